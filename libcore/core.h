@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The objects inside libnvmux, for libcore itself, the transports and the daemon.
+ *
+ * Ownership and threads are as in <nvmux/nvmux.h>: everything belongs to the control thread,
+ * except that a connected I/O queue pair belongs to the thread that polls it.
+ */
+#ifndef NVMUX_CORE_H
+#define NVMUX_CORE_H
+
+#include <stdarg.h>
+#include <sys/queue.h>
+#include <nvme/types.h>
+#include <nvmux/nvmux.h>
+#include "util.h"
+
+struct nvmux_transport;
+
+#define NVMUX_CTRLRS_MAX  128        /* controllers of one context */
+#define NVMUX_REGIONS_MAX 32768      /* regions of one context, its internal ones included */
+#define NVMUX_NS_MAX      1024       /* active namespaces of one controller */
+#define NVMUX_PAGE_SIZE   4096u      /* memory page of the controllers (CC.MPS = 0) */
+#define NVMUX_XFER_MAX    (2u << 20) /* bytes of one command: one page of PRP entries */
+#define NVMUX_SLOT_SHIFT  21         /* regions start at multiples of 2 MiB of the window */
+#define NVMUX_IOVA_BASE \
+	0x100000000ull /* IOVA of the window's start: clear of the hole below 4 GiB */
+
+/* How every asynchronous step of the control plane ends: once, with 0 or a negative errno value. */
+typedef void (*nvmux_done_fn)(void *arg, int err, uint64_t value);
+
+/* ---- what the context's thread waits for (loop.c) ---- */
+
+struct nvmux_watch {
+	int fd;
+	void (*fn)(void *arg, uint32_t epoll_events);
+	void *arg;
+};
+
+struct nvmux_timer {
+	TAILQ_ENTRY(nvmux_timer) link;
+	uint64_t deadline_ms; /* CLOCK_MONOTONIC; 0: not set */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* A watch or timer is the caller's memory and must be ended before it is freed; both may be ended
+ * or set anew from within any callback. nvmux_timer_set() on a set timer moves it. */
+int nvmux_watch_add(struct nvmux *nvmux, struct nvmux_watch *watch, int fd, uint32_t epoll_events,
+		    void (*fn)(void *arg, uint32_t epoll_events), void *arg);
+int nvmux_watch_mod(struct nvmux *nvmux, struct nvmux_watch *watch, uint32_t epoll_events);
+void nvmux_watch_del(struct nvmux *nvmux, struct nvmux_watch *watch);
+void nvmux_timer_set(struct nvmux *nvmux, struct nvmux_timer *timer, uint32_t delay_ms,
+		     void (*fn)(void *arg), void *arg);
+void nvmux_timer_cancel(struct nvmux *nvmux, struct nvmux_timer *timer);
+uint64_t nvmux_now_ms(void);
+int nvmux_loop_init(struct nvmux *nvmux);
+void nvmux_loop_fini(struct nvmux *nvmux);
+
+/* Process the context until *done is set; for the blocking functions. -EDEADLK in a callback. */
+int nvmux_wait(struct nvmux *nvmux, const bool *done);
+
+/* ---- the context (context.c) ---- */
+
+TAILQ_HEAD(nvmux_timer_list, nvmux_timer);
+TAILQ_HEAD(nvmux_mem_list, nvmux_mem);
+
+struct nvmux {
+	struct nvmux_opts opts;
+	char hostnqn[NVMUX_NQN_MAX];
+	int epoll_fd;
+	bool processing;
+	struct nvmux_timer_list timers; /* in the order of their deadlines */
+	struct nvmux_watch timer_watch;
+	int timer_fd;         /* readable at the earliest deadline */
+	uint64_t timer_fd_at; /* what it is set to; 0: not set */
+	const struct nvmux_transport *transports[NVMUX_TRTYPE_COUNT];
+	void *transport_data[NVMUX_TRTYPE_COUNT]; /* a transport's own, per context */
+	struct nvmux_ctrlr *ctrlrs[NVMUX_CTRLRS_MAX];
+	struct nvmux_mem_list mems;
+
+	/* the address window: slot_mem[(addr - window) >> NVMUX_SLOT_SHIFT] is its region or NULL
+	 */
+	uint8_t *window;
+	uint64_t window_size;
+	struct nvmux_mem **slot_mem;
+	uint32_t n_slots;
+
+	char error[512];
+};
+
+/* Keep @fmt as the context's error text and return @err (negative). */
+__attribute__((format(printf, 3, 4))) int nvmux_error(struct nvmux *nvmux, int err, const char *fmt,
+						      ...);
+__attribute__((format(printf, 4, 5))) void nvmux_log(struct nvmux *nvmux,
+						     enum nvmux_log_level level, const char *module,
+						     const char *fmt, ...);
+
+/* ---- memory (mem.c) ---- */
+
+/* What a transport keeps for a region that is mapped for one controller. */
+struct nvmux_mem_map {
+	bool mapped;
+	uint32_t lkey;
+	uint32_t rkey;
+	void *priv;
+};
+
+/*
+ * A region. Its IOVA is the same for every controller: NVMUX_IOVA_BASE plus its place in the
+ * window; whether a controller can reach it is maps[ctrlr->index].mapped.
+ */
+struct nvmux_mem {
+	TAILQ_ENTRY(nvmux_mem) link;
+	struct nvmux *nvmux;
+	uint8_t *addr;
+	size_t size; /* whole pages */
+	uint64_t iova;
+	int fd;
+	uint32_t flags;
+	bool orphan;          /* nobody's any more; freed when the last controller lets go of it */
+	uint16_t region;      /* its number in the session of the daemon that made it */
+	const void *provider; /* the connection to that daemon; NULL: made here */
+	struct nvmux_mem_map maps[NVMUX_CTRLRS_MAX];
+};
+
+/* Make a region here (a sealed memfd), mapped for no controller yet. */
+int nvmux_mem_create(struct nvmux *nvmux, size_t size, uint32_t flags, struct nvmux_mem **ret);
+/* Take over @fd, of which @size bytes are mapped into the window; @fd is owned on success only. */
+int nvmux_mem_import(struct nvmux *nvmux, int fd, size_t size, uint16_t region,
+		     const void *provider, struct nvmux_mem **ret);
+/* Free it; it must be mapped for no controller any more. */
+void nvmux_mem_release(struct nvmux_mem *mem);
+/* Free it as soon as it is mapped for no controller any more: now, or when the last of those that
+ * could still write to it has been let go of. */
+void nvmux_mem_release_later(struct nvmux_mem *mem);
+/* The device of this controller has been let go of: it reaches no region any more. */
+void nvmux_mem_forget_ctrlr(struct nvmux *nvmux, uint16_t index);
+/* Through the transport. @done is called once, perhaps from within. */
+void nvmux_mem_map_async(struct nvmux_mem *mem, struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
+			 void *arg);
+void nvmux_mem_unmap_async(struct nvmux_mem *mem, struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
+			   void *arg);
+
+/* Whether a controller reaches a region: read by I/O threads, written by the control thread. */
+static inline bool nvmux_mem_is_mapped(const struct nvmux_mem *mem,
+				       const struct nvmux_ctrlr *ctrlr);
+
+/* The region that @addr lies in, or NULL. O(1), any thread that owns a queue pair. */
+static inline struct nvmux_mem *nvmux_mem_find(const struct nvmux *nvmux, const void *addr)
+{
+	uint64_t off = (uint64_t)((const uint8_t *)addr - nvmux->window);
+
+	if (unlikely(off >= nvmux->window_size))
+		return NULL;
+	return nvmux->slot_mem[off >> NVMUX_SLOT_SHIFT];
+}
+
+/* ---- payloads and queue pairs (qpair.c) ---- */
+
+/* A piece of a region. */
+struct nvmux_seg {
+	const struct nvmux_mem *mem;
+	uint64_t offset;
+	uint32_t len;
+};
+
+/* What a command moves. n_data is 0 for a command without data. */
+struct nvmux_payload {
+	const struct nvmux_seg *data;
+	uint32_t n_data;
+	uint32_t data_len;   /* the sum of the segments */
+	struct nvmux_seg md; /* separate metadata; len 0: none */
+};
+
+struct nvmux_slot {
+	nvmux_cmd_cb cb; /* NULL: free */
+	void *arg;
+};
+
+enum nvmux_qpair_state {
+	NVMUX_QPAIR_NEW,
+	NVMUX_QPAIR_CONNECTING,
+	NVMUX_QPAIR_CONNECTED,
+	NVMUX_QPAIR_DISCONNECTING,
+	NVMUX_QPAIR_DISCONNECTED,
+	NVMUX_QPAIR_FAILED, /* the transport gave up on it; nothing reaches the device any more */
+};
+
+struct nvmux_split;
+struct nvmux_qpair_free; /* qpair.c */
+TAILQ_HEAD(nvmux_split_list, nvmux_split);
+
+/*
+ * The part of a queue pair that is the same for all transports; theirs embeds it first.
+ * A command's identifier is the index of its slot.
+ */
+struct nvmux_qpair {
+	const struct nvmux_transport *transport;
+	struct nvmux_ctrlr *ctrlr;
+	struct nvmux_slot *slots; /* depth of them */
+	uint16_t *free_cids;      /* a stack of n_free identifiers */
+	uint32_t n_free;
+	uint32_t depth;  /* commands in flight at most */
+	uint16_t id;     /* 0: admin */
+	uint8_t state;   /* enum nvmux_qpair_state */
+	bool processing; /* callbacks may be on the stack */
+	bool live;       /* the controller may know its queues and use its memory */
+	bool freeing;
+	struct nvmux_qpair_free *free_wanted;   /* freed within a callback */
+	struct nvmux_split_list splits_waiting; /* split I/O with children still to be sent */
+	struct nvmux_split *splits;
+	struct nvmux_split *splits_free;
+	uint64_t unknown_cids; /* completions for commands that weren't in flight */
+	TAILQ_ENTRY(nvmux_qpair) link;
+};
+
+int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
+		     uint32_t depth);
+void nvmux_qpair_fini(struct nvmux_qpair *qpair);
+/* Complete everything in flight with @status, in no particular order; the owner's thread. */
+void nvmux_qpair_abort_all(struct nvmux_qpair *qpair, uint16_t status);
+/* The same for all I/O queue pairs of a controller that reaches no memory. */
+void nvmux_qpairs_abort(struct nvmux_ctrlr *ctrlr, uint16_t status);
+
+/* The state is written by the control thread and read by the queue pair's: a word on its own. */
+static inline void nvmux_qpair_set_state(struct nvmux_qpair *qpair, enum nvmux_qpair_state state)
+{
+	__atomic_store_n(&qpair->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+static inline enum nvmux_qpair_state nvmux_qpair_get_state(const struct nvmux_qpair *qpair)
+{
+	return (enum nvmux_qpair_state)__atomic_load_n(&qpair->state, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t nvmux_qpair_outstanding(const struct nvmux_qpair *qpair)
+{
+	return qpair->depth - qpair->n_free;
+}
+
+/* For transports: take an identifier; the caller has seen n_free > 0. */
+static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
+{
+	uint16_t cid = qpair->free_cids[--qpair->n_free];
+
+	qpair->slots[cid].cb = cb;
+	qpair->slots[cid].arg = arg;
+	return cid;
+}
+
+/*
+ * For transports: deliver a completion. The identifier comes from the other side and is checked.
+ * False: no such command is in flight (counted; the transport decides how bad that is).
+ */
+static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct nvmux_cpl *cpl)
+{
+	uint16_t cid = le16_to_cpu(cpl->cid);
+	nvmux_cmd_cb cb;
+
+	if (unlikely(cid >= qpair->depth || !qpair->slots[cid].cb)) {
+		qpair->unknown_cids++;
+		return false;
+	}
+	cb = qpair->slots[cid].cb;
+	qpair->slots[cid].cb = NULL;
+	qpair->free_cids[qpair->n_free++] = cid;
+	cb(qpair->slots[cid].arg, cpl);
+	return true;
+}
+
+/* ---- controllers (ctrlr.c, ctrlr_start.c, admin.c) and namespaces (ns.c) ---- */
+
+struct nvmux_admin_req; /* admin.c */
+struct nvmux_ns_scan;   /* ns.c */
+struct nvmux_aer;       /* admin.c */
+TAILQ_HEAD(nvmux_admin_list, nvmux_admin_req);
+TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
+
+#define NVMUX_AER_MAX          4  /* asynchronous event requests kept outstanding */
+#define NVMUX_ADMIN_RESERVED   8  /* admin slots kept for AER, abort, keep-alive, queue deletion */
+#define NVMUX_ADMIN_POOL_PAGES 64 /* of 4 KiB: bounce buffers of admin commands */
+#define NVMUX_ADMIN_BOUNCE_MAX (128u << 10)
+
+struct nvmux_ns {
+	struct nvmux_ctrlr *ctrlr;
+	uint32_t id;
+	uint8_t lba_shift; /* of a logical block's data */
+	uint8_t csi;
+	uint16_t md_size;
+	bool md_interleaved;
+	bool active;
+	bool has_uuid;
+	bool has_nguid;
+	uint32_t max_lbas;      /* of one command, at least 1 */
+	uint32_t boundary_lbas; /* optimal I/O boundary, 0: none */
+	uint64_t n_lbas;
+	uint8_t uuid[16];
+	uint8_t nguid[16];
+	struct nvme_id_ns data;
+};
+
+struct nvmux_ctrlr {
+	struct nvmux *nvmux;
+	const struct nvmux_transport *transport;
+	struct nvmux_trid trid;
+	struct nvmux_ctrlr_opts opts;
+	uint16_t index; /* in nvmux->ctrlrs and nvmux_mem.maps */
+
+	/* life cycle */
+	uint8_t state; /* enum nvmux_ctrlr_state */
+	bool failed;
+	bool stepping;   /* the driving loop is on the stack */
+	bool step_ready; /* the step of the current state has ended */
+	bool stepped;    /* it has moved since somebody was told */
+	int step_err;
+	uint64_t step_value;
+	uint16_t step_status;
+	int result;                    /* first error on the way */
+	struct nvmux_timer step_timer; /* deadline of the state */
+	struct nvmux_timer poll_timer; /* next look at CSTS */
+	uint32_t poll_ms;              /* delay of the last look, grows */
+	bool disconnecting;            /* on the way to DISABLED, not to READY */
+	bool device_open;              /* the transport holds the device */
+	struct nvmux_ns_scan *scan;    /* while namespaces are being identified */
+	nvmux_done_fn goal_cb;         /* who waits for start, reset or shutdown */
+	void *goal_arg;
+
+	/* registers */
+	uint64_t cap;
+	uint32_t vs;
+	uint32_t cc;
+	uint32_t csts;
+
+	/* what it said */
+	struct nvme_id_ctrl id;
+	uint32_t max_transfer; /* bytes of one command */
+	uint32_t max_io_qpairs;
+	uint32_t max_queue_entries; /* CAP.MQES + 1 */
+	uint32_t n_ns;
+	struct nvmux_ns **ns; /* in the order of their ids, those that went included */
+
+	/* admin queue */
+	struct nvmux_qpair *adminq;
+	struct nvmux_admin_list admin_waiting; /* no slot or no bounce buffer yet */
+	struct nvmux_admin_list admin_sent;    /* in the order of sending */
+	struct nvmux_timer admin_timer;        /* earliest deadline */
+	struct nvmux_timer admin_kick;         /* rings the doorbell for what was submitted */
+	bool admin_dirty;
+	struct nvmux_mem *admin_pool;
+	uint64_t admin_pool_used; /* a bit per page */
+	struct nvmux_aer *aers;
+	nvmux_aer_cb aer_cb;
+	void *aer_arg;
+
+	/* I/O queue pairs */
+	struct nvmux_qpair_list qpairs;
+	uint32_t n_qpair_ops; /* queue pairs being made or freed */
+	uint8_t *qids_used;   /* a byte per queue identifier, 1 … max_io_qpairs */
+
+	nvmux_remove_cb remove_cb;
+	void *remove_arg;
+	bool attached; /* its owner knows it */
+	bool detaching;
+	nvmux_ctrlr_cb detach_cb;
+	void *detach_arg;
+	void *user; /* the daemon's own */
+};
+
+static inline bool nvmux_mem_is_mapped(const struct nvmux_mem *mem, const struct nvmux_ctrlr *ctrlr)
+{
+	return __atomic_load_n(&mem->maps[ctrlr->index].mapped, __ATOMIC_RELAXED);
+}
+
+/* Like nvmux_ctrlr_cmd_admin_raw() without its refusals, for libcore, transports and the daemon. */
+int nvmux_ctrlr_admin(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf,
+		      uint32_t len, nvmux_cmd_cb cb, void *arg);
+/* The same with data in a region that is mapped for the controller. */
+int nvmux_ctrlr_admin_seg(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
+			  const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg);
+/* Detach what is in this place of nvmux->ctrlrs, or end its start; blocks. */
+void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index);
+/* The transport lost the device: fail the controller, complete everything, tell its owner. */
+void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err);
+
+/*
+ * Reset in the steps that a daemon needs, whose queue pairs belong to other threads.
+ * disconnect: disable the controller; no DMA comes from it afterwards. Then the owner of each
+ * queue pair calls nvmux_qpair_abort_all(). reconnect: start it again. Then each queue pair is
+ * connected again with nvmux_qpair_connect_async().
+ */
+void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+void nvmux_ctrlr_reconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+void nvmux_qpair_connect_async(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
+
+#endif

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Controllers as their owners see them: attach, detach, reset, loss, and what they say of
+ * themselves. The life cycle behind it is in ctrlr_state.c.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "ctrlr_state.h"
+#include "sync.h"
+
+void nvmux_ctrlr_opts_init(struct nvmux_ctrlr_opts *opts, size_t size)
+{
+	struct nvmux_ctrlr_opts defaults = {
+		.size = size,
+		.num_io_queues = 64,
+		.io_queue_depth = 256,
+		.admin_queue_depth = 32,
+		.admin_timeout_ms = 10000,
+		.keep_alive_timeout_ms = 10000,
+		.use_shutdown_notification = true,
+	};
+
+	memset(opts, 0, size);
+	memcpy(opts, &defaults, MIN(size, sizeof(defaults)));
+}
+
+static int check_range(struct nvmux *nvmux, const char *name, uint32_t value, uint32_t min,
+		       uint32_t max)
+{
+	if (value >= min && value <= max)
+		return 0;
+	return nvmux_error(nvmux, -EINVAL, "%s is %u; it must be %u to %u", name, value, min, max);
+}
+
+static int take_opts(struct nvmux *nvmux, const struct nvmux_ctrlr_opts *opts,
+		     struct nvmux_ctrlr_opts *ret)
+{
+	nvmux_ctrlr_opts_init(ret, sizeof(*ret));
+	if (!opts)
+		return 0;
+	if (opts->size < sizeof(opts->size) || opts->size > 4096)
+		return nvmux_error(nvmux, -EINVAL,
+				   "size of the controller options is %zu; fill them with "
+				   "nvmux_ctrlr_opts_init()",
+				   opts->size);
+	memcpy(ret, opts, MIN(opts->size, sizeof(*ret)));
+	ret->size = sizeof(*ret);
+	if (check_range(nvmux, "num_io_queues", ret->num_io_queues, 1, 65535) ||
+	    check_range(nvmux, "io_queue_depth", ret->io_queue_depth, 2, 65536) ||
+	    check_range(nvmux, "admin_queue_depth", ret->admin_queue_depth, 16, 4096) ||
+	    check_range(nvmux, "admin_timeout_ms", ret->admin_timeout_ms, 1, 3600000))
+		return -EINVAL;
+	return 0;
+}
+
+/* Only one owner for a device; a daemon's controllers may be opened many times. */
+static int check_unused(struct nvmux *nvmux, const struct nvmux_transport *transport,
+			const struct nvmux_trid *trid, uint16_t *ret_index)
+{
+	int index = -1;
+
+	for (int i = NVMUX_CTRLRS_MAX - 1; i >= 0; i--) {
+		const struct nvmux_ctrlr *other = nvmux->ctrlrs[i];
+
+		if (!other) {
+			index = i;
+			continue;
+		}
+		if (!(transport->flags & NVMUX_TRANSPORT_MANAGED) &&
+		    transport->trtype != NVMUX_TRTYPE_LOOPBACK &&
+		    !nvmux_trid_compare(&other->trid, trid))
+			return nvmux_error(nvmux, -EEXIST, "%s is attached already", trid->traddr);
+	}
+	if (index < 0)
+		return nvmux_error(nvmux, -ENOSPC,
+				   "%d controllers are attached; more aren't possible",
+				   NVMUX_CTRLRS_MAX);
+	*ret_index = (uint16_t)index;
+	return 0;
+}
+
+static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
+		     const struct nvmux_ctrlr_opts *opts, struct nvmux_ctrlr **ret)
+{
+	const struct nvmux_transport *transport;
+	struct nvmux_ctrlr_opts checked;
+	struct nvmux_ctrlr *ctrlr;
+	uint16_t index = 0;
+	int err;
+
+	transport = trid->trtype < NVMUX_TRTYPE_COUNT ? nvmux->transports[trid->trtype] : NULL;
+	if (!transport)
+		return nvmux_error(nvmux, -EPROTONOSUPPORT, "this build has no transport %s",
+				   nvmux_trtype_string(trid->trtype) ?: "of that type");
+	err = take_opts(nvmux, opts, &checked);
+	if (!err)
+		err = check_unused(nvmux, transport, trid, &index);
+	if (!err)
+		err = transport->ctrlr_alloc(nvmux, trid, &ctrlr);
+	if (err)
+		return err;
+	ctrlr->nvmux = nvmux;
+	ctrlr->transport = transport;
+	ctrlr->trid = *trid;
+	ctrlr->opts = checked;
+	ctrlr->index = index;
+	TAILQ_INIT(&ctrlr->admin_waiting);
+	TAILQ_INIT(&ctrlr->admin_sent);
+	TAILQ_INIT(&ctrlr->qpairs);
+	nvmux->ctrlrs[index] = ctrlr;
+	*ret = ctrlr;
+	return 0;
+}
+
+static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
+{
+	NVMUX_ASSERT(TAILQ_EMPTY(&ctrlr->qpairs) && !ctrlr->adminq && !ctrlr->device_open);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->step_timer);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_timer);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
+	ctrlr_free_namespaces(ctrlr);
+	free(ctrlr->qids_used);
+	free(ctrlr->aers);
+	ctrlr->nvmux->ctrlrs[ctrlr->index] = NULL;
+	ctrlr->transport->ctrlr_free(ctrlr);
+}
+
+/* ---- attach ---- */
+
+struct connect_op {
+	struct nvmux_ctrlr *ctrlr;
+	nvmux_attach_cb cb;
+	void *arg;
+};
+
+static void connected(void *arg, int err, uint64_t value)
+{
+	struct connect_op op = *(struct connect_op *)arg;
+	struct nvmux_trid trid = op.ctrlr->trid;
+
+	free(arg);
+	if (err) {
+		ctrlr_free(op.ctrlr);
+		op.ctrlr = NULL;
+	} else {
+		op.ctrlr->attached = true;
+	}
+	op.cb(op.arg, &trid, op.ctrlr, err);
+}
+
+int nvmux_connect_async(struct nvmux *nvmux, const struct nvmux_trid *trid,
+			const struct nvmux_ctrlr_opts *opts, nvmux_attach_cb cb, void *arg)
+{
+	struct connect_op *op = calloc(1, sizeof(*op));
+	int err;
+
+	if (!op)
+		return -ENOMEM;
+	err = ctrlr_new(nvmux, trid, opts, &op->ctrlr);
+	if (err) {
+		free(op);
+		return err;
+	}
+	op->cb = cb;
+	op->arg = arg;
+	ctrlr_go(op->ctrlr, CTRLR_OPEN, connected, op);
+	return 0;
+}
+
+static void connect_sync_done(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr *ctrlr,
+			      int err)
+{
+	nvmux_sync_done(arg, err, (uintptr_t)ctrlr);
+}
+
+int nvmux_connect(struct nvmux *nvmux, const struct nvmux_trid *trid,
+		  const struct nvmux_ctrlr_opts *opts, struct nvmux_ctrlr **ret)
+{
+	struct nvmux_sync sync = {.nvmux = nvmux};
+	int err = nvmux_sync_check(nvmux);
+
+	if (!err)
+		err = nvmux_connect_async(nvmux, trid, opts, connect_sync_done, &sync);
+	if (!err)
+		err = nvmux_sync_wait(&sync);
+	if (!err)
+		*ret = (struct nvmux_ctrlr *)(uintptr_t)sync.value;
+	return err;
+}
+
+/* ---- detach ---- */
+
+void ctrlr_detach_step(struct nvmux_ctrlr *ctrlr)
+{
+	nvmux_ctrlr_cb cb = ctrlr->detach_cb;
+	void *arg = ctrlr->detach_arg;
+	int err = ctrlr->result;
+
+	switch (ctrlr->state) {
+	case CTRLR_READY: ctrlr_go(ctrlr, CTRLR_FREE_QPAIRS, NULL, NULL); return;
+	case CTRLR_DISABLED: ctrlr_go(ctrlr, CTRLR_CLOSE, NULL, NULL); return;
+	default: NVMUX_ASSERT(ctrlr->state == CTRLR_CLOSED);
+	}
+	if (!TAILQ_EMPTY(&ctrlr->qpairs) || ctrlr->n_qpair_ops) {
+		ctrlr_go(ctrlr, CTRLR_FREE_QPAIRS, NULL, NULL);
+		return;
+	}
+	ctrlr_free(ctrlr);
+	if (cb)
+		cb(arg, err);
+}
+
+void nvmux_detach_async(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_cb cb, void *arg)
+{
+	NVMUX_ASSERT(!ctrlr->detaching);
+	ctrlr->detaching = true;
+	ctrlr->detach_cb = cb;
+	ctrlr->detach_arg = arg;
+	if (ctrlr_is_resting(ctrlr)) {
+		ctrlr->result = 0;
+		ctrlr_detach_step(ctrlr);
+	} else {
+		ctrlr_give_up(ctrlr, -ECANCELED);
+	}
+}
+
+static void detach_sync_done(void *arg, int err)
+{
+	nvmux_sync_done(arg, err, 0);
+}
+
+/* May this thread of control wait for the controller? Not within a callback of a queue pair. */
+static int check_blocking(const struct nvmux_ctrlr *ctrlr)
+{
+	const struct nvmux_qpair *qpair;
+
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (qpair->processing)
+			return nvmux_error(ctrlr->nvmux, -EDEADLK,
+					   "a blocking function was called from within a "
+					   "completion callback");
+	}
+	return nvmux_sync_check(ctrlr->nvmux);
+}
+
+int nvmux_detach(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+	int err = check_blocking(ctrlr);
+
+	if (err)
+		return err;
+	nvmux_detach_async(ctrlr, detach_sync_done, &sync);
+	return nvmux_sync_wait(&sync);
+}
+
+void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index)
+{
+	struct nvmux_ctrlr *ctrlr = nvmux->ctrlrs[index];
+
+	if (!ctrlr)
+		return;
+	if (ctrlr->attached && !ctrlr->detaching) {
+		nvmux_detach(ctrlr);
+		return;
+	}
+	/* On its way up or down: whoever waits for it is told, and it frees itself. */
+	if (!ctrlr->attached)
+		ctrlr_give_up(ctrlr, nvmux_error(nvmux, -ECANCELED, "the context ends"));
+	while (nvmux->ctrlrs[index]) {
+		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
+
+		poll(&pfd, 1, -1);
+		nvmux_process(nvmux);
+	}
+}
+
+/* ---- loss ---- */
+
+void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err)
+{
+	ctrlr->failed = true;
+	ctrlr_give_up(ctrlr, err);
+}
+
+int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
+		return nvmux_error(ctrlr->nvmux, -EACCES,
+				   "a controller of the daemon can't be failed by one client");
+	nvmux_ctrlr_lost(ctrlr, nvmux_error(ctrlr->nvmux, -EIO, "%s: failed by its owner",
+					    ctrlr->trid.traddr));
+	return 0;
+}
+
+/* ---- reset ---- */
+
+void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	struct nvmux_qpair *qpair;
+
+	/* On its way to CLOSED: told when it is there, since the device may do DMA until then. */
+	if (ctrlr->failed && !ctrlr->goal_cb && ctrlr->state >= CTRLR_CLOSE &&
+	    ctrlr->state < CTRLR_CLOSED) {
+		ctrlr->goal_cb = done;
+		ctrlr->goal_arg = arg;
+		return;
+	}
+	if (ctrlr->state != CTRLR_READY || !ctrlr_is_resting(ctrlr)) {
+		done(arg,
+		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
+				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
+				 ctrlr_state_name(ctrlr->state)),
+		     0);
+		return;
+	}
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
+		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
+	ctrlr->disconnecting = true;
+	ctrlr_go(ctrlr, CTRLR_DISABLE, done, arg);
+}
+
+void nvmux_ctrlr_reconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	if (ctrlr->state != CTRLR_DISABLED || !ctrlr_is_resting(ctrlr)) {
+		done(arg,
+		     nvmux_error(ctrlr->nvmux, -EBUSY, "%s can't be started again: it is %s",
+				 ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state)),
+		     0);
+		return;
+	}
+	ctrlr->disconnecting = false;
+	ctrlr_go(ctrlr, CTRLR_CONNECT_ADMINQ, done, arg);
+}
+
+static int reset_step(struct nvmux_ctrlr *ctrlr,
+		      void (*step)(struct nvmux_ctrlr *, nvmux_done_fn, void *))
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+
+	step(ctrlr, nvmux_sync_done, &sync);
+	return nvmux_sync_wait(&sync);
+}
+
+int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_qpair *qpair;
+	int err = check_blocking(ctrlr);
+
+	if (err)
+		return err;
+	if (ctrlr->transport->managed_reset)
+		return reset_step(ctrlr, ctrlr->transport->managed_reset);
+	err = reset_step(ctrlr, nvmux_ctrlr_disconnect_async);
+	if (err)
+		return err;
+	nvmux_qpairs_abort(ctrlr, NVME_SC_ABORT_QUEUE);
+	err = reset_step(ctrlr, nvmux_ctrlr_reconnect_async);
+	if (err)
+		return err;
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+
+		nvmux_qpair_connect_async(qpair, nvmux_sync_done, &sync);
+		err = nvmux_sync_wait(&sync);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- what it says of itself ---- */
+
+bool nvmux_ctrlr_is_failed(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->failed;
+}
+
+void nvmux_ctrlr_set_remove_cb(struct nvmux_ctrlr *ctrlr, nvmux_remove_cb cb, void *arg)
+{
+	ctrlr->remove_cb = cb;
+	ctrlr->remove_arg = arg;
+}
+
+const struct nvme_id_ctrl *nvmux_ctrlr_get_data(const struct nvmux_ctrlr *ctrlr)
+{
+	return &ctrlr->id;
+}
+
+const struct nvmux_ctrlr_opts *nvmux_ctrlr_get_opts(const struct nvmux_ctrlr *ctrlr)
+{
+	return &ctrlr->opts;
+}
+
+const struct nvmux_trid *nvmux_ctrlr_get_trid(const struct nvmux_ctrlr *ctrlr)
+{
+	return &ctrlr->trid;
+}
+
+uint64_t nvmux_ctrlr_get_regs_cap(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->cap;
+}
+
+uint32_t nvmux_ctrlr_get_regs_vs(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->vs;
+}
+
+uint32_t nvmux_ctrlr_get_regs_cc(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->cc;
+}
+
+uint32_t nvmux_ctrlr_get_regs_csts(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->csts;
+}
+
+uint32_t nvmux_ctrlr_get_max_xfer_size(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->max_transfer;
+}
+
+uint32_t nvmux_ctrlr_get_max_io_qpairs(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->max_io_qpairs;
+}
+
+const char *nvmux_ctrlr_get_state_string(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->failed ? "failed" : ctrlr_state_name(ctrlr->state);
+}

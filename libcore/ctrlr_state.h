@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life cycle of a controller as a table. ctrlr_state.c drives it, ctrlr_start.c has the steps
+ * of start and reset, ctrlr_stop.c those of shutdown.
+ *
+ *   NEW → OPEN → CREATE_ADMINQ → CONNECT_ADMINQ → READ_VS → READ_CAP → READ_CC ─┐
+ *                                     ▲                                        │ EN=1
+ *                                     │ reconnect                              ▼
+ *   DISABLED ◄─────────────────────── │ ─── WAIT_DISABLED ◄─ DISABLE ◄─ WAIT_ENABLED
+ *      └──────────────────────────────┘         │                ▲ disconnect
+ *                                               ▼                │
+ *   SET_AQA → SET_ASQ → SET_ACQ → ENABLE → WAIT_READY → CREATE_POOL → IDENTIFY → NUM_QUEUES →
+ *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC)* → AER → READY
+ *
+ *   READY → FREE_QPAIRS → SHUTDOWN → WAIT_SHUTDOWN → FREE_POOL → CLOSE → DESTROY_ADMINQ → CLOSED
+ *
+ * Any failure or deadline on the way goes to CLOSE: the device is let go of first, then what waited
+ * is told. A controller that somebody else manages skips from READ_CC to CREATE_POOL, and from
+ * FREE_QPAIRS to FREE_POOL.
+ */
+#ifndef NVMUX_CTRLR_STATE_H
+#define NVMUX_CTRLR_STATE_H
+
+#include "transport.h"
+
+enum nvmux_ctrlr_state {
+	CTRLR_NEW,
+	CTRLR_OPEN,
+	CTRLR_CREATE_ADMINQ,
+	CTRLR_CONNECT_ADMINQ,
+	CTRLR_READ_VS,
+	CTRLR_READ_CAP,
+	CTRLR_READ_CC,
+	CTRLR_WAIT_ENABLED,
+	CTRLR_DISABLE,
+	CTRLR_WAIT_DISABLED,
+	CTRLR_DISABLED,
+	CTRLR_SET_AQA,
+	CTRLR_SET_ASQ,
+	CTRLR_SET_ACQ,
+	CTRLR_ENABLE,
+	CTRLR_WAIT_READY,
+	CTRLR_CREATE_POOL,
+	CTRLR_IDENTIFY,
+	CTRLR_NUM_QUEUES,
+	CTRLR_ACTIVE_NS,
+	CTRLR_IDENTIFY_NS,
+	CTRLR_NS_DESC,
+	CTRLR_AER,
+	CTRLR_READY,
+	CTRLR_FREE_QPAIRS,
+	CTRLR_SHUTDOWN,
+	CTRLR_WAIT_SHUTDOWN,
+	CTRLR_FREE_POOL,
+	CTRLR_CLOSE, /* from here on answers to earlier steps are stale */
+	CTRLR_DESTROY_ADMINQ,
+	CTRLR_CLOSED,
+	CTRLR_STATE_COUNT,
+};
+
+/* What bounds a state's time. */
+enum ctrlr_deadline {
+	DEADLINE_NONE,     /* a state to rest in, or a step that always ends */
+	DEADLINE_ADMIN,    /* opts.admin_timeout_ms */
+	DEADLINE_READY,    /* CAP.TO */
+	DEADLINE_SHUTDOWN, /* max(RTD3E, 10 s) */
+};
+
+/*
+ * enter: begin the step; it ends with ctrlr_step_done(), possibly at once. NULL: rest here.
+ * finish: what came of it (ctrlr->step_value); returns the next state, or a negative errno value.
+ * next: the states that finish may name, as bits.
+ */
+struct ctrlr_state_desc {
+	const char *name;
+	void (*enter)(struct nvmux_ctrlr *ctrlr);
+	int (*finish)(struct nvmux_ctrlr *ctrlr);
+	uint64_t next;
+	enum ctrlr_deadline deadline;
+};
+
+/* An nvmux_done_fn: the step of the current state has ended. Stale answers are dropped. */
+void ctrlr_step_done(void *arg, int err, uint64_t value);
+/* The same for CLOSE and DESTROY_ADMINQ. */
+void ctrlr_close_step_done(void *arg, int err, uint64_t value);
+/* The same as an nvmux_cmd_cb: an error status becomes -EIO with a text. */
+void ctrlr_step_cpl(void *arg, const struct nvmux_cpl *cpl);
+/* The same where an error status is an answer too: in ctrlr->step_status. */
+void ctrlr_step_cpl_any(void *arg, const struct nvmux_cpl *cpl);
+
+/*
+ * Move a resting controller towards READY, DISABLED or CLOSED; @done is called once, when it rests
+ * again: with 0, or with the error that made it go to CLOSED instead.
+ */
+void ctrlr_go(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state first, nvmux_done_fn done,
+	      void *arg);
+/* From any state to CLOSED, because of @err. */
+void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err);
+/* Go on with steps that have ended. May free the controller. */
+void ctrlr_run(struct nvmux_ctrlr *ctrlr);
+bool ctrlr_is_resting(const struct nvmux_ctrlr *ctrlr);
+const char *ctrlr_state_name(enum nvmux_ctrlr_state state);
+
+/* ctrlr.c: what follows for a resting controller that is to be detached. */
+void ctrlr_detach_step(struct nvmux_ctrlr *ctrlr);
+
+/* ctrlr_start.c */
+void ctrlr_enter_open(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_create_adminq(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_create_adminq(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_connect_adminq(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_connect_adminq(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_read_vs(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_read_vs(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_read_cap(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_read_cc(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_read_cc(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_wait_csts(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_wait_enabled(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_disable(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_disable(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_wait_disabled(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_set_aqa(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_set_asq(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_set_acq(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_enable(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_wait_ready(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_create_pool(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_create_pool(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_identify(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_num_queues(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_aer(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_aer(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_to_next(struct nvmux_ctrlr *ctrlr);
+
+/* ns.c: the scan of the namespaces */
+void ctrlr_enter_active_ns(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_active_ns(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_identify_ns(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr);
+void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr);
+
+/* ctrlr_stop.c */
+void ctrlr_enter_free_qpairs(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_free_qpairs(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_shutdown(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_wait_shutdown(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_free_pool(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_close(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_close(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_destroy_adminq(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_destroy_adminq(struct nvmux_ctrlr *ctrlr);
+
+/* admin.c */
+void ctrlr_admin_start_aers(struct nvmux_ctrlr *ctrlr);
+/* Complete every admin command, sent or waiting, with @status. */
+void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status);
+void ctrlr_admin_send_waiting(struct nvmux_ctrlr *ctrlr);
+void ctrlr_admin_kick(void *arg);
+
+#endif

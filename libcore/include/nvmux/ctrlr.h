@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Controllers: probe, attach, detach, reset, what they say of themselves, their admin queue. */
+#ifndef NVMUX_CTRLR_H
+#define NVMUX_CTRLR_H
+
+#include <stdbool.h>
+#include <nvmux/context.h>
+#include <nvmux/trid.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nvmux_ctrlr;
+struct nvmux_ns;
+struct nvmux_probe_ctx;
+struct nvme_id_ctrl; /* <nvme/types.h> */
+
+/**
+ * struct nvmux_ctrlr_opts - options of one controller; fill with nvmux_ctrlr_opts_init().
+ * @size: sizeof(struct nvmux_ctrlr_opts) of the caller.
+ * @num_io_queues: I/O queue pairs to ask for (Set Features, Number of Queues); 1 to 65535;
+ *	default 64. The controller may grant fewer.
+ * @io_queue_depth: entries of an I/O queue by default; 2 to 65536, cut to CAP.MQES + 1; default
+ *256.
+ * @admin_queue_depth: entries of the admin queue; 16 to 4096; default 32.
+ * @admin_timeout_ms: deadline of an admin command during start and of helpers; default 10 000.
+ * @keep_alive_timeout_ms: KATO for transports that use it, 0: none; default 10 000.
+ * @use_shutdown_notification: set CC.SHN when detaching; default true.
+ */
+struct nvmux_ctrlr_opts {
+	size_t size;
+	uint32_t num_io_queues;
+	uint32_t io_queue_depth;
+	uint32_t admin_queue_depth;
+	uint32_t admin_timeout_ms;
+	uint32_t keep_alive_timeout_ms;
+	bool use_shutdown_notification;
+};
+
+/** nvmux_ctrlr_opts_init() - the defaults; @size is sizeof(*opts). Thread: any. */
+NVMUX_API void nvmux_ctrlr_opts_init(struct nvmux_ctrlr_opts *opts, size_t size);
+
+/**
+ * typedef nvmux_probe_cb - asks whether to attach what was found.
+ * @arg: of nvmux_probe().
+ * @trid: what was found.
+ * @opts: the options it would get; may be changed.
+ *
+ * Return: true to attach it.
+ */
+typedef bool (*nvmux_probe_cb)(void *arg, const struct nvmux_trid *trid,
+			       struct nvmux_ctrlr_opts *opts);
+
+/**
+ * typedef nvmux_attach_cb - one controller is ready, or could not be attached.
+ * @arg: of nvmux_probe().
+ * @trid: which one.
+ * @ctrlr: the controller, owned by the caller from now on (nvmux_detach()); NULL on failure.
+ * @err: 0, or the reason as a negative errno value; nvmux_error_text() has it in words.
+ */
+typedef void (*nvmux_attach_cb)(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr *ctrlr,
+				int err);
+
+/**
+ * typedef nvmux_remove_cb - a controller has failed for good or is gone.
+ *
+ * Its queue pairs complete everything with an error. The caller still detaches it.
+ */
+typedef void (*nvmux_remove_cb)(void *arg, struct nvmux_ctrlr *ctrlr);
+
+/**
+ * nvmux_probe() - enumerate what a transport id names, and attach what the caller wants of it.
+ * @nvmux: the context.
+ * @trid: NULL or PCIe without address: all local NVMe functions that are bound to vfio-pci;
+ *	with an address: that controller; daemon without a name: every controller that it owns.
+ * @probe_cb: asked for each, or NULL: attach all.
+ * @attach_cb: told of each that was wanted.
+ * @remove_cb: told when one is lost later, or NULL.
+ * @arg: passed to the three.
+ *
+ * All start-ups advance together. Returns when each has ended one way or the other.
+ *
+ * Return: 0 when the enumeration itself worked (failures of single controllers go to attach_cb),
+ * else a negative errno value.
+ */
+NVMUX_API int nvmux_probe(struct nvmux *nvmux, const struct nvmux_trid *trid,
+			  nvmux_probe_cb probe_cb, nvmux_attach_cb attach_cb,
+			  nvmux_remove_cb remove_cb, void *arg);
+
+/**
+ * nvmux_probe_async() - the same without waiting.
+ * @ret: a handle for nvmux_probe_poll_async(), which also frees it.
+ */
+NVMUX_API int nvmux_probe_async(struct nvmux *nvmux, const struct nvmux_trid *trid,
+				nvmux_probe_cb probe_cb, nvmux_attach_cb attach_cb,
+				nvmux_remove_cb remove_cb, void *arg, struct nvmux_probe_ctx **ret);
+
+/**
+ * nvmux_probe_poll_async() - advance a probe (calls nvmux_process()).
+ *
+ * Return: -EAGAIN while it goes on; otherwise its result, and @probe is freed.
+ */
+NVMUX_API int nvmux_probe_poll_async(struct nvmux_probe_ctx *probe);
+
+/**
+ * nvmux_connect() - attach exactly one controller and wait for it.
+ * @opts: options, or NULL for the defaults.
+ * @ret: the controller, owned by the caller; ends with nvmux_detach().
+ *
+ * Return: 0 or a negative errno value: -ENODEV (no such device), -EBUSY (in use), -ETIMEDOUT,
+ * -EPROTO (it isn't a conforming controller), -EACCES, …
+ */
+NVMUX_API int nvmux_connect(struct nvmux *nvmux, const struct nvmux_trid *trid,
+			    const struct nvmux_ctrlr_opts *opts, struct nvmux_ctrlr **ret);
+
+/** nvmux_connect_async() - the same; @cb is called once, from nvmux_process() or from here. */
+NVMUX_API int nvmux_connect_async(struct nvmux *nvmux, const struct nvmux_trid *trid,
+				  const struct nvmux_ctrlr_opts *opts, nvmux_attach_cb cb,
+				  void *arg);
+
+/**
+ * nvmux_detach() - shut a controller down, free its queue pairs and give it back.
+ *
+ * Its queue pairs are freed with it: no other thread may use them any more. Commands in flight
+ * complete with Command Aborted due to SQ Deletion. -EDEADLK within a callback. Through the daemon
+ * only the caller's reference is dropped: its queue pairs go, the controller runs on. Always ends;
+ * the return value says whether the controller's own shutdown ended in time (-ETIMEDOUT).
+ */
+NVMUX_API int nvmux_detach(struct nvmux_ctrlr *ctrlr);
+
+typedef void (*nvmux_ctrlr_cb)(void *arg, int err);
+
+/** nvmux_detach_async() - the same; @cb is called once, after which @ctrlr is gone. */
+NVMUX_API void nvmux_detach_async(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_cb cb, void *arg);
+
+/**
+ * nvmux_ctrlr_reset() - disable and enable the controller, then connect its queue pairs again.
+ *
+ * Commands in flight complete with Command Aborted due to SQ Deletion. No other thread may use the
+ * queue pairs meanwhile. Through the daemon it needs the admin right (-EACCES).
+ */
+NVMUX_API int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr);
+
+/**
+ * nvmux_ctrlr_fail() - mark the controller as failed: nothing more is sent to it.
+ *
+ * In-process only: -EACCES through the daemon.
+ */
+NVMUX_API int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr);
+NVMUX_API bool nvmux_ctrlr_is_failed(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_set_remove_cb() - who to tell when the controller is lost. */
+NVMUX_API void nvmux_ctrlr_set_remove_cb(struct nvmux_ctrlr *ctrlr, nvmux_remove_cb cb, void *arg);
+
+/** nvmux_ctrlr_get_data() - Identify Controller data; valid until the controller is detached. */
+NVMUX_API const struct nvme_id_ctrl *nvmux_ctrlr_get_data(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_opts() - the options in effect, with the controller's own limits applied. */
+NVMUX_API const struct nvmux_ctrlr_opts *nvmux_ctrlr_get_opts(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_trid() - the transport id that it was attached by. */
+NVMUX_API const struct nvmux_trid *nvmux_ctrlr_get_trid(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_regs_cap() - CAP as read at start. Base specification 2.0, section 3.1.3.1. */
+NVMUX_API uint64_t nvmux_ctrlr_get_regs_cap(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_regs_vs() - VS as read at start. Section 3.1.3.2. */
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_vs(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_regs_cc() - CC as last written. Section 3.1.3.5. */
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_cc(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_regs_csts() - CSTS as last read. Section 3.1.3.6. */
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_csts(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_max_xfer_size() - bytes that one command can move (MDTS and own limits). */
+NVMUX_API uint32_t nvmux_ctrlr_get_max_xfer_size(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_max_io_qpairs() - I/O queue pairs that the controller granted. */
+NVMUX_API uint32_t nvmux_ctrlr_get_max_io_qpairs(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_state_string() - the state of its life cycle, for people. */
+NVMUX_API const char *nvmux_ctrlr_get_state_string(const struct nvmux_ctrlr *ctrlr);
+
+/**
+ * nvmux_ctrlr_cmd_admin_raw() - send any admin command.
+ * @cmd: opcode, NSID and command dwords; copied during the call.
+ * @buf: data, or NULL. Any memory: what isn't I/O memory is bounced through the library's own
+ *	(at most 128 KiB). The direction follows from the opcode's low two bits.
+ * @len: bytes at @buf.
+ * @cb: called once, from nvmux_process() or nvmux_ctrlr_process_admin_completions().
+ *
+ * Return: 0, -EINVAL (@len beyond the transfer limit), -EBUSY (an opcode that the library keeps to
+ * itself: queue creation and deletion, AER, keep-alive, Fabrics), -ENOMEM, -ENXIO (failed).
+ */
+NVMUX_API int nvmux_ctrlr_cmd_admin_raw(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
+					void *buf, uint32_t len, nvmux_cmd_cb cb, void *arg);
+
+/**
+ * nvmux_ctrlr_process_admin_completions() - reap this controller's admin queue.
+ *
+ * nvmux_process() does it for all of the context. Return: completions, or a negative errno value.
+ */
+NVMUX_API int nvmux_ctrlr_process_admin_completions(struct nvmux_ctrlr *ctrlr);
+
+/**
+ * typedef nvmux_aer_cb - an asynchronous event arrived.
+ * @cpl: its completion; dw0 has type, information and log page (base specification 2.0, section
+ *	5.2). The library has already read the log page that clears the event, if the controller
+ *	let it.
+ */
+typedef void (*nvmux_aer_cb)(void *arg, const struct nvmux_cpl *cpl);
+NVMUX_API void nvmux_ctrlr_register_aer_callback(struct nvmux_ctrlr *ctrlr, nvmux_aer_cb cb,
+						 void *arg);
+
+/** nvmux_ctrlr_get_ns() - an active namespace by id, or NULL. */
+NVMUX_API struct nvmux_ns *nvmux_ctrlr_get_ns(struct nvmux_ctrlr *ctrlr, uint32_t nsid);
+
+/** nvmux_ctrlr_get_num_ns() - active namespaces. */
+NVMUX_API uint32_t nvmux_ctrlr_get_num_ns(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_is_active_ns() - whether @nsid is an active namespace. */
+NVMUX_API bool nvmux_ctrlr_is_active_ns(const struct nvmux_ctrlr *ctrlr, uint32_t nsid);
+
+/** nvmux_ctrlr_get_first_active_ns() - the lowest active namespace id, 0 if there is none. */
+NVMUX_API uint32_t nvmux_ctrlr_get_first_active_ns(const struct nvmux_ctrlr *ctrlr);
+
+/** nvmux_ctrlr_get_next_active_ns() - the next one after @prev, 0 at the end. */
+NVMUX_API uint32_t nvmux_ctrlr_get_next_active_ns(const struct nvmux_ctrlr *ctrlr, uint32_t prev);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

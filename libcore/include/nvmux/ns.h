@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Namespaces: what they are and how they are formatted. */
+#ifndef NVMUX_NS_H
+#define NVMUX_NS_H
+
+#include <nvmux/ctrlr.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nvme_id_ns; /* <nvme/types.h> */
+
+/*
+ * All of these read what Identify said at attach (or after the last change of attributes).
+ * A namespace handle is valid until its controller is detached. Thread: any, while no change of
+ * attributes is being processed.
+ */
+
+/** nvmux_ns_get_data() - Identify Namespace data, NVM command set 1.0, section 4.1.5.1. */
+NVMUX_API const struct nvme_id_ns *nvmux_ns_get_data(const struct nvmux_ns *ns);
+NVMUX_API uint32_t nvmux_ns_get_id(const struct nvmux_ns *ns);
+NVMUX_API struct nvmux_ctrlr *nvmux_ns_get_ctrlr(const struct nvmux_ns *ns);
+/** nvmux_ns_get_sector_size() - bytes of data in a logical block. */
+NVMUX_API uint32_t nvmux_ns_get_sector_size(const struct nvmux_ns *ns);
+/** nvmux_ns_get_extended_sector_size() - with interleaved metadata where it is formatted so. */
+NVMUX_API uint32_t nvmux_ns_get_extended_sector_size(const struct nvmux_ns *ns);
+/** nvmux_ns_get_num_sectors() - NSZE, in logical blocks. */
+NVMUX_API uint64_t nvmux_ns_get_num_sectors(const struct nvmux_ns *ns);
+/** nvmux_ns_get_size() - bytes of data. */
+NVMUX_API uint64_t nvmux_ns_get_size(const struct nvmux_ns *ns);
+/** nvmux_ns_get_max_io_xfer_size() - bytes that one command can move; larger I/O is split. */
+NVMUX_API uint32_t nvmux_ns_get_max_io_xfer_size(const struct nvmux_ns *ns);
+/** nvmux_ns_get_md_size() - bytes of metadata per logical block. */
+NVMUX_API uint32_t nvmux_ns_get_md_size(const struct nvmux_ns *ns);
+/** nvmux_ns_get_optimal_io_boundary() - in logical blocks, 0 if there is none. */
+NVMUX_API uint32_t nvmux_ns_get_optimal_io_boundary(const struct nvmux_ns *ns);
+/** nvmux_ns_get_format_index() - index of the LBA format in use. */
+NVMUX_API uint32_t nvmux_ns_get_format_index(const struct nvmux_ns *ns);
+/** nvmux_ns_get_nguid() - 16 bytes, or NULL if it has none. */
+NVMUX_API const uint8_t *nvmux_ns_get_nguid(const struct nvmux_ns *ns);
+/** nvmux_ns_get_uuid() - 16 bytes, or NULL if it has none. */
+NVMUX_API const uint8_t *nvmux_ns_get_uuid(const struct nvmux_ns *ns);
+/** nvmux_ns_get_csi() - command set: 0 NVM, 1 key value, 2 zoned. */
+NVMUX_API uint8_t nvmux_ns_get_csi(const struct nvmux_ns *ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Queue pairs: slots, life cycle, the public calls.
+ *
+ * Happy path: create (memory) → connect (the controller knows it) → I/O → disconnect (it forgets
+ * it) → what is left in the slots is completed as aborted → destroy (memory).
+ *
+ * Failure modes: a connect that fails is undone. A disconnect that fails means a controller that
+ * doesn't answer and could still write to memory: it is given up, and the queue pair goes when the
+ * device has been let go of.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ctrlr_state.h"
+#include "split.h"
+#include "sync.h"
+
+#define RETRY_MS 5
+
+struct nvmux_qpair_free {
+	struct nvmux_ctrlr *ctrlr;
+	struct nvmux_qpair *qpair;
+	uint16_t qid;
+	struct nvmux_timer timer;
+	nvmux_ctrlr_cb cb;
+	void *arg;
+};
+
+static void free_start(void *arg);
+
+static void free_sync_done(void *arg, int err)
+{
+	nvmux_sync_done(arg, err, 0);
+}
+
+int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
+		     uint32_t depth)
+{
+	NVMUX_ASSERT(depth >= 1 && depth <= 65535);
+	qpair->transport = ctrlr->transport;
+	qpair->ctrlr = ctrlr;
+	qpair->id = id;
+	qpair->depth = depth;
+	qpair->n_free = depth;
+	qpair->state = NVMUX_QPAIR_NEW;
+	TAILQ_INIT(&qpair->splits_waiting);
+	qpair->slots = calloc(depth, sizeof(*qpair->slots));
+	qpair->free_cids = calloc(depth, sizeof(*qpair->free_cids));
+	if (!qpair->slots || !qpair->free_cids || (id && nvmux_split_init(qpair))) {
+		nvmux_qpair_fini(qpair);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < depth; i++)
+		qpair->free_cids[i] = (uint16_t)(depth - 1 - i);
+	return 0;
+}
+
+void nvmux_qpair_fini(struct nvmux_qpair *qpair)
+{
+	free(qpair->slots);
+	free(qpair->free_cids);
+	free(qpair->splits);
+	qpair->slots = NULL;
+	qpair->free_cids = NULL;
+	qpair->splits = NULL;
+}
+
+/*
+ * Callbacks are off the stack: what they asked for can begin, and also end where we may wait.
+ */
+static void end_processing(struct nvmux_qpair *qpair)
+{
+	struct nvmux_qpair_free *op = qpair->free_wanted;
+	struct nvmux_sync sync = {.nvmux = qpair->ctrlr->nvmux};
+
+	qpair->processing = false;
+	if (likely(!op))
+		return;
+	qpair->free_wanted = NULL;
+	if (op->cb || sync.nvmux->processing) {
+		free_start(op);
+		return;
+	}
+	op->cb = free_sync_done;
+	op->arg = &sync;
+	free_start(op);
+	nvmux_sync_wait(&sync);
+}
+
+static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
+{
+	struct nvmux_cpl cpl = {
+		.sqid = cpu_to_le16(qpair->id),
+		.status = cpu_to_le16((uint16_t)(status << 1)),
+	};
+
+	nvmux_split_abort_waiting(qpair, status);
+	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
+		if (!qpair->slots[cid].cb)
+			continue;
+		cpl.cid = cpu_to_le16((uint16_t)cid);
+		nvmux_qpair_complete(qpair, &cpl);
+	}
+}
+
+void nvmux_qpair_abort_all(struct nvmux_qpair *qpair, uint16_t status)
+{
+	bool nested = qpair->processing;
+
+	qpair->processing = true;
+	abort_slots(qpair, status);
+	if (!nested)
+		end_processing(qpair);
+}
+
+void nvmux_qpairs_abort(struct nvmux_ctrlr *ctrlr, uint16_t status)
+{
+	struct nvmux_qpair *qpair;
+
+	/* A callback may free any of them: none goes before all have been dealt with. */
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
+		qpair->processing = true;
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
+		abort_slots(qpair, status);
+again:
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (!qpair->processing)
+			continue;
+		end_processing(qpair);
+		goto again; /* the list may have changed */
+	}
+}
+
+/* ---- making one ---- */
+
+void nvmux_io_qpair_opts_init(const struct nvmux_ctrlr *ctrlr, struct nvmux_io_qpair_opts *opts,
+			      size_t size)
+{
+	struct nvmux_io_qpair_opts defaults = {
+		.size = size,
+		.io_queue_depth = MIN(ctrlr->opts.io_queue_depth, ctrlr->max_queue_entries) - 1,
+	};
+
+	memset(opts, 0, size);
+	memcpy(opts, &defaults, MIN(size, sizeof(defaults)));
+}
+
+static int take_opts(struct nvmux_ctrlr *ctrlr, const struct nvmux_io_qpair_opts *opts,
+		     struct nvmux_io_qpair_opts *ret)
+{
+	nvmux_io_qpair_opts_init(ctrlr, ret, sizeof(*ret));
+	if (opts) {
+		if (opts->size < sizeof(opts->size) || opts->size > 4096)
+			return nvmux_error(ctrlr->nvmux, -EINVAL,
+					   "size of the queue pair options is %zu; fill them with "
+					   "nvmux_io_qpair_opts_init()",
+					   opts->size);
+		memcpy(ret, opts, MIN(opts->size, sizeof(*ret)));
+	}
+	if (ret->io_queue_depth < 1 || ret->io_queue_depth > 65535)
+		return nvmux_error(ctrlr->nvmux, -EINVAL,
+				   "io_queue_depth is %u; it must be 1 to 65535",
+				   ret->io_queue_depth);
+	ret->io_queue_depth = MIN(ret->io_queue_depth, ctrlr->max_queue_entries - 1);
+	if (ret->qprio)
+		return nvmux_error(ctrlr->nvmux, -EINVAL,
+				   "qprio is %u; with round robin arbitration only 0 is possible",
+				   ret->qprio);
+	return 0;
+}
+
+static int take_qid(struct nvmux_ctrlr *ctrlr, uint16_t *ret)
+{
+	for (uint32_t qid = 1; qid <= ctrlr->max_io_qpairs && qid <= 65535; qid++) {
+		if (ctrlr->qids_used[qid])
+			continue;
+		ctrlr->qids_used[qid] = 1;
+		*ret = (uint16_t)qid;
+		return 0;
+	}
+	return nvmux_error(ctrlr->nvmux, -ENOSPC,
+			   "%s: all %u I/O queue pairs that the controller grants are in use",
+			   ctrlr->trid.traddr, ctrlr->max_io_qpairs);
+}
+
+struct alloc_op {
+	struct nvmux_ctrlr *ctrlr;
+	struct nvmux_qpair *qpair;
+	uint16_t qid;
+	int err;
+	nvmux_qpair_cb cb;
+	void *arg;
+};
+
+static void alloc_end(struct alloc_op *op)
+{
+	struct alloc_op copy = *op;
+
+	copy.ctrlr->n_qpair_ops--;
+	if (copy.err)
+		copy.ctrlr->qids_used[copy.qid] = 0;
+	free(op);
+	copy.cb(copy.arg, copy.err ? NULL : copy.qpair, copy.err);
+}
+
+static void alloc_undone(void *arg, int err)
+{
+	alloc_end(arg);
+}
+
+static void alloc_connected(void *arg, int err, uint64_t value)
+{
+	struct alloc_op *op = arg;
+
+	op->err = err;
+	TAILQ_INSERT_TAIL(&op->ctrlr->qpairs, op->qpair, link);
+	if (err)
+		nvmux_qpair_free_async(op->qpair, alloc_undone, op);
+	else
+		alloc_end(op);
+}
+
+static void alloc_created(void *arg, int err, uint64_t value)
+{
+	struct alloc_op *op = arg;
+
+	op->err = err;
+	if (err) {
+		alloc_end(op);
+		return;
+	}
+	op->qpair = (struct nvmux_qpair *)(uintptr_t)value;
+	nvmux_qpair_connect_async(op->qpair, alloc_connected, op);
+}
+
+int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
+				     const struct nvmux_io_qpair_opts *opts, nvmux_qpair_cb cb,
+				     void *arg)
+{
+	struct nvmux_io_qpair_opts checked;
+	struct alloc_op *op;
+	uint16_t qid = 0;
+	int err;
+
+	if (ctrlr->failed || ctrlr->state != CTRLR_READY)
+		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
+				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+	err = take_opts(ctrlr, opts, &checked);
+	if (!err)
+		err = take_qid(ctrlr, &qid);
+	if (err)
+		return err;
+	op = calloc(1, sizeof(*op));
+	if (!op) {
+		ctrlr->qids_used[qid] = 0;
+		return -ENOMEM;
+	}
+	*op = (struct alloc_op){.ctrlr = ctrlr, .qid = qid, .cb = cb, .arg = arg};
+	ctrlr->n_qpair_ops++;
+	transport_qpair_create(ctrlr, qid, checked.io_queue_depth + 1, alloc_created, op);
+	return 0;
+}
+
+static void alloc_sync_done(void *arg, struct nvmux_qpair *qpair, int err)
+{
+	nvmux_sync_done(arg, err, (uintptr_t)qpair);
+}
+
+int nvmux_ctrlr_alloc_io_qpair(struct nvmux_ctrlr *ctrlr, const struct nvmux_io_qpair_opts *opts,
+			       struct nvmux_qpair **ret)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+	int err = nvmux_sync_check(ctrlr->nvmux);
+
+	if (!err)
+		err = nvmux_ctrlr_alloc_io_qpair_async(ctrlr, opts, alloc_sync_done, &sync);
+	if (!err)
+		err = nvmux_sync_wait(&sync);
+	if (!err)
+		*ret = (struct nvmux_qpair *)(uintptr_t)sync.value;
+	return err;
+}
+
+struct connect_op {
+	struct nvmux_qpair *qpair;
+	nvmux_done_fn done;
+	void *arg;
+};
+
+static void connect_done(void *arg, int err, uint64_t value)
+{
+	struct connect_op op = *(struct connect_op *)arg;
+
+	const struct nvmux_ctrlr *ctrlr = op.qpair->ctrlr;
+	bool closing = ctrlr->state >= CTRLR_CLOSE;
+
+	free(arg);
+	if (!err && closing)
+		err = -ENXIO;
+	/* Where it failed the controller has no such queues, unless it couldn't be told. */
+	if (err && !closing)
+		op.qpair->live = false;
+	nvmux_qpair_set_state(op.qpair, err ? NVMUX_QPAIR_DISCONNECTED : NVMUX_QPAIR_CONNECTED);
+	op.done(op.arg, err, value);
+}
+
+void nvmux_qpair_connect_async(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
+{
+	struct connect_op *op = calloc(1, sizeof(*op));
+
+	if (!op) {
+		done(arg, -ENOMEM, 0);
+		return;
+	}
+	*op = (struct connect_op){.qpair = qpair, .done = done, .arg = arg};
+	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_CONNECTING);
+	qpair->live = true;
+	transport_qpair_connect(qpair, connect_done, op);
+}
+
+/* ---- freeing one ---- */
+
+static void free_destroyed(void *arg, int err, uint64_t value)
+{
+	struct nvmux_qpair_free op = *(struct nvmux_qpair_free *)arg;
+
+	free(arg);
+	op.ctrlr->n_qpair_ops--;
+	op.ctrlr->qids_used[op.qid] = 0;
+	if (op.cb)
+		op.cb(op.arg, 0);
+}
+
+/* The controller has forgotten the queues, or reaches no memory any more. */
+static void free_quiet(struct nvmux_qpair_free *op)
+{
+	struct nvmux_qpair *qpair = op->qpair;
+
+	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
+	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
+	TAILQ_REMOVE(&op->ctrlr->qpairs, qpair, link);
+	transport_qpair_destroy(qpair, free_destroyed, op);
+}
+
+static void free_wait(struct nvmux_qpair_free *op)
+{
+	nvmux_timer_set(op->ctrlr->nvmux, &op->timer, RETRY_MS, free_start, op);
+}
+
+static void free_disconnect_done(void *arg, int err, uint64_t value)
+{
+	struct nvmux_qpair_free *op = arg;
+	struct nvmux_ctrlr *ctrlr = op->ctrlr;
+	struct nvmux_qpair *adminq = ctrlr->adminq;
+
+	nvmux_qpair_set_state(op->qpair, NVMUX_QPAIR_DISCONNECTED);
+	if (!err) {
+		op->qpair->live = false;
+	} else if (adminq && nvmux_qpair_get_state(adminq) == NVMUX_QPAIR_CONNECTED &&
+		   ctrlr->state < CTRLR_CLOSE) {
+		/* It answers and doesn't delete: only letting go of it makes the memory safe. */
+		nvmux_ctrlr_lost(ctrlr, err);
+	}
+	free_start(op);
+}
+
+/* Take the next step towards a queue pair that the controller knows nothing of. */
+static void free_start(void *arg)
+{
+	struct nvmux_qpair_free *op = arg;
+	struct nvmux_qpair *qpair = op->qpair;
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(qpair);
+	enum nvmux_ctrlr_state at = op->ctrlr->state;
+
+	if (state == NVMUX_QPAIR_CONNECTING) {
+		free_wait(op);
+	} else if (!qpair->live) {
+		free_quiet(op);
+	} else if (state == NVMUX_QPAIR_CONNECTED &&
+		   (at == CTRLR_READY || at == CTRLR_FREE_QPAIRS)) {
+		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTING);
+		transport_qpair_disconnect(qpair, free_disconnect_done, op);
+	} else {
+		free_wait(op); /* until the controller has been disabled or closed */
+	}
+}
+
+void nvmux_qpair_free_async(struct nvmux_qpair *qpair, nvmux_ctrlr_cb cb, void *arg)
+{
+	struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
+	struct nvmux_qpair_free *op;
+
+	if (qpair->freeing) {
+		if (cb)
+			cb(arg, -EALREADY);
+		return;
+	}
+	op = calloc(1, sizeof(*op));
+	if (!op) {
+		/* It stays with its controller and goes when that is detached. */
+		if (cb)
+			cb(arg, -ENOMEM);
+		return;
+	}
+	*op = (struct nvmux_qpair_free){
+		.ctrlr = ctrlr, .qpair = qpair, .qid = qpair->id, .cb = cb, .arg = arg};
+	qpair->freeing = true;
+	ctrlr->n_qpair_ops++;
+	if (qpair->processing)
+		qpair->free_wanted = op;
+	else
+		free_start(op);
+}
+
+void nvmux_qpair_free(struct nvmux_qpair *qpair)
+{
+	struct nvmux_sync sync;
+
+	if (!qpair)
+		return;
+	sync = (struct nvmux_sync){.nvmux = qpair->ctrlr->nvmux};
+	if (qpair->processing || sync.nvmux->processing) {
+		nvmux_qpair_free_async(qpair, NULL, NULL);
+		return;
+	}
+	nvmux_qpair_free_async(qpair, free_sync_done, &sync);
+	nvmux_sync_wait(&sync);
+}
+
+/* ---- using one ---- */
+
+/* The control thread marked it as failed, or disconnected it for a reset. */
+static int process_broken(struct nvmux_qpair *qpair)
+{
+	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_FAILED)
+		nvmux_qpair_abort_all(qpair, NVMUX_SC_CTRLR_GONE);
+	return -ENXIO;
+}
+
+int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
+{
+	int n;
+
+	if (unlikely(qpair->processing))
+		return -EDEADLK;
+	qpair->processing = true;
+	if (likely(nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED)) {
+		if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
+			nvmux_split_resume(qpair);
+		n = qpair->transport->process(qpair, max);
+		if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
+			nvmux_split_resume(qpair);
+	} else {
+		n = process_broken(qpair);
+	}
+	end_processing(qpair);
+	return n;
+}
+
+uint16_t nvmux_qpair_get_id(const struct nvmux_qpair *qpair)
+{
+	return qpair->id;
+}
+
+uint32_t nvmux_qpair_get_depth(const struct nvmux_qpair *qpair)
+{
+	return qpair->depth;
+}
+
+uint32_t nvmux_qpair_get_num_outstanding(const struct nvmux_qpair *qpair)
+{
+	return nvmux_qpair_outstanding(qpair);
+}
+
+bool nvmux_qpair_is_connected(const struct nvmux_qpair *qpair)
+{
+	return nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A transport without a device: it answers register accesses and admin commands as a small healthy
+ * controller would, and can be told to fail or to stay silent at its N-th operation.
+ */
+#ifndef TEST_FAKE_CTRLR_H
+#define TEST_FAKE_CTRLR_H
+
+#include "libcore/transport.h"
+
+enum fake_fault {
+	FAKE_OK,
+	FAKE_ERROR, /* the operation fails with -EIO, a command with Internal Error */
+	FAKE_HANG,  /* it is never answered (until the controller is closed) */
+};
+
+#define FAKE_DEPTH    8
+#define FAKE_HELD_MAX 64
+
+struct fake_ctrlr {
+	struct nvmux_ctrlr base;
+	uint32_t ops; /* operations so far */
+	bool open;
+	uint32_t cc;
+	struct nvmux_timer timer;
+	nvmux_done_fn done; /* of the operation under way, answered from a timer */
+	void *done_arg;
+	int done_err;
+	uint64_t done_value;
+};
+
+struct fake_qpair {
+	struct nvmux_qpair base;
+	struct nvmux_timer timer;
+	struct nvmux_cpl ready[FAKE_HELD_MAX];
+	uint32_t n_ready;
+	/* what I/O queues were given */
+	struct nvmux_cmd cmds[4096];
+	struct nvmux_seg segs[4096];
+	uint32_t n_cmds;
+	uint16_t io_status; /* of the command number io_fail_at */
+	uint32_t io_fail_at;
+	bool hold; /* complete nothing */
+	bool due;  /* the interrupt has come */
+};
+
+/* Behaviour of all fake controllers of a test. */
+struct fake_config {
+	enum fake_fault fault;
+	uint32_t fault_at;   /* the operation that it hits */
+	bool inline_answers; /* from within the call, else from a timer */
+	uint32_t n_ns;
+	uint8_t mdts;
+	uint16_t noiob;
+	uint16_t mqes; /* 0's based */
+	uint32_t vs;
+	uint32_t opened, closed; /* counts */
+	uint32_t max_ops;        /* of any controller so far */
+	struct fake_ctrlr *last;
+	uint32_t aers;  /* event requests held */
+	bool tolerated; /* the fault hit a command whose failure a driver lives with */
+};
+
+extern struct fake_config fake;
+void fake_reset(void);
+/* Registered as LOOPBACK, so that addresses may repeat. */
+extern const struct nvmux_transport fake_transport;
+
+#endif
