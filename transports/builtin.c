@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The transports that this build of the library has. */
-#include "libcore/transport.h"
+#include "transports/pcie/pcie.h"
 
 const struct nvmux_transport *const nvmux_builtin_transports[] = {
+	&pcie_vfio_transport.base,
+	&pcie_vfio_user_transport.base,
 	NULL,
 };

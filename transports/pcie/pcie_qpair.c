@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The I/O path of a queue pair in host memory.
+ *
+ * The happy path. submit() takes a command identifier, writes the command once, straight into its
+ * place in the submission queue, and returns; nothing reaches the device. process() first rings
+ * the submission queue's doorbell for everything that has collected, then delivers completions
+ * (phase bit, barrier, private copy, head, callback) and rings the completion queue's doorbell
+ * once.
+ *
+ * Neither queue can overflow. At most entries - 1 commands are in flight, and a place in the
+ * submission queue is used again only when that many younger commands were, of which one would
+ * still be in flight if the device hadn't fetched it. Completions that were delivered have been
+ * announced by the completion queue's doorbell before the commands that their callbacks submitted
+ * are announced, so that the device always finds room for what it knows of.
+ *
+ * Failure modes.
+ * - A doorbell that can't be written now (-EAGAIN, a socket that is full) is written with the next
+ *   poll; the submission doorbell waits for the completion doorbell, for the reason above.
+ * - A completion for a command that isn't in flight is dropped and counted. A few may be the
+ *   controller's slip; after PCIE_UNKNOWN_CIDS_MAX the queue is given up with -ENXIO, because
+ *   a device that mixes up commands can't be trusted with memory, and the control thread is told to
+ *   give up the controller. A completion queue full of ones ends the same way, within one poll.
+ * - Callbacks may free the queue pair, or lose or reset the controller: each completion is followed
+ *   by a look at the state.
+ */
+#include "pcie_int.h"
+
+static inline int pcie_ring(const struct pcie_qpair *q, volatile uint32_t *db, uint32_t offset,
+			    uint32_t value)
+{
+	if (likely(db != NULL)) {
+		*db = (NVMUX_FORCE uint32_t)cpu_to_le32(value);
+		return 0;
+	}
+	return q->dev->ops->doorbell_write(q->dev, offset, value);
+}
+
+/* Now isn't the time, or it never will be again. */
+__attribute__((cold, noinline)) static void pcie_ring_failed(struct pcie_qpair *q, int err)
+{
+	if (err != -EAGAIN)
+		pcie_qpair_break(q);
+	else if (q->base.id == 0)
+		pcie_adminq_retry(pcie_ctrlr(q->base.ctrlr)); /* nobody else polls it */
+}
+
+/* Announce the completions that were taken. False: not now, or never. */
+static inline bool pcie_ring_cq(struct pcie_qpair *q)
+{
+	int err;
+
+	if (q->cq_head == q->cq_head_rung)
+		return true;
+	err = pcie_ring(q, q->cq_db, q->cq_db_offset, q->cq_head);
+	if (unlikely(err)) {
+		pcie_ring_failed(q, err);
+		return false;
+	}
+	q->cq_head_rung = q->cq_head;
+	return true;
+}
+
+/* Announce the commands that were submitted. */
+static inline void pcie_ring_sq(struct pcie_qpair *q)
+{
+	int err;
+
+	if (q->sq_tail == q->sq_tail_rung)
+		return;
+	dma_wmb(); /* the commands are there before the doorbell says so */
+	err = pcie_ring(q, q->sq_db, q->sq_db_offset, q->sq_tail);
+	if (unlikely(err))
+		pcie_ring_failed(q, err);
+	else
+		q->sq_tail_rung = q->sq_tail;
+}
+
+static inline bool pcie_md_bad(const struct nvmux_payload *payload)
+{
+	return payload->md.len && prp_seg_iova(&payload->md) & PRP_ALIGN_MASK;
+}
+
+int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
+{
+	struct pcie_qpair *q = pcie_qpair(qpair);
+	uint16_t cid = qpair->free_cids[qpair->n_free - 1]; /* taken once nothing can fail */
+	struct nvmux_cmd *sqe = &q->sq[q->sq_tail];
+	__le64 dptr[2] = {0};
+	__le64 mptr = 0;
+
+	if (payload->n_data) {
+		const struct prp_list list = {
+			.entries = &q->lists[(size_t)cid * PRP_LIST_ENTRIES],
+			.iova = q->lists_iova + (uint64_t)cid * NVMUX_PAGE_SIZE,
+			.used = &q->list_used[cid],
+		};
+		int err = prp_build(payload->data, payload->n_data, &list, dptr);
+
+		if (unlikely(err))
+			return err;
+	}
+	if (unlikely(pcie_md_bad(payload)))
+		return -EINVAL;
+	if (payload->md.len)
+		mptr = cpu_to_le64(prp_seg_iova(&payload->md));
+
+	nvmux_qpair_take_cid(qpair, cb, arg);
+	*sqe = (struct nvmux_cmd){
+		.opc = cmd->opc,
+		.flags = cmd->flags & 0x3, /* FUSE; PSDT 0: PRPs */
+		.cid = cpu_to_le16(cid),
+		.nsid = cmd->nsid,
+		.cdw2 = cmd->cdw2,
+		.cdw3 = cmd->cdw3,
+		.mptr = mptr,
+		.dptr = {dptr[0], dptr[1]},
+		.cdw10 = cmd->cdw10,
+		.cdw11 = cmd->cdw11,
+		.cdw12 = cmd->cdw12,
+		.cdw13 = cmd->cdw13,
+		.cdw14 = cmd->cdw14,
+		.cdw15 = cmd->cdw15,
+	};
+	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+	return 0;
+}
+
+/* Whether there is a new completion at the head. */
+static inline bool pcie_cpl_new(const struct pcie_qpair *q)
+{
+	const volatile struct nvmux_cpl *cpl = &q->cq[q->cq_head];
+
+	return (le16_to_cpu(cpl->status) & 1) == q->phase;
+}
+
+/* The slot of the next completion is read soon. Its identifier is anything yet. */
+static inline void pcie_prefetch_next(const struct pcie_qpair *q)
+{
+	const volatile struct nvmux_cpl *next = &q->cq[q->cq_head];
+	uint16_t cid = le16_to_cpu(next->cid);
+
+	if (cid < q->base.depth)
+		__builtin_prefetch(&q->base.slots[cid], 1);
+}
+
+static inline void pcie_cq_advance(struct pcie_qpair *q)
+{
+	if (++q->cq_head == q->entries) {
+		q->cq_head = 0;
+		q->phase ^= 1;
+	}
+}
+
+int pcie_qpair_reap(struct pcie_qpair *q, uint32_t max)
+{
+	uint32_t limit = max && max < q->entries ? max : q->entries;
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(&q->base);
+	uint32_t n = 0;
+
+	while (n < limit && pcie_cpl_new(q)) {
+		struct nvmux_cpl cpl;
+
+		dma_rmb(); /* the rest of the entry is read after its phase bit */
+		cpl = q->cq[q->cq_head];
+		pcie_cq_advance(q);
+		pcie_prefetch_next(q);
+		n++;
+		if (unlikely(!nvmux_qpair_complete(&q->base, &cpl)) &&
+		    q->base.unknown_cids >= q->unknown_cids_max) {
+			pcie_qpair_break(q);
+			break;
+		}
+		if (unlikely(nvmux_qpair_get_state(&q->base) != state))
+			break;
+	}
+	/* Not after a callback that has reset the queue: it starts from 0 again. */
+	if (n && nvmux_qpair_get_state(&q->base) == state)
+		pcie_ring_cq(q);
+	return q->broken ? -ENXIO : (int)n;
+}
+
+int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
+{
+	struct pcie_qpair *q = pcie_qpair(qpair);
+
+	if (unlikely(q->broken))
+		return -ENXIO;
+	if (likely(pcie_ring_cq(q)))
+		pcie_ring_sq(q);
+	if (q->kick && nvmux_qpair_outstanding(qpair))
+		q->kick(q->dev, qpair->id);
+	return pcie_qpair_reap(q, max);
+}
