@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Get Log Page. Base specification 2.0, section 5.16. */
+#include <string.h>
+#include "emulator/internal.h"
+
+#define TEMPERATURE_K 313
+#define LOG_MAX       4096
+#define LSUPP         1u /* of the Supported Log Pages log page */
+
+static void put128(uint8_t dst[16], uint64_t v)
+{
+	uint64_t le = htole64(v);
+
+	memset(dst, 0, 16);
+	memcpy(dst, &le, sizeof(le));
+}
+
+static uint32_t supported_logs(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	static const uint8_t lids[] = {
+		NVME_LOG_LID_SUPPORTED_LOG_PAGES,
+		NVME_LOG_LID_ERROR,
+		NVME_LOG_LID_SMART,
+		NVME_LOG_LID_FW_SLOT,
+		NVME_LOG_LID_CHANGED_NS,
+		NVME_LOG_LID_CMD_EFFECTS,
+		NVME_LOG_LID_FID_SUPPORTED_EFFECTS,
+		NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS,
+	};
+	uint32_t lsupp = htole32(LSUPP);
+
+	for (size_t i = 0; i < sizeof(lids); i++)
+		memcpy(buf + 4 * lids[i], &lsupp, sizeof(lsupp));
+	return sizeof(struct nvme_supported_log_pages);
+}
+
+/* Newest first. */
+static uint32_t error_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	struct emu_reports *r = &ctrlr->reports;
+	uint64_t n;
+
+	pthread_mutex_lock(&r->lock);
+	n = MIN(r->n_errors, EMU_ERROR_ENTRIES);
+	for (uint64_t i = 0; i < n; i++)
+		memcpy(buf + i * sizeof(r->errors[0]),
+		       &r->errors[(r->n_errors - 1 - i) % EMU_ERROR_ENTRIES], sizeof(r->errors[0]));
+	pthread_mutex_unlock(&r->lock);
+	return sizeof(r->errors);
+}
+
+static bool temperature_crosses(const struct emu_ctrlr *ctrlr)
+{
+	return TEMPERATURE_K >= ctrlr->features.temp_over ||
+	       TEMPERATURE_K <= ctrlr->features.temp_under;
+}
+
+void emu_temperature_check(struct emu_ctrlr *ctrlr)
+{
+	if (temperature_crosses(ctrlr) &&
+	    (ctrlr->features.async_event & NVME_SMART_CRIT_TEMPERATURE))
+		emu_event_raise(ctrlr, NVME_AER_SMART, NVME_AER_SMART_TEMPERATURE_THRESHOLD,
+				NVME_LOG_LID_SMART);
+}
+
+static struct emu_counters total_counters(const struct emu_ctrlr *ctrlr)
+{
+	struct emu_counters sum = ctrlr->retired;
+
+	for (uint32_t i = 0; i < ctrlr->n_live; i++) {
+		const struct emu_counters *c = &ctrlr->sqs[ctrlr->live_qids[i]].counters;
+
+		sum.reads += __atomic_load_n(&c->reads, __ATOMIC_RELAXED);
+		sum.writes += __atomic_load_n(&c->writes, __ATOMIC_RELAXED);
+		sum.read_bytes += __atomic_load_n(&c->read_bytes, __ATOMIC_RELAXED);
+		sum.written_bytes += __atomic_load_n(&c->written_bytes, __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
+/* Thousands of 512 bytes, rounded up. */
+static uint64_t data_units(uint64_t bytes)
+{
+	return (bytes + 512 * 1000 - 1) / (512 * 1000);
+}
+
+static uint32_t smart_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	struct nvme_smart_log *log = (struct nvme_smart_log *)(void *)buf;
+	struct emu_counters sum = total_counters(ctrlr);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (temperature_crosses(ctrlr))
+		log->critical_warning = NVME_SMART_CRIT_TEMPERATURE;
+	log->temperature[0] = TEMPERATURE_K & 0xff;
+	log->temperature[1] = TEMPERATURE_K >> 8;
+	log->avail_spare = 100;
+	log->spare_thresh = 10;
+	put128(log->data_units_read, data_units(sum.read_bytes));
+	put128(log->data_units_written, data_units(sum.written_bytes));
+	put128(log->host_reads, sum.reads);
+	put128(log->host_writes, sum.writes);
+	put128(log->power_cycles, 1);
+	put128(log->power_on_hours, (uint64_t)(now.tv_sec - ctrlr->started.tv_sec) / 3600);
+	pthread_mutex_lock(&ctrlr->reports.lock);
+	put128(log->num_err_log_entries, ctrlr->reports.n_errors);
+	pthread_mutex_unlock(&ctrlr->reports.lock);
+	return sizeof(*log);
+}
+
+static uint32_t firmware_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	struct nvme_firmware_slot *log = (struct nvme_firmware_slot *)(void *)buf;
+
+	log->afi = 1;
+	memset(log->frs[0], ' ', sizeof(log->frs[0]));
+	memcpy(log->frs[0], NVMUX_VERSION, MIN(strlen(NVMUX_VERSION), sizeof(log->frs[0])));
+	return sizeof(*log);
+}
+
+/* Namespaces don't change while the controller lives: the list is empty. */
+static uint32_t changed_ns_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	return sizeof(struct nvme_ns_list);
+}
+
+static uint32_t effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	uint32_t acs[256] = {0}, iocs[256] = {0};
+	struct nvme_cmd_effects_log *log = (struct nvme_cmd_effects_log *)(void *)buf;
+
+	emu_admin_effects(acs);
+	emu_nvm_effects(iocs);
+	for (int i = 0; i < 256; i++) {
+		log->acs[i] = cpu_to_le32(acs[i]);
+		log->iocs[i] = cpu_to_le32(iocs[i]);
+	}
+	return sizeof(*log);
+}
+
+static uint32_t fid_effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	uint32_t effects[256] = {0};
+
+	emu_features_effects(effects);
+	for (int i = 0; i < 256; i++)
+		effects[i] = htole32(effects[i]);
+	memcpy(buf, effects, sizeof(effects));
+	return sizeof(effects);
+}
+
+/* There is no management interface: none of its commands is supported. */
+static uint32_t mi_effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	return LOG_MAX;
+}
+
+typedef uint32_t (*log_fn)(struct emu_ctrlr *ctrlr, uint8_t *buf);
+
+static log_fn find_log(uint8_t lid)
+{
+	switch (lid) {
+	case NVME_LOG_LID_SUPPORTED_LOG_PAGES: return supported_logs;
+	case NVME_LOG_LID_ERROR: return error_log;
+	case NVME_LOG_LID_SMART: return smart_log;
+	case NVME_LOG_LID_FW_SLOT: return firmware_log;
+	case NVME_LOG_LID_CHANGED_NS: return changed_ns_log;
+	case NVME_LOG_LID_CMD_EFFECTS: return effects_log;
+	case NVME_LOG_LID_FID_SUPPORTED_EFFECTS: return fid_effects_log;
+	case NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS: return mi_effects_log;
+	default: return NULL;
+	}
+}
+
+/* Reading a log page allows its type of event to be reported again. */
+static void unmask_event(struct emu_ctrlr *ctrlr, uint8_t lid)
+{
+	uint16_t bit = 0;
+
+	if (lid == NVME_LOG_LID_ERROR)
+		bit = 1u << NVME_AER_ERROR;
+	else if (lid == NVME_LOG_LID_SMART)
+		bit = 1u << NVME_AER_SMART;
+	else if (lid == NVME_LOG_LID_CHANGED_NS)
+		bit = 1u << NVME_AER_NOTICE;
+	if (!(ctrlr->events_masked & bit))
+		return;
+	ctrlr->events_masked &= (uint16_t)~bit;
+	__atomic_store_n(&ctrlr->reports.pending, 1, __ATOMIC_RELEASE);
+}
+
+uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	uint32_t cdw10 = emu_cdw(cmd->cdw10), cdw14 = emu_cdw(cmd->cdw14);
+	uint64_t numd = (uint64_t)(emu_cdw(cmd->cdw11) & 0xffff) << 16 | cdw10 >> 16;
+	uint64_t len = (numd + 1) * 4;
+	uint64_t offset = emu_cdw(cmd->cdw12) | (uint64_t)emu_cdw(cmd->cdw13) << 32;
+	uint8_t lid = (uint8_t)cdw10, csi = (uint8_t)(cdw14 >> 24);
+	uint32_t nsid = emu_cdw(cmd->nsid);
+	bool rae = cdw10 & 1u << 15, by_index = cdw14 & 1u << 23;
+	_Alignas(8) uint8_t buf[LOG_MAX] = {0};
+	log_fn fill = find_log(lid);
+	uint16_t status;
+	uint32_t size;
+
+	if (!fill)
+		return EMU_SPECIFIC(INVALID_LOG_PAGE);
+	/* No log is per namespace, SMART neither. */
+	if (nsid != NVME_NSID_NONE && nsid != NVME_NSID_ALL)
+		return EMU_GENERIC(INVALID_FIELD);
+	if (by_index || (offset & 3) || len > sq->ctrlr->max_transfer)
+		return EMU_GENERIC(INVALID_FIELD);
+	if (lid == NVME_LOG_LID_CMD_EFFECTS && csi != NVME_CSI_NVM)
+		return EMU_GENERIC(INVALID_FIELD);
+	size = fill(sq->ctrlr, buf);
+	if (offset > size)
+		return EMU_GENERIC(INVALID_FIELD);
+	/* What is asked for beyond the end of the log page is not written. */
+	len = MIN(len, size - offset);
+	status = len ? emu_xfer(sq, cmd, EMU_XFER_TO_HOST, buf + offset, len) : EMU_SUCCESS;
+	if (!status && !rae)
+		unmask_event(sq->ctrlr, lid);
+	return status;
+}
