@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The objects of the data plane, for its own files. Each structure is in parts: what the reactor's
+ * thread owns, what the control thread owns, and counters that the one stores and the other loads.
+ */
+#ifndef NVMUXD_DATA_H
+#define NVMUXD_DATA_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+#include "daemon/msgq.h"
+#include "daemon/reactor.h"
+#include "daemon/ring_server.h"
+#include "libcore/transport.h"
+
+#define CHANNEL_WEIGHT      32u    /* commands per turn by default */
+#define CHANNEL_REGIONS_MAX 65535u /* 65535 itself stands for no region */
+#define CHANNEL_NO_REGION   0xffffu
+#define REACTOR_IDLE_TURNS  4096u /* without work until a channel is parked, by default */
+#define REACTOR_BUSY_POLLED 16u   /* channels that a busy reactor polls without parking any */
+#define REACTOR_EPOLL_TURNS 128u  /* between two looks at the sockets of parked channels */
+#define REACTOR_EVENTS      64    /* handled with one look */
+#define REACTOR_FLUSH_MS    1     /* sleeping while the control thread's queue is full */
+
+enum message_kind {
+	MSG_EXIT,
+	MSG_HWQ_TAKE_BACK,
+	MSG_HWQ_RESUME,
+	MSG_HWQ_ABORT,
+	MSG_HWQ_DESTROY,
+	MSG_HWQ_REQUEST,
+	MSG_HWQ_FAILED, /* to the control thread only */
+	MSG_CHANNEL_START,
+	MSG_CHANNEL_STOP,
+	MSG_CHANNEL_SET_REGION,
+	MSG_CHANNEL_DROP_REGION,
+	MSG_CHANNEL_SET_VIEW,
+	MSG_CHANNEL_SET_STATE,
+};
+
+/*
+ * One message. The control thread allocates it and sends it; the reactor does what it says and,
+ * then or later, sends the same message back; the control thread calls its callback and frees it.
+ */
+struct message {
+	struct msg link;
+	TAILQ_ENTRY(message) waiting; /* reactor: what can't be done yet */
+	enum message_kind kind;
+	struct hwq *hwq;
+	struct channel *channel;
+	reactor_cb cb;
+	void *arg;
+	union {
+		struct {
+			uint32_t number;
+			struct region_view view;
+			uint64_t scanned; /* completions of the channel at the last scan */
+		} region;
+		struct ctrlr_view *view;
+		uint32_t state;
+		uint16_t status;
+		struct {
+			struct nvmux_cmd cmd;
+			struct nvmux_seg seg;
+			nvmux_cmd_cb cb;
+			struct nvmux_cpl cpl;
+		} request;
+	};
+};
+TAILQ_HEAD(message_list, message);
+
+/* What a client's command in flight needs at its completion; 32 bytes, so that an index is a shift.
+ */
+struct channel_slot {
+	struct channel *channel;
+	uint32_t bytes;
+	uint16_t cid; /* the client's */
+	uint16_t index;
+	uint16_t region;    /* of the data; CHANNEL_NO_REGION: none */
+	uint16_t md_region; /* of the metadata */
+	uint8_t writes;     /* direction of @bytes */
+	uint8_t rsvd[11];
+};
+NVMUX_STATIC_ASSERT(sizeof(struct channel_slot) == 32, "two in a cache line");
+
+enum channel_where {
+	CHANNEL_OFF,    /* not with a reactor, or stopping */
+	CHANNEL_POLLED, /* in the ring of its hardware queue */
+	CHANNEL_PARKED, /* waits for a byte from its client */
+};
+
+struct channel {
+	/* the reactor's, in the order of their use for each command */
+	struct ring_server ring;
+	struct channel_slot *slots;
+	uint16_t *free_slots; /* a stack of n_free indices */
+	uint32_t n_free;
+	uint32_t depth;
+	const struct ctrlr_view *view;
+	struct region_view *regions;
+	uint32_t n_regions;
+	uint32_t weight;
+	uint64_t bytes[2]; /* read, written */
+	uint64_t refused;
+	struct hwq *hwq;
+	struct channel *polled_next, *polled_prev; /* the ring of polled channels of a hwq */
+	struct channel *batch_next;
+	struct channel *park_next;
+	bool in_batch;    /* something to publish in this turn */
+	bool watched;     /* its socket is in the reactor's epoll set */
+	bool client_gone; /* the other end of the socket pair is closed */
+	uint8_t where;    /* enum channel_where */
+	uint32_t idle_turns;
+	uint64_t cq_notified; /* cq_tail when the client was last looked after */
+	uint32_t ring_state;  /* enum nvmux_ring_state, as in the header */
+	uint32_t generation;
+	TAILQ_ENTRY(channel) link; /* hwq->channels */
+
+	/* stored by the reactor, loaded by the control thread */
+	_Alignas(64) struct channel_stats stats;
+
+	/* the control thread's */
+	_Alignas(64) struct hwq *ctl_hwq; /* NULL: not started, or stopped */
+	struct reactor *ctl_reactor;      /* of the last start */
+	uint32_t ctl_messages;            /* sent and not back yet */
+	bool ctl_stopping;
+	bool ctl_destroyed;
+};
+TAILQ_HEAD(channel_list, channel);
+
+enum hwq_state {
+	HWQ_RUNNING,
+	HWQ_TAKEN, /* with the control thread */
+	HWQ_FAILED,
+};
+
+enum hwq_ctl_state {
+	HWQ_GIVEN, /* to the reactor */
+	HWQ_TAKING,
+	HWQ_BACK,
+	HWQ_DESTROYED,
+};
+
+struct hwq {
+	/* the reactor's */
+	struct nvmux_qpair *qpair;
+	struct reactor *reactor;
+	struct channel *polled; /* the channel to serve next; a ring */
+	uint32_t n_polled;
+	uint8_t state; /* enum hwq_state */
+	bool active;   /* in reactor->active */
+	bool dirty;    /* failed: the device may still write to memory */
+	uint32_t n_channels;
+	uint32_t share;               /* commands that each of them may have in flight */
+	struct message_list requests; /* to be sent */
+	struct channel_list channels; /* all that are bound to it */
+	TAILQ_ENTRY(hwq) link;        /* reactor->active */
+	struct message failed;
+
+	/* the control thread's */
+	_Alignas(64) uint32_t ctl_channels;
+	uint8_t ctl_state; /* enum hwq_ctl_state */
+};
+TAILQ_HEAD(hwq_list, hwq);
+
+struct reactor {
+	/* the reactor's */
+	struct hwq_list active;
+	struct message_list waiting; /* stops and drops that wait for completions */
+	struct channel *batch;       /* channels with something to publish */
+	struct channel *parking;     /* candidates of this turn */
+	uint32_t n_polled;
+	uint32_t n_parked;
+	uint32_t epoll_countdown;
+	uint32_t idle_turns; /* until a channel is parked */
+	uint64_t loops, idle_loops, sleeps, commands, completions;
+	bool busy;
+	bool exit;
+	bool replied; /* in this turn */
+	int epoll_fd;
+	int wake_fd;  /* eventfd: the control thread wakes the reactor */
+	int reply_fd; /* eventfd: the reactor wakes the control thread */
+
+	/* stored by the reactor, loaded by the control thread */
+	_Alignas(64) struct reactor_stats stats;
+	_Alignas(64) uint32_t asleep;
+
+	struct msgq to_reactor;
+	struct msgq to_control;
+
+	/* the control thread's */
+	_Alignas(64) pthread_t thread;
+	void (*hwq_failed)(void *arg, struct hwq *hwq);
+	void *hwq_failed_arg;
+	uint32_t ctl_hwqs;
+	uint32_t ctl_channels;
+};
+
+/* A counter of the reactor's that the control thread reads. */
+#define stat_set(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define stat_get(p)    __atomic_load_n((p), __ATOMIC_RELAXED)
+
+/* ---- reactor.c ---- */
+
+/* Control thread: allocate and send a message. */
+struct message *message_new(enum message_kind kind, reactor_cb cb, void *arg);
+void reactor_send(struct reactor *r, struct message *msg);
+/* Reactor: send a message back, done. */
+void reactor_reply(struct reactor *r, struct message *msg);
+/* Reactor: look at a stop or drop again in later turns. */
+void reactor_wait(struct reactor *r, struct message *msg);
+/* Reactor: a hardware queue may have work. */
+void reactor_activate(struct reactor *r, struct hwq *hwq);
+
+/* ---- hwq.c ---- */
+
+/* Reactor: one turn for a hardware queue. Return: commands and completions handled. */
+uint32_t hwq_poll(struct reactor *r, struct hwq *hwq);
+void hwq_handle(struct reactor *r, struct message *msg);
+/* Control thread: a message has come back. */
+void hwq_replied(struct message *msg);
+/* Reactor: bind a channel to it, or end that. */
+void hwq_bind(struct hwq *hwq, struct channel *channel);
+void hwq_unbind(struct hwq *hwq, struct channel *channel);
+/* Reactor: put a channel into the ring of those that are polled, or take it out. */
+void hwq_add_polled(struct hwq *hwq, struct channel *channel);
+void hwq_remove_polled(struct hwq *hwq, struct channel *channel);
+
+/* ---- channel.c: the control thread's half ---- */
+
+void channel_replied(struct message *msg);
+
+/* ---- channel_io.c: the reactor's half ---- */
+
+void channel_handle(struct reactor *r, struct message *msg);
+/* A stop or drop that waits: true when it is done now. */
+bool channel_finish(struct message *msg);
+/* Take commands, at most @max. */
+uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max);
+/* Publish what the turn has done for the channels: counters, indices, wake-ups. */
+void channels_publish(struct reactor *r);
+/* Park the channels that have been idle for long. */
+void channels_park(struct reactor *r);
+/* A parked channel's socket is readable. */
+void channel_wake(struct reactor *r, struct channel *channel);
+/* Write the ring's state, and wake the client. */
+void channel_show_state(struct channel *channel, uint32_t state);
+/* Change regions, view or state; by the thread that the channel is with. */
+void channel_apply(struct channel *channel, struct message *msg);
+
+#endif

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A hardware queue pair with the reactor that polls it and the channels bound to it.
+ *
+ * Happy path: each turn lets every polled channel put commands into the queue, at most its weight,
+ * and then processes completions, which also rings the doorbell. When the queue is full the next
+ * turn begins with the channel that comes next. Of several channels each has its share of the queue
+ * and no more in flight, or a deep one would fill it and leave the others a few places at a time.
+ * Life: running → taken (with the control thread) → running; running → failed, when the transport
+ * gives up → taken → running. Only in the state running the queue pair is touched, but for an
+ * abort, which the control thread orders while the queue is taken and the device has let go of it.
+ * From a failure until the abort, the device may still write to the memory of commands that have
+ * been completed: that is what `dirty` is for.
+ */
+#include <errno.h>
+#include "daemon/data.h"
+
+#define REQUESTS_PER_TURN 32u
+
+/* ---- channels ---- */
+
+static void set_share(struct hwq *hwq)
+{
+	hwq->share = hwq->n_channels > 1 ? MAX(hwq->qpair->depth / hwq->n_channels, 1u)
+					 : UINT32_MAX;
+}
+
+void hwq_bind(struct hwq *hwq, struct channel *channel)
+{
+	TAILQ_INSERT_TAIL(&hwq->channels, channel, link);
+	hwq->n_channels++;
+	set_share(hwq);
+}
+
+void hwq_unbind(struct hwq *hwq, struct channel *channel)
+{
+	TAILQ_REMOVE(&hwq->channels, channel, link);
+	hwq->n_channels--;
+	set_share(hwq);
+}
+
+/* ---- the ring of polled channels ---- */
+
+void hwq_add_polled(struct hwq *hwq, struct channel *channel)
+{
+	struct channel *first = hwq->polled;
+
+	if (!first) {
+		channel->polled_next = channel;
+		channel->polled_prev = channel;
+		hwq->polled = channel;
+	} else { /* the last to be served */
+		channel->polled_next = first;
+		channel->polled_prev = first->polled_prev;
+		first->polled_prev->polled_next = channel;
+		first->polled_prev = channel;
+	}
+	hwq->n_polled++;
+	hwq->reactor->n_polled++;
+}
+
+void hwq_remove_polled(struct hwq *hwq, struct channel *channel)
+{
+	if (hwq->polled == channel)
+		hwq->polled = channel->polled_next != channel ? channel->polled_next : NULL;
+	channel->polled_prev->polled_next = channel->polled_next;
+	channel->polled_next->polled_prev = channel->polled_prev;
+	hwq->n_polled--;
+	hwq->reactor->n_polled--;
+}
+
+/* ---- turns ---- */
+
+static void request_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct message *msg = arg;
+
+	msg->request.cpl = *cpl;
+	reactor_reply(msg->hwq->reactor, msg);
+}
+
+static void request_fail(struct message *msg, uint16_t status)
+{
+	struct nvmux_cpl cpl = {.status = cpu_to_le16((uint16_t)(status << 1))};
+
+	request_done(msg, &cpl);
+}
+
+static uint32_t send_requests(struct hwq *hwq)
+{
+	struct message *msg;
+	uint32_t n;
+
+	for (n = 0; n < REQUESTS_PER_TURN && hwq->qpair->n_free; n++) {
+		struct nvmux_payload payload = {0};
+
+		msg = TAILQ_FIRST(&hwq->requests);
+		if (!msg)
+			break;
+		TAILQ_REMOVE(&hwq->requests, msg, waiting);
+		if (msg->request.seg.len) {
+			payload.data = &msg->request.seg;
+			payload.n_data = 1;
+			payload.data_len = msg->request.seg.len;
+		}
+		if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, &payload,
+						  request_done, msg))
+			request_fail(msg, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+	}
+	return n;
+}
+
+static void fail_requests(struct hwq *hwq, uint16_t status)
+{
+	struct message *msg;
+
+	while ((msg = TAILQ_FIRST(&hwq->requests))) {
+		TAILQ_REMOVE(&hwq->requests, msg, waiting);
+		request_fail(msg, status);
+	}
+}
+
+static uint32_t poll_channels(struct reactor *r, struct hwq *hwq)
+{
+	struct channel *channel = hwq->polled;
+	uint32_t work = 0, in_flight, max;
+
+	for (uint32_t left = hwq->n_polled; left && hwq->qpair->n_free; left--) {
+		in_flight = channel->depth - channel->n_free;
+		if (likely(in_flight < hwq->share)) {
+			max = MIN(channel->weight, hwq->share - in_flight);
+			work += channel_poll(r, channel, MIN(max, hwq->qpair->n_free));
+		}
+		channel = channel->polled_next;
+	}
+	hwq->polled = channel; /* where the room ended; or all have been served */
+	return work;
+}
+
+static void deactivate(struct reactor *r, struct hwq *hwq)
+{
+	if (!hwq->active)
+		return;
+	hwq->active = false;
+	TAILQ_REMOVE(&r->active, hwq, link);
+}
+
+static void show_state(struct hwq *hwq, uint32_t state)
+{
+	struct channel *channel;
+
+	TAILQ_FOREACH(channel, &hwq->channels, link)
+	channel_show_state(channel, state);
+}
+
+/* The transport gave up on it, and libcore has completed everything with an error. */
+static void fail(struct reactor *r, struct hwq *hwq)
+{
+	hwq->state = HWQ_FAILED;
+	hwq->dirty = true;
+	deactivate(r, hwq);
+	show_state(hwq, NVMUX_RING_PAUSED);
+	hwq->failed.kind = MSG_HWQ_FAILED;
+	hwq->failed.hwq = hwq;
+	/* It can't be on its way already: between two failures lies a resumption, which the control
+	 * thread orders after it has taken the queue back, by a later message than this. */
+	reactor_reply(r, &hwq->failed);
+}
+
+uint32_t hwq_poll(struct reactor *r, struct hwq *hwq)
+{
+	uint32_t work = 0;
+	int n;
+
+	if (unlikely(!TAILQ_EMPTY(&hwq->requests)))
+		work += send_requests(hwq);
+	work += poll_channels(r, hwq);
+	if (nvmux_qpair_outstanding(hwq->qpair)) {
+		n = nvmux_qpair_process_completions(hwq->qpair, 0);
+		if (unlikely(n < 0)) {
+			fail(r, hwq);
+			return work + 1;
+		}
+		work += (uint32_t)n;
+	} else if (!hwq->n_polled && TAILQ_EMPTY(&hwq->requests)) {
+		deactivate(r, hwq);
+	}
+	return work;
+}
+
+/* ---- messages, in the reactor ---- */
+
+void hwq_handle(struct reactor *r, struct message *msg)
+{
+	struct hwq *hwq = msg->hwq;
+
+	switch (msg->kind) {
+	case MSG_HWQ_REQUEST:
+		TAILQ_INSERT_TAIL(&hwq->requests, msg, waiting);
+		reactor_activate(r, hwq);
+		return; /* answered by its completion */
+	case MSG_HWQ_TAKE_BACK:
+		deactivate(r, hwq);
+		hwq->state = HWQ_TAKEN;
+		show_state(hwq, NVMUX_RING_PAUSED);
+		break;
+	case MSG_HWQ_ABORT:
+		nvmux_qpair_abort_all(hwq->qpair, msg->status);
+		fail_requests(hwq, msg->status);
+		hwq->dirty = false;
+		break;
+	case MSG_HWQ_RESUME:
+		NVMUX_ASSERT(nvmux_qpair_outstanding(hwq->qpair) == 0);
+		hwq->state = HWQ_RUNNING;
+		hwq->dirty = false;
+		show_state(hwq, NVMUX_RING_READY);
+		reactor_activate(r, hwq);
+		break;
+	case MSG_HWQ_DESTROY:
+		NVMUX_ASSERT(TAILQ_EMPTY(&hwq->channels) && !hwq->active);
+		fail_requests(hwq, NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
+		break;
+	default: NVMUX_ASSERT(false);
+	}
+	reactor_reply(r, msg);
+}
+
+/* ---- the control thread's side ---- */
+
+int hwq_create(struct reactor *reactor, struct nvmux_qpair *qpair, struct hwq **ret)
+{
+	struct hwq *hwq = aligned_alloc(64, align_up(sizeof(*hwq), 64));
+
+	if (!hwq)
+		return -ENOMEM;
+	*hwq = (struct hwq){.qpair = qpair, .reactor = reactor, .state = HWQ_RUNNING};
+	TAILQ_INIT(&hwq->requests);
+	TAILQ_INIT(&hwq->channels);
+	reactor->ctl_hwqs++;
+	*ret = hwq;
+	return 0;
+}
+
+static void send(struct hwq *hwq, struct message *msg)
+{
+	msg->hwq = hwq;
+	reactor_send(hwq->reactor, msg);
+}
+
+void hwq_take_back(struct hwq *hwq, reactor_cb cb, void *arg)
+{
+	NVMUX_ASSERT(hwq->ctl_state == HWQ_GIVEN);
+	hwq->ctl_state = HWQ_TAKING;
+	send(hwq, message_new(MSG_HWQ_TAKE_BACK, cb, arg));
+}
+
+void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg)
+{
+	NVMUX_ASSERT(hwq->ctl_state == HWQ_BACK);
+	hwq->ctl_state = HWQ_GIVEN;
+	send(hwq, message_new(MSG_HWQ_RESUME, cb, arg));
+}
+
+void hwq_abort(struct hwq *hwq, uint16_t status, reactor_cb cb, void *arg)
+{
+	struct message *msg = message_new(MSG_HWQ_ABORT, cb, arg);
+
+	NVMUX_ASSERT(hwq->ctl_state == HWQ_BACK);
+	msg->status = status;
+	send(hwq, msg);
+}
+
+void hwq_destroy(struct hwq *hwq)
+{
+	if (!hwq)
+		return;
+	NVMUX_ASSERT(hwq->ctl_state == HWQ_BACK && hwq->ctl_channels == 0);
+	hwq->ctl_state = HWQ_DESTROYED;
+	send(hwq, message_new(MSG_HWQ_DESTROY, NULL, NULL));
+}
+
+void hwq_submit(struct hwq *hwq, const struct nvmux_cmd *cmd, const struct nvmux_seg *seg,
+		nvmux_cmd_cb cb, void *arg)
+{
+	struct message *msg = message_new(MSG_HWQ_REQUEST, NULL, arg);
+
+	NVMUX_ASSERT(hwq->ctl_state != HWQ_DESTROYED);
+	msg->request.cmd = *cmd;
+	if (seg)
+		msg->request.seg = *seg;
+	msg->request.cb = cb;
+	send(hwq, msg);
+}
+
+void hwq_replied(struct message *msg)
+{
+	struct hwq *hwq = msg->hwq;
+
+	switch (msg->kind) {
+	case MSG_HWQ_REQUEST: msg->request.cb(msg->arg, &msg->request.cpl); return;
+	case MSG_HWQ_TAKE_BACK: hwq->ctl_state = HWQ_BACK; break;
+	case MSG_HWQ_DESTROY:
+		hwq->reactor->ctl_hwqs--;
+		free(hwq);
+		return;
+	default: break;
+	}
+	if (msg->cb)
+		msg->cb(msg->arg);
+}
+
+struct nvmux_qpair *hwq_qpair(const struct hwq *hwq)
+{
+	return hwq->qpair;
+}
+
+struct reactor *hwq_reactor(const struct hwq *hwq)
+{
+	return hwq->reactor;
+}
+
+uint32_t hwq_num_channels(const struct hwq *hwq)
+{
+	return hwq->ctl_channels;
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A reactor: the thread, its turns, its sleep, and the messages to and from the control thread.
+ *
+ * Happy path: a turn takes messages, polls each active hardware queue (its channels first, then its
+ * completions), publishes what that gave the channels, and looks at what waits. A hardware queue is
+ * active while it has channels to poll or commands in flight; a channel without work is parked
+ * after a while; when no hardware queue is active an adaptive reactor sleeps until a client or the
+ * control thread wakes it.
+ * Failure modes: a queue of messages that is full makes its sender keep the rest, and try again in
+ * its next turn; a client that does nonsense costs at most its weight of commands in each turn, and
+ * one that sends bytes without end one read in each look at the sockets.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "daemon/data.h"
+#include "libcore/membarrier.h"
+
+/* ---- messages: the reactor's side ---- */
+
+void reactor_reply(struct reactor *r, struct message *msg)
+{
+	msgq_post(&r->to_control, &msg->link);
+	r->replied = true;
+}
+
+void reactor_wait(struct reactor *r, struct message *msg)
+{
+	TAILQ_INSERT_TAIL(&r->waiting, msg, waiting);
+}
+
+static void handle_message(struct reactor *r, struct message *msg)
+{
+	switch (msg->kind) {
+	case MSG_EXIT:
+		r->exit = true;
+		reactor_reply(r, msg);
+		break;
+	case MSG_HWQ_TAKE_BACK:
+	case MSG_HWQ_RESUME:
+	case MSG_HWQ_ABORT:
+	case MSG_HWQ_DESTROY:
+	case MSG_HWQ_REQUEST:
+	case MSG_HWQ_FAILED: hwq_handle(r, msg); break;
+	case MSG_CHANNEL_START:
+	case MSG_CHANNEL_STOP:
+	case MSG_CHANNEL_SET_REGION:
+	case MSG_CHANNEL_DROP_REGION:
+	case MSG_CHANNEL_SET_VIEW:
+	case MSG_CHANNEL_SET_STATE: channel_handle(r, msg); break;
+	}
+}
+
+static uint32_t take_messages(struct reactor *r)
+{
+	uint32_t n;
+
+	for (n = 0; n < MSGQ_ENTRIES; n++) {
+		struct msg *link = msgq_take(&r->to_reactor);
+
+		if (!link)
+			break;
+		handle_message(r, container_of(link, struct message, link));
+	}
+	/* The control thread may keep more of them until there is room: tell it also when nothing
+	 * is answered yet. */
+	if (n)
+		r->replied = true;
+	return n;
+}
+
+static void finish_waiting(struct reactor *r)
+{
+	struct message *msg, *next;
+
+	for (msg = TAILQ_FIRST(&r->waiting); msg; msg = next) {
+		next = TAILQ_NEXT(msg, waiting);
+		if (!channel_finish(msg))
+			continue;
+		TAILQ_REMOVE(&r->waiting, msg, waiting);
+		reactor_reply(r, msg);
+	}
+}
+
+static void tell_control(struct reactor *r)
+{
+	uint64_t one = 1;
+
+	if (msgq_is_waiting(&r->to_control) && msgq_flush(&r->to_control))
+		r->replied = true;
+	if (!r->replied)
+		return;
+	r->replied = false;
+	(void)!write(r->reply_fd, &one, sizeof(one)); /* nobody else has this eventfd */
+}
+
+/* ---- sockets and sleep ---- */
+
+static void look_at_sockets(struct reactor *r, int timeout_ms)
+{
+	struct epoll_event events[REACTOR_EVENTS];
+	int n = epoll_wait(r->epoll_fd, events, REACTOR_EVENTS, timeout_ms);
+	uint64_t count;
+
+	r->epoll_countdown = REACTOR_EPOLL_TURNS;
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.ptr)
+			channel_wake(r, events[i].data.ptr);
+		else
+			(void)!read(r->wake_fd, &count, sizeof(count));
+	}
+}
+
+static void store_stats(struct reactor *r)
+{
+	stat_set(&r->stats.loops, r->loops);
+	stat_set(&r->stats.idle_loops, r->idle_loops);
+	stat_set(&r->stats.sleeps, r->sleeps);
+	stat_set(&r->stats.commands, r->commands);
+	stat_set(&r->stats.completions, r->completions);
+	stat_set(&r->stats.parked, r->n_parked);
+}
+
+/*
+ * Nothing is active. Each parked channel has been looked at after its flag was set; what is left is
+ * the control thread, which looks at our flag after it has posted a message.
+ */
+static void reactor_sleep(struct reactor *r)
+{
+	int timeout_ms = msgq_is_waiting(&r->to_control) ? REACTOR_FLUSH_MS : -1;
+
+	__atomic_store_n(&r->asleep, 1, __ATOMIC_RELAXED);
+	nvmux_membarrier();
+	if (msgq_is_empty(&r->to_reactor)) {
+		r->sleeps++;
+		store_stats(r);
+		look_at_sockets(r, timeout_ms);
+	}
+	__atomic_store_n(&r->asleep, 0, __ATOMIC_RELAXED);
+}
+
+/* ---- turns ---- */
+
+void reactor_activate(struct reactor *r, struct hwq *hwq)
+{
+	if (hwq->active || hwq->state != HWQ_RUNNING)
+		return;
+	hwq->active = true;
+	TAILQ_INSERT_TAIL(&r->active, hwq, link);
+}
+
+static uint32_t poll_hwqs(struct reactor *r)
+{
+	struct hwq *hwq, *next;
+	uint32_t work = 0;
+
+	for (hwq = TAILQ_FIRST(&r->active); hwq; hwq = next) {
+		next = TAILQ_NEXT(hwq, link);
+		work += hwq_poll(r, hwq);
+	}
+	return work;
+}
+
+static void turn(struct reactor *r)
+{
+	uint32_t work = take_messages(r);
+
+	work += poll_hwqs(r);
+	/* In this order: what waits may free a channel, which has to be published before. */
+	if (r->batch)
+		channels_publish(r);
+	if (unlikely(!TAILQ_EMPTY(&r->waiting)))
+		finish_waiting(r);
+	if (unlikely(r->parking))
+		channels_park(r);
+	tell_control(r);
+
+	r->loops++;
+	if (!work) {
+		r->idle_loops++;
+		cpu_relax();
+	}
+	store_stats(r);
+}
+
+static void *reactor_main(void *arg)
+{
+	struct reactor *r = arg;
+
+	while (!r->exit) {
+		turn(r);
+		if (TAILQ_EMPTY(&r->active) && !r->busy && !r->exit)
+			reactor_sleep(r);
+		else if (r->n_parked && --r->epoll_countdown == 0)
+			look_at_sockets(r, 0);
+	}
+	/* What the control thread hasn't taken yet; it waits for us and takes all of it then. */
+	return NULL;
+}
+
+/* ---- the control thread's side ---- */
+
+struct message *message_new(enum message_kind kind, reactor_cb cb, void *arg)
+{
+	struct message *msg = calloc(1, sizeof(*msg));
+
+	if (!msg) {
+		fprintf(stderr, "nvmuxd: no memory left for a message to a reactor\n");
+		abort();
+	}
+	msg->kind = kind;
+	msg->cb = cb;
+	msg->arg = arg;
+	return msg;
+}
+
+static void wake_reactor(struct reactor *r)
+{
+	uint64_t one = 1;
+
+	/* After the message's stores: the sleeper's membarrier() makes this a real barrier. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&r->asleep, __ATOMIC_RELAXED))
+		(void)!write(r->wake_fd, &one, sizeof(one));
+}
+
+void reactor_send(struct reactor *r, struct message *msg)
+{
+	msgq_post(&r->to_reactor, &msg->link);
+	wake_reactor(r);
+}
+
+static void deliver(struct reactor *r, struct message *msg)
+{
+	switch (msg->kind) {
+	case MSG_EXIT: break;
+	case MSG_HWQ_FAILED:
+		/* Embedded in its hardware queue, which may have been destroyed meanwhile. */
+		if (msg->hwq->ctl_state != HWQ_DESTROYED && r->hwq_failed)
+			r->hwq_failed(r->hwq_failed_arg, msg->hwq);
+		return;
+	case MSG_HWQ_TAKE_BACK:
+	case MSG_HWQ_RESUME:
+	case MSG_HWQ_ABORT:
+	case MSG_HWQ_DESTROY:
+	case MSG_HWQ_REQUEST: hwq_replied(msg); break;
+	case MSG_CHANNEL_START:
+	case MSG_CHANNEL_STOP:
+	case MSG_CHANNEL_SET_REGION:
+	case MSG_CHANNEL_DROP_REGION:
+	case MSG_CHANNEL_SET_VIEW:
+	case MSG_CHANNEL_SET_STATE: channel_replied(msg); break;
+	}
+	free(msg);
+}
+
+void reactor_process(struct reactor *r)
+{
+	uint64_t count = 1;
+
+	/* First the descriptor, then the queue: a reply that comes in between is seen. */
+	(void)!read(r->reply_fd, &count, sizeof(count));
+	for (uint32_t n = 0; n < 4 * MSGQ_ENTRIES; n++) {
+		struct msg *link = msgq_take(&r->to_control);
+
+		if (!link)
+			break;
+		deliver(r, container_of(link, struct message, link));
+	}
+	if (msgq_flush(&r->to_reactor))
+		wake_reactor(r);
+	count = 1;
+	if (!msgq_is_empty(&r->to_control))
+		(void)!write(r->reply_fd, &count, sizeof(count));
+}
+
+int reactor_get_fd(const struct reactor *r)
+{
+	return r->reply_fd;
+}
+
+void reactor_get_stats(const struct reactor *r, struct reactor_stats *ret)
+{
+	*ret = (struct reactor_stats){
+		.loops = stat_get(&r->stats.loops),
+		.idle_loops = stat_get(&r->stats.idle_loops),
+		.sleeps = stat_get(&r->stats.sleeps),
+		.commands = stat_get(&r->stats.commands),
+		.completions = stat_get(&r->stats.completions),
+		.parked = stat_get(&r->stats.parked),
+		.channels = r->ctl_channels,
+		.hwqs = r->ctl_hwqs,
+		.asleep = stat_get(&r->asleep),
+	};
+}
+
+/* ---- life ---- */
+
+static int open_descriptors(struct reactor *r)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->reply_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (r->wake_fd < 0 || r->reply_fd < 0 || r->epoll_fd < 0)
+		return -errno;
+	if (epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->wake_fd, &event) < 0)
+		return -errno;
+	return 0;
+}
+
+static void reactor_free(struct reactor *r)
+{
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	if (r->reply_fd >= 0)
+		close(r->reply_fd);
+	if (r->epoll_fd >= 0)
+		close(r->epoll_fd);
+	free(r);
+}
+
+/* Start the thread: pinned from its first instruction, with the process's signals blocked. */
+static int start_thread(struct reactor *r, const struct reactor_opts *opts)
+{
+	static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+	sigset_t all, before;
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int err;
+
+	if (opts->core >= CPU_SETSIZE)
+		return -EINVAL;
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	if (opts->core >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET((unsigned)opts->core, &cpus);
+		err = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	if (!err) {
+		/* Faults are for the thread that has them: blocked, they would end the process
+		 * without its handlers. */
+		sigfillset(&all);
+		for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+			sigdelset(&all, faults[i]);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		err = pthread_create(&r->thread, &attr, reactor_main, r);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	pthread_attr_destroy(&attr);
+	if (!err && opts->name)
+		pthread_setname_np(r->thread, opts->name);
+	return -err;
+}
+
+int reactor_create(const struct reactor_opts *opts, struct reactor **ret)
+{
+	struct reactor *r;
+	int err = nvmux_membarrier_register();
+
+	if (err)
+		return err;
+	r = aligned_alloc(64, align_up(sizeof(*r), 64));
+	if (!r)
+		return -ENOMEM;
+	*r = (struct reactor){
+		.busy = opts->busy,
+		.idle_turns = opts->idle_turns ? opts->idle_turns : REACTOR_IDLE_TURNS,
+		.hwq_failed = opts->hwq_failed,
+		.hwq_failed_arg = opts->arg,
+		.epoll_countdown = REACTOR_EPOLL_TURNS,
+		.epoll_fd = -1,
+		.wake_fd = -1,
+		.reply_fd = -1,
+	};
+	TAILQ_INIT(&r->active);
+	TAILQ_INIT(&r->waiting);
+	msgq_init(&r->to_reactor);
+	msgq_init(&r->to_control);
+	err = open_descriptors(r);
+	if (!err)
+		err = start_thread(r, opts);
+	if (err) {
+		reactor_free(r);
+		return err;
+	}
+	*ret = r;
+	return 0;
+}
+
+/* After the thread's end: its replies, those that hadn't fitted into the queue included. */
+static void deliver_rest(struct reactor *r)
+{
+	struct msg *link;
+
+	do {
+		while ((link = msgq_take(&r->to_control)))
+			deliver(r, container_of(link, struct message, link));
+	} while (msgq_flush(&r->to_control));
+}
+
+void reactor_destroy(struct reactor *r)
+{
+	if (!r)
+		return;
+	reactor_send(r, message_new(MSG_EXIT, NULL, NULL));
+	while (msgq_is_waiting(&r->to_reactor)) {
+		reactor_process(r);
+		sched_yield();
+	}
+	pthread_join(r->thread, NULL);
+	deliver_rest(r);
+	NVMUX_ASSERT(r->ctl_channels == 0 && r->ctl_hwqs == 0);
+	reactor_free(r);
+}

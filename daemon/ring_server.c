@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The daemon's end of one ring: making it, and its socket pair. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "daemon/ring_server.h"
+#include "rpc/passrights.h"
+
+#define DRAIN_BYTES 256 /* swallowed with one call */
+
+static int make_memfd(size_t size, int *ret_fd, void **ret_map)
+{
+	int err, fd = memfd_create("nvmux-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *map;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		goto fail;
+	/* Populated: no page fault on the I/O path. */
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (map == MAP_FAILED)
+		goto fail;
+	*ret_fd = fd;
+	*ret_map = map;
+	return 0;
+fail:
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int make_sockets(int *ret_ours, int *ret_clients)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -errno;
+	/* Nobody sends us descriptors here. A kernel that can't refuse them drops them when the
+	 * byte is read that they came with: there is no control buffer. */
+	socket_refuse_descriptors(fds[0]);
+	*ret_ours = fds[0];
+	*ret_clients = fds[1];
+	return 0;
+}
+
+int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server *ret)
+{
+	uint32_t entries = 4, sq_offset, cq_offset, list_offset;
+	struct nvmux_ring_header *header;
+	int err, ring_fd = -1, ours = -1, clients = -1;
+	size_t size;
+	void *map = NULL;
+
+	if (depth < 1 || depth > NVMUX_RING_DEPTH_MAX)
+		return -EINVAL;
+	while (entries < depth)
+		entries *= 2;
+	sq_offset = NVMUX_RING_HEADER_SIZE;
+	cq_offset = sq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cmd);
+	list_offset = cq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cpl);
+	size = align_up(list_offset, 4096);
+
+	err = make_memfd(size, &ring_fd, &map);
+	if (err)
+		return err;
+	err = make_sockets(&ours, &clients);
+	if (err) {
+		munmap(map, size);
+		close(ring_fd);
+		return err;
+	}
+	header = map;
+	*header = (struct nvmux_ring_header){
+		.magic = NVMUX_RING_MAGIC,
+		.version_major = NVMUX_RING_VERSION_MAJOR,
+		.version_minor = NVMUX_RING_VERSION_MINOR,
+		.depth = depth,
+		.sq_entries = entries,
+		.cq_entries = entries,
+		.sq_offset = sq_offset,
+		.cq_offset = cq_offset,
+		.list_offset = list_offset,
+		.list_entries = 0, /* scatter lists aren't served */
+		.size = size,
+		.generation = 1,
+		.max_transfer = max_transfer,
+		.state = NVMUX_RING_READY,
+	};
+	*ret = (struct ring_server){
+		.header = header,
+		.sq = (const struct nvmux_ring_cmd *)((uint8_t *)map + sq_offset),
+		.cq = (struct nvmux_ring_cpl *)((uint8_t *)map + cq_offset),
+		.entries = entries,
+		.wake_fd = ours,
+		.size = size,
+		.ring_fd = ring_fd,
+		.client_fd = clients,
+	};
+	return 0;
+}
+
+void ring_server_close_client_fd(struct ring_server *ring)
+{
+	if (ring->client_fd >= 0)
+		close(ring->client_fd);
+	ring->client_fd = -1;
+}
+
+void ring_server_fini(struct ring_server *ring)
+{
+	ring_server_close_client_fd(ring);
+	munmap(ring->header, ring->size);
+	close(ring->ring_fd);
+	close(ring->wake_fd);
+}
+
+void ring_server_wake(struct ring_server *ring)
+{
+	/* A full socket has bytes enough to wake the client; a closed one has no client. */
+	(void)!send(ring->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int ring_server_drain(struct ring_server *ring)
+{
+	char bytes[DRAIN_BYTES];
+	ssize_t n = recv(ring->wake_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return 0;
+	return -EPIPE;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon's end of one ring, as channels and admin rings use it; <nvmux/ring.h> has the
+ * protocol.
+ *
+ * The client can write anything anywhere in the ring at any time. The geometry is kept here, the
+ * header is written and, but for the client's sleep flag, never read; a command is copied out with
+ * one load of each word; an entry whose phase was scribbled costs its client a command.
+ */
+#ifndef NVMUXD_RING_SERVER_H
+#define NVMUXD_RING_SERVER_H
+
+#include <nvmux/ring.h>
+#include "libcore/util.h"
+
+struct ring_server {
+	const struct nvmux_ring_cmd *sq;
+	struct nvmux_ring_cpl *cq;
+	uint64_t sq_head; /* commands copied since the beginning */
+	uint64_t cq_tail; /* completions published since the beginning */
+	uint32_t entries; /* of both queues; a power of two */
+	int wake_fd;      /* our end of the socket pair */
+	struct nvmux_ring_header *header;
+
+	/* control thread only */
+	size_t size;
+	int ring_fd;
+	int client_fd; /* the client's end, until it has been sent; -1 then */
+};
+
+/* Make the memfd, its contents and the socket pair. */
+int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server *ret);
+void ring_server_fini(struct ring_server *ring);
+void ring_server_close_client_fd(struct ring_server *ring);
+
+/* Send the client a byte; never blocks. */
+void ring_server_wake(struct ring_server *ring);
+/* Swallow wake-up bytes, a bounded number. -EPIPE: the client closed its end. */
+int ring_server_drain(struct ring_server *ring);
+
+/* In the first 8 bytes of a submission entry, and the last 8 of a completion. */
+#define RING_SQ_PHASE htole64((uint64_t)NVMUX_RING_F_PHASE << 8)
+#define RING_CQ_PHASE htole64(1ull << 48)
+
+/* Whether a command is there. */
+static inline bool ring_server_ready(const struct ring_server *ring, uint64_t *ret_first)
+{
+	const struct nvmux_ring_cmd *entry = &ring->sq[ring->sq_head & (ring->entries - 1)];
+	/* acquire: the rest of the entry is read after its phase */
+	uint64_t first = __atomic_load_n((const uint64_t *)entry, __ATOMIC_ACQUIRE);
+
+	*ret_first = first;
+	return !(first & RING_SQ_PHASE) == !!(ring->sq_head & ring->entries);
+}
+
+/* Copy the next command out, each byte once; false when there is none. */
+static inline bool ring_server_take(struct ring_server *ring, struct nvmux_ring_cmd *ret)
+{
+	const uint64_t *entry = (const uint64_t *)&ring->sq[ring->sq_head & (ring->entries - 1)];
+	uint64_t *copy = (uint64_t *)ret;
+
+	if (!ring_server_ready(ring, &copy[0]))
+		return false;
+	/* Atomic, so that the compiler can't read a word a second time. */
+	copy[1] = __atomic_load_n(&entry[1], __ATOMIC_RELAXED);
+	copy[2] = __atomic_load_n(&entry[2], __ATOMIC_RELAXED);
+	copy[3] = __atomic_load_n(&entry[3], __ATOMIC_RELAXED);
+	copy[4] = __atomic_load_n(&entry[4], __ATOMIC_RELAXED);
+	copy[5] = __atomic_load_n(&entry[5], __ATOMIC_RELAXED);
+	copy[6] = __atomic_load_n(&entry[6], __ATOMIC_RELAXED);
+	copy[7] = __atomic_load_n(&entry[7], __ATOMIC_RELAXED);
+	ring->sq_head++;
+	return true;
+}
+
+/* Publish a completion. @status without a phase tag. */
+static inline void ring_server_complete(struct ring_server *ring, uint16_t cid, uint32_t dw0,
+					uint32_t dw1, uint16_t status)
+{
+	uint64_t *entry = (uint64_t *)&ring->cq[ring->cq_tail & (ring->entries - 1)];
+	uint64_t last = htole64((uint64_t)cid << 32 | (uint64_t)status << 49);
+
+	if (!(ring->cq_tail & ring->entries))
+		last |= RING_CQ_PHASE;
+	__atomic_store_n(&entry[0], htole64((uint64_t)dw1 << 32 | dw0), __ATOMIC_RELAXED);
+	/* release: the whole entry is visible before its phase */
+	__atomic_store_n(&entry[1], last, __ATOMIC_RELEASE);
+	ring->cq_tail++;
+}
+
+/* Once per batch: the indices for people, and a byte if the client sleeps. */
+static inline void ring_server_publish_indices(struct ring_server *ring)
+{
+	__atomic_store_n(&ring->header->daemon_sq_head, ring->sq_head, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->header->daemon_cq_tail, ring->cq_tail, __ATOMIC_RELAXED);
+}
+
+static inline void ring_server_notify(struct ring_server *ring)
+{
+	/* After the completions' stores: the sleeper's membarrier() makes this a real barrier. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&ring->header->client_sleeping, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&ring->header->client_sleeping, 0, __ATOMIC_RELAXED);
+		ring_server_wake(ring);
+	}
+}
+
+#endif

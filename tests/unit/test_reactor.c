@@ -1,0 +1,1090 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The data plane against a hardware queue that the test holds, breaks and takes back: stops and
+ * forgotten regions with commands in flight, resets, fairness, sleep, hostile clients.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "daemon/reactor.h"
+#include "transports/daemon/ring_client.h"
+#include "tests/unit/fake_queue.h"
+
+#define REGIONS  4
+#define WAIT_MS  20000
+#define QUIET_MS 30 /* long enough for a wrong thing to happen, mostly */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- a reactor with one hardware queue ---- */
+
+struct env {
+	struct reactor *reactor;
+	struct fake_queue *q;
+	struct hwq *hwq;
+	struct hwq *failed; /* of the last hwq_failed() */
+	uint32_t n_failed;
+};
+
+static void on_failed(void *arg, struct hwq *hwq)
+{
+	struct env *env = arg;
+
+	env->failed = hwq;
+	env->n_failed++;
+}
+
+static void env_open(struct env *env, bool busy, uint32_t hw_depth)
+{
+	struct reactor_opts opts = {.core = -1,
+				    .busy = busy,
+				    .idle_turns = 100,
+				    .name = "test",
+				    .hwq_failed = on_failed,
+				    .arg = env};
+
+	*env = (struct env){.q = fake_queue_new(hw_depth)};
+	assert_int_equal(reactor_create(&opts, &env->reactor), 0);
+	assert_int_equal(hwq_create(env->reactor, &env->q->base, &env->hwq), 0);
+}
+
+/* Serve the control thread's side when its descriptor says so, as an event loop would. */
+static void serve(struct env *env, int timeout_ms)
+{
+	struct pollfd pollfd = {.fd = reactor_get_fd(env->reactor), .events = POLLIN};
+
+	if (poll(&pollfd, 1, timeout_ms) == 1)
+		reactor_process(env->reactor);
+}
+
+static void pump_for(struct env *env, uint64_t ms)
+{
+	uint64_t end = now_ms() + ms;
+
+	while (now_ms() < end)
+		serve(env, 1);
+}
+
+static void pump_until(struct env *env, const uint32_t *count, uint32_t wanted)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (*count < wanted) {
+		assert_true(now_ms() < end);
+		serve(env, 100);
+	}
+	assert_int_equal(*count, wanted);
+}
+
+static void count_cb(void *arg)
+{
+	++*(uint32_t *)arg;
+}
+
+static void take_back(struct env *env)
+{
+	uint32_t done = 0;
+
+	hwq_take_back(env->hwq, count_cb, &done);
+	pump_until(env, &done, 1);
+}
+
+static void env_close(struct env *env)
+{
+	take_back(env);
+	hwq_destroy(env->hwq);
+	reactor_destroy(env->reactor);
+	assert_int_equal(env->q->violations, 0);
+	fake_queue_free(env->q);
+}
+
+static struct reactor_stats stats_of(struct env *env)
+{
+	struct reactor_stats stats;
+
+	reactor_get_stats(env->reactor, &stats);
+	return stats;
+}
+
+/* ---- a channel with its client ---- */
+
+struct peer {
+	struct env *env;
+	struct channel *channel;
+	struct ring_client ring;
+	struct nvmux_mem mem[REGIONS];
+	uint32_t number;
+	uint32_t sent, done;
+	uint16_t last_status;
+};
+
+static struct ctrlr_view *make_view(uint32_t max_transfer)
+{
+	struct ctrlr_view *view = calloc(1, sizeof(*view) + sizeof(view->ns[0]));
+
+	assert_non_null(view);
+	view->max_transfer = max_transfer;
+	view->n_ns = 1;
+	view->ns[0] = (struct ns_view){
+		.nsid = 1, .lba_shift = 12, .writable = true, .n_lbas = UINT32_MAX};
+	return view;
+}
+
+/* A channel and its client's mapping, not started. */
+static void peer_make(struct env *env, struct peer *p, uint32_t number, uint32_t depth)
+{
+	struct region_view regions[REGIONS];
+	struct channel_opts opts = {.depth = depth, .n_regions = REGIONS, .regions = regions};
+	char why[128] = "";
+
+	*p = (struct peer){.env = env, .number = number};
+	for (uint32_t i = 0; i < REGIONS; i++) {
+		p->mem[i] = (struct nvmux_mem){.size = 64 << 10, .region = (uint16_t)i};
+		regions[i] = (struct region_view){.mem = &p->mem[i], .size = p->mem[i].size};
+	}
+	opts.view = make_view(64 << 10);
+	assert_int_equal(channel_create(&opts, &p->channel), 0);
+	if (ring_client_map(&p->ring, dup(channel_ring_fd(p->channel)),
+			    dup(channel_client_fd(p->channel)), why, sizeof(why)))
+		fail_msg("%s", why);
+	channel_close_client_fd(p->channel);
+}
+
+static void peer_open(struct env *env, struct peer *p, uint32_t number, uint32_t depth)
+{
+	uint32_t started = 0;
+
+	peer_make(env, p, number, depth);
+	channel_start(p->channel, env->hwq, count_cb, &started);
+	pump_until(env, &started, 1);
+}
+
+static void peer_stop(struct peer *p)
+{
+	uint32_t stopped = 0;
+
+	channel_stop(p->channel, count_cb, &stopped);
+	pump_until(p->env, &stopped, 1);
+}
+
+static void peer_free(struct peer *p)
+{
+	channel_destroy(p->channel);
+	ring_client_unmap(&p->ring);
+}
+
+static void peer_close(struct peer *p)
+{
+	peer_stop(p);
+	peer_free(p);
+}
+
+/* Publish one read of 4 KiB without ringing. */
+static void peer_publish(struct peer *p, uint16_t region)
+{
+	struct nvmux_ring_cmd cmd = {
+		.opc = nvme_cmd_read,
+		.cid = cpu_to_le16((uint16_t)p->sent),
+		.nsid = cpu_to_le32(1),
+		.data = nvmux_ring_addr(region, p->sent % 16 * 4096),
+		.data_len = 4096,
+		.cdw10 = cpu_to_le32(p->sent),
+		.cdw14 = cpu_to_le32(p->number),
+	};
+
+	ring_client_publish(&p->ring, &cmd);
+	p->sent++;
+}
+
+static void peer_send(struct peer *p, uint32_t n, uint16_t region)
+{
+	while (n--)
+		peer_publish(p, region);
+	ring_client_ring(&p->ring);
+}
+
+/* Reap what is there, and check that each completion is that of its command. */
+static uint32_t peer_reap(struct peer *p)
+{
+	struct nvmux_cpl cpl;
+	uint32_t n = 0;
+
+	while (ring_client_reap(&p->ring, &cpl)) {
+		p->last_status = nvmux_cpl_status(&cpl);
+		if (!nvmux_cpl_is_error(&cpl)) {
+			assert_int_equal((uint16_t)(le32_to_cpu(cpl.dw0) - 1),
+					 le16_to_cpu(cpl.cid));
+			assert_int_equal(le32_to_cpu(cpl.dw1), p->number);
+		}
+		n++;
+	}
+	p->done += n;
+	return n;
+}
+
+static void peer_wait(struct peer *p, uint32_t done)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (p->done < done) {
+		assert_true(now_ms() < end);
+		peer_reap(p);
+		serve(p->env, 0);
+		sched_yield();
+	}
+	assert_int_equal(p->done, done);
+}
+
+/* Until the hardware queue has been given this many commands. */
+static void wait_submitted(struct env *env, uint32_t wanted)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (fake_get(&env->q->submitted) < wanted) {
+		assert_true(now_ms() < end);
+		sched_yield();
+	}
+	assert_int_equal(fake_get(&env->q->submitted), wanted);
+}
+
+static uint32_t ring_state(const struct peer *p)
+{
+	return __atomic_load_n(&p->ring.header->state, __ATOMIC_ACQUIRE);
+}
+
+/* ---- stops ---- */
+
+static void test_stop_waits_for_completions(void **state)
+{
+	uint32_t stopped = 0;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &p, 1, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 8, 0);
+	wait_submitted(&env, 8);
+	channel_stop(p.channel, count_cb, &stopped);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(stopped, 0);
+	/* Commands after the stop stay where they are. */
+	peer_send(&p, 4, 0);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->submitted), 8);
+	assert_int_equal(hwq_num_channels(env.hwq), 1);
+	fake_set(&env.q->hold, 0);
+	pump_until(&env, &stopped, 1);
+	assert_int_equal(hwq_num_channels(env.hwq), 0);
+	assert_int_equal(peer_reap(&p), 8);
+	assert_int_equal(p.last_status, 0);
+	/* Started again it takes them. */
+	channel_start(p.channel, env.hwq, NULL, NULL);
+	peer_wait(&p, 12);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* The client is gone, the controller hangs: only the abort ends the wait. */
+static void test_stop_ends_by_abort(void **state)
+{
+	uint32_t stopped = 0, aborted = 0;
+	struct env env;
+	struct peer p, other;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &p, 1, 16);
+	peer_open(&env, &other, 2, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 8, 0);
+	peer_send(&other, 8, 0);
+	wait_submitted(&env, 16);
+	close(p.ring.wake_fd);
+	p.ring.wake_fd = -1;
+	channel_stop(p.channel, count_cb, &stopped);
+	take_back(&env);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(stopped, 0);
+	hwq_abort(env.hwq, NVME_SC_ABORT_QUEUE, count_cb, &aborted);
+	pump_until(&env, &aborted, 1);
+	pump_until(&env, &stopped, 1);
+	assert_int_equal(peer_reap(&other), 8);
+	assert_int_equal(other.last_status, NVME_SC_ABORT_QUEUE);
+	peer_free(&p);
+	/* A stop while it is taken, with nothing in flight, doesn't wait for the resumption. */
+	peer_close(&other);
+	fake_queue_reconnect(env.q);
+	hwq_resume(env.hwq, NULL, NULL);
+	env_close(&env);
+}
+
+/* Start and stop before the reactor has looked, and destruction with messages under way. */
+static void test_stop_at_once(void **state)
+{
+	struct region_view region;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 8);
+	for (int i = 0; i < 200; i++) {
+		uint32_t calls = 0;
+
+		peer_make(&env, &p, 1, 4);
+		region = (struct region_view){.mem = &p.mem[1], .size = p.mem[1].size};
+		/* Not started: at once. */
+		channel_drop_region(p.channel, 1, count_cb, &calls);
+		assert_int_equal(calls, 1);
+		channel_start(p.channel, env.hwq, count_cb, &calls);
+		channel_set_region(p.channel, 1, &region, count_cb, &calls);
+		channel_set_view(p.channel, make_view(4096), count_cb, &calls);
+		channel_stop(p.channel, count_cb, &calls);
+		channel_set_state(p.channel, NVMUX_RING_DEAD);
+		channel_drop_region(p.channel, 0, count_cb, &calls);
+		while (hwq_num_channels(env.hwq))
+			pump_for(&env, 1);
+		channel_destroy(p.channel);
+		ring_client_unmap(&p.ring);
+		pump_until(&env, &calls, 6);
+	}
+	env_close(&env);
+}
+
+/* ---- regions and views ---- */
+
+static void test_drop_region(void **state)
+{
+	uint32_t unused = 0, dropped = 0;
+	struct region_view again;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &p, 1, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 4, 1);
+	peer_send(&p, 4, 2);
+	wait_submitted(&env, 8);
+	channel_drop_region(p.channel, 3, count_cb, &unused);
+	pump_until(&env, &unused, 1);
+	channel_drop_region(p.channel, 1, count_cb, &dropped);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(dropped, 0);
+	/* No later command can use it, although the drop hasn't ended; the refusal is a completion,
+	 * after which it is looked at again. */
+	peer_send(&p, 1, 1);
+	peer_wait(&p, 1);
+	assert_int_equal(p.last_status, NVMUX_SC_REGION_UNKNOWN | NVMUX_STATUS_DNR);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(dropped, 0);
+	fake_set(&env.q->hold, 0);
+	pump_until(&env, &dropped, 1);
+	fake_set(&env.q->forbidden, &p.mem[1]);
+	peer_wait(&p, 9);
+	peer_send(&p, 2, 1);
+	peer_wait(&p, 11);
+	assert_int_equal(p.last_status, NVMUX_SC_REGION_UNKNOWN | NVMUX_STATUS_DNR);
+	/* The number can be used again. */
+	again = (struct region_view){.mem = &p.mem[2], .size = p.mem[2].size};
+	channel_set_region(p.channel, 1, &again, count_cb, &dropped);
+	pump_until(&env, &dropped, 2);
+	peer_send(&p, 2, 1);
+	peer_wait(&p, 13);
+	assert_int_equal(p.last_status, 0);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* Over and over, with a client that uses the region all the time. */
+static void test_drop_region_under_load(void **state)
+{
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 32);
+	env.q->per_poll = FAKE_RANDOM;
+	peer_open(&env, &p, 1, 16);
+	for (int i = 0; i < 300; i++) {
+		uint64_t end = now_ms() + WAIT_MS;
+		uint32_t dropped = 0;
+		struct region_view region = {.mem = &p.mem[1], .size = p.mem[1].size};
+
+		channel_drop_region(p.channel, 1, count_cb, &dropped);
+		while (!dropped) {
+			assert_true(now_ms() < end);
+			while (p.sent - p.done < 16)
+				peer_publish(&p, p.sent & 1);
+			ring_client_ring(&p.ring);
+			peer_reap(&p);
+			serve(&env, 0);
+		}
+		fake_set(&env.q->forbidden, &p.mem[1]);
+		for (int n = 0; n < 20; n++) {
+			while (p.sent - p.done < 16)
+				peer_publish(&p, p.sent & 1);
+			ring_client_ring(&p.ring);
+			peer_reap(&p);
+		}
+		fake_set(&env.q->forbidden, (const struct nvmux_mem *)NULL);
+		channel_set_region(p.channel, 1, &region, NULL, NULL);
+	}
+	peer_wait(&p, p.sent);
+	peer_close(&p);
+	env_close(&env);
+}
+
+static void test_views(void **state)
+{
+	struct channel_stats stats;
+	uint32_t generation, calls = 0;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &p, 1, 16);
+	generation = p.ring.header->generation;
+	assert_int_equal(p.ring.header->max_transfer, 64 << 10);
+	for (uint32_t i = 1; i <= 50; i++) {
+		peer_send(&p, 8, 0);
+		channel_set_view(p.channel, make_view(4096), count_cb, &calls);
+		pump_until(&env, &calls, i);
+		peer_wait(&p, p.sent);
+	}
+	assert_int_equal(p.ring.header->max_transfer, 4096);
+	assert_int_equal(p.ring.header->generation, generation + 50);
+	assert_int_equal(p.last_status, 0);
+	channel_set_view(p.channel, make_view(4095), count_cb, &calls);
+	pump_until(&env, &calls, 51);
+	peer_send(&p, 1, 0);
+	peer_wait(&p, p.sent);
+	assert_int_equal(p.last_status, NVMUX_SC_LENGTH_LIMIT | NVMUX_STATUS_DNR);
+	peer_stop(&p);
+	channel_get_stats(p.channel, &stats);
+	assert_int_equal(stats.refused, 1);
+	assert_int_equal(stats.commands, 401);
+	assert_int_equal(stats.completions, 401);
+	assert_int_equal(stats.read_bytes, 400 * 4096);
+	peer_free(&p);
+	env_close(&env);
+}
+
+static void test_depth(void **state)
+{
+	struct channel_stats stats;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &p, 1, 4);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 4, 0);
+	wait_submitted(&env, 4);
+	peer_send(&p, 3, 0);
+	peer_wait(&p, 3);
+	assert_int_equal(p.last_status, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
+	pump_for(&env, 5);
+	channel_get_stats(p.channel, &stats);
+	assert_int_equal(stats.in_flight, 4);
+	fake_set(&env.q->hold, 0);
+	peer_wait(&p, 7);
+	/* A transport that can't express a command. */
+	fake_set(&env.q->refuse, 1);
+	peer_send(&p, 4, 0);
+	peer_wait(&p, 11);
+	assert_int_equal(p.last_status, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+	fake_set(&env.q->refuse, 0);
+	peer_send(&p, 4, 0);
+	peer_wait(&p, 15);
+	assert_int_equal(p.last_status, 0);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* ---- resets and failures ---- */
+
+static void test_reset(void **state)
+{
+	uint32_t calls = 0;
+	struct env env;
+	struct peer a, b;
+
+	env_open(&env, false, 8);
+	peer_open(&env, &a, 1, 16);
+	peer_open(&env, &b, 2, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&a, 4, 0);
+	wait_submitted(&env, 4);
+	peer_send(&b, 8, 0); /* of which 4 find no room */
+	wait_submitted(&env, 8);
+	take_back(&env);
+	assert_int_equal(ring_state(&a), NVMUX_RING_PAUSED);
+	assert_int_equal(ring_state(&b), NVMUX_RING_PAUSED);
+	peer_send(&a, 4, 0);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->submitted), 8);
+	assert_int_equal(peer_reap(&a) + peer_reap(&b), 0);
+	/* A channel may come while the queue is away. */
+	hwq_abort(env.hwq, NVME_SC_ABORT_QUEUE, count_cb, &calls);
+	pump_until(&env, &calls, 1);
+	assert_int_equal(peer_reap(&a), 4);
+	assert_int_equal(a.last_status, NVME_SC_ABORT_QUEUE);
+	assert_int_equal(peer_reap(&b), 4);
+	assert_int_equal(b.last_status, NVME_SC_ABORT_QUEUE);
+	fake_set(&env.q->hold, 0);
+	fake_queue_reconnect(env.q);
+	hwq_resume(env.hwq, count_cb, &calls);
+	pump_until(&env, &calls, 2);
+	/* What waited in the rings goes on. */
+	peer_wait(&a, 8);
+	peer_wait(&b, 8);
+	assert_int_equal(a.last_status, 0);
+	assert_int_equal(b.last_status, 0);
+	assert_int_equal(ring_state(&a), NVMUX_RING_READY);
+	assert_int_equal(ring_state(&b), NVMUX_RING_READY);
+	peer_close(&a);
+	peer_close(&b);
+	env_close(&env);
+}
+
+static void test_start_on_taken_queue(void **state)
+{
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 8);
+	take_back(&env);
+	peer_open(&env, &p, 1, 4);
+	assert_int_equal(ring_state(&p), NVMUX_RING_PAUSED);
+	peer_send(&p, 4, 0);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->submitted), 0);
+	hwq_resume(env.hwq, NULL, NULL);
+	peer_wait(&p, 4);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* Until the device has been stopped it may write: nothing is given back before. */
+static void test_failure(void **state)
+{
+	uint32_t calls = 0, dropped = 0, stopped = 0;
+	struct env env;
+	struct peer a, b;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &a, 1, 16);
+	peer_open(&env, &b, 2, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&a, 4, 1);
+	wait_submitted(&env, 4);
+	fake_set(&env.q->broken, 1);
+	pump_until(&env, &env.n_failed, 1);
+	assert_ptr_equal(env.failed, env.hwq);
+	assert_int_equal(ring_state(&a), NVMUX_RING_PAUSED);
+	assert_int_equal(ring_state(&b), NVMUX_RING_PAUSED);
+	channel_drop_region(a.channel, 2, count_cb, &dropped);
+	channel_stop(b.channel, count_cb, &stopped);
+	peer_send(&a, 4, 0);
+	pump_for(&env, QUIET_MS);
+	take_back(&env);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(dropped, 0);
+	assert_int_equal(stopped, 0);
+	assert_int_equal(fake_get(&env.q->submitted), 4);
+	hwq_abort(env.hwq, NVMUX_SC_CTRLR_GONE, count_cb, &calls);
+	pump_until(&env, &calls, 1);
+	pump_until(&env, &dropped, 1);
+	pump_until(&env, &stopped, 1);
+	assert_int_equal(peer_reap(&a), 4);
+	assert_int_equal(a.last_status, NVMUX_SC_CTRLR_GONE);
+	peer_free(&b);
+	fake_queue_reconnect(env.q);
+	fake_set(&env.q->hold, 0);
+	fake_set(&env.q->broken, 0);
+	hwq_resume(env.hwq, NULL, NULL);
+	peer_wait(&a, 8);
+	assert_int_equal(a.last_status, 0);
+	/* And once more. */
+	fake_set(&env.q->broken, 1);
+	peer_send(&a, 1, 0);
+	pump_until(&env, &env.n_failed, 2);
+	take_back(&env);
+	hwq_abort(env.hwq, NVMUX_SC_CTRLR_GONE, count_cb, &calls);
+	peer_close(&a);
+	pump_until(&env, &calls, 2);
+	hwq_resume(env.hwq, NULL, NULL);
+	env_close(&env);
+}
+
+static void test_dead_is_for_good(void **state)
+{
+	uint32_t done = 0;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 8);
+	peer_open(&env, &p, 1, 4);
+	assert_int_equal(ring_client_arm(&p.ring), 0);
+	channel_set_state(p.channel, NVMUX_RING_DEAD);
+	assert_int_equal(poll(&(struct pollfd){.fd = p.ring.wake_fd, .events = POLLIN}, 1, WAIT_MS),
+			 1);
+	ring_client_disarm(&p.ring);
+	assert_int_equal(ring_client_arm(&p.ring), -EAGAIN);
+	hwq_take_back(env.hwq, count_cb, &done);
+	pump_until(&env, &done, 1);
+	hwq_resume(env.hwq, count_cb, &done);
+	pump_until(&env, &done, 2);
+	assert_true(ring_client_is_dead(&p.ring));
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* A stopped channel goes on with another queue of another reactor. */
+static void test_move(void **state)
+{
+	struct env one, two;
+	struct peer p;
+
+	env_open(&one, false, 8);
+	env_open(&two, false, 8);
+	peer_open(&one, &p, 1, 4);
+	for (int i = 0; i < 20; i++) {
+		struct env *to = i & 1 ? &one : &two;
+		uint32_t started = 0;
+
+		peer_send(&p, 3, 0);
+		if (i & 2)
+			peer_wait(&p, p.sent);
+		peer_stop(&p);
+		channel_start(p.channel, to->hwq, count_cb, &started);
+		p.env = to;
+		pump_until(to, &started, 1);
+		peer_wait(&p, p.sent);
+	}
+	assert_true(one.q->submitted && two.q->submitted);
+	peer_close(&p);
+	env_close(&one);
+	env_close(&two);
+}
+
+/* ---- fairness ---- */
+
+/* Two greedy clients on a queue that has room for few, among idle ones. */
+static void test_fair(void **state)
+{
+	struct peer greedy[2], idle[6];
+	uint32_t first, second;
+	uint64_t end;
+	struct env env;
+
+	env_open(&env, true, 4);
+	env.q->per_poll = 1;
+	for (uint32_t i = 0; i < 6; i++) {
+		if (i == 3)
+			peer_open(&env, &greedy[0], 1, 64);
+		peer_open(&env, &idle[i], 3, 64);
+	}
+	peer_open(&env, &greedy[1], 2, 64);
+	end = now_ms() + WAIT_MS;
+	while (fake_get(&env.q->submitted) < 20000 && now_ms() < end) {
+		for (int i = 0; i < 2; i++) {
+			while (greedy[i].sent - greedy[i].done < 64)
+				peer_publish(&greedy[i], 0);
+			ring_client_ring(&greedy[i].ring);
+			peer_reap(&greedy[i]);
+		}
+	}
+	first = fake_get(&env.q->by_sender[1]);
+	second = fake_get(&env.q->by_sender[2]);
+	assert_true(first + second >= 20000);
+	assert_in_range(first * 100ull / (first + second), 40, 60);
+	for (int i = 0; i < 2; i++) {
+		peer_wait(&greedy[i], greedy[i].sent);
+		peer_close(&greedy[i]);
+	}
+	for (int i = 0; i < 6; i++)
+		peer_close(&idle[i]);
+	env_close(&env);
+}
+
+/* ---- sleep ---- */
+
+static void wait_asleep(struct env *env)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (!stats_of(env).asleep) {
+		assert_true(now_ms() < end);
+		pump_for(env, 1);
+	}
+}
+
+/* Of several channels none has more than its share of the queue in flight; a single one has all. */
+static void test_share(void **state)
+{
+	struct peer deep, other;
+	struct env env;
+
+	env_open(&env, false, 16);
+	peer_open(&env, &deep, 1, 64);
+	peer_open(&env, &other, 2, 64);
+	fake_set(&env.q->hold, 1);
+	peer_send(&deep, 64, 0);
+	wait_submitted(&env, 8);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->submitted), 8);
+	peer_send(&other, 64, 0);
+	wait_submitted(&env, 16);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->by_sender[1]), 8);
+	assert_int_equal(fake_get(&env.q->by_sender[2]), 8);
+	fake_set(&env.q->hold, 0);
+	peer_wait(&deep, 64);
+	peer_wait(&other, 64);
+	peer_close(&other);
+	fake_set(&env.q->hold, 1);
+	peer_send(&deep, 64, 0);
+	wait_submitted(&env, 128 + 16);
+	fake_set(&env.q->hold, 0);
+	peer_wait(&deep, 128);
+	peer_close(&deep);
+	env_close(&env);
+}
+
+static void test_sleep_and_wake(void **state)
+{
+	struct channel_stats stats;
+	struct peer peers[3];
+	struct env env;
+
+	env_open(&env, false, 32);
+	for (uint32_t i = 0; i < 3; i++)
+		peer_open(&env, &peers[i], i, 8);
+	for (uint32_t round = 0; round < 100; round++) {
+		struct peer *p = &peers[round % 3];
+
+		wait_asleep(&env);
+		assert_int_equal(stats_of(&env).parked, 3);
+		channel_get_stats(p->channel, &stats);
+		assert_true(stats.parked);
+		assert_true(__atomic_load_n(&p->ring.header->daemon_sleeping, __ATOMIC_RELAXED));
+		peer_send(p, 2, 0);
+		peer_wait(p, p->sent);
+		assert_int_equal(p->last_status, 0);
+	}
+	assert_in_range(stats_of(&env).sleeps, 100, UINT32_MAX);
+	wait_asleep(&env);
+	/* Asleep is asleep. */
+	for (int i = 0; i < 3; i++) {
+		uint64_t loops = stats_of(&env).loops;
+
+		pump_for(&env, QUIET_MS);
+		assert_true(stats_of(&env).loops == loops);
+	}
+	for (uint32_t i = 0; i < 3; i++)
+		peer_close(&peers[i]);
+	env_close(&env);
+}
+
+/* A socket closed by a client that sleeps for ever doesn't keep the reactor awake. */
+static void test_closed_socket(void **state)
+{
+	struct peer gone, other;
+	struct env env;
+	uint64_t loops;
+
+	env_open(&env, false, 32);
+	peer_open(&env, &gone, 1, 8);
+	peer_open(&env, &other, 2, 8);
+	wait_asleep(&env);
+	close(gone.ring.wake_fd);
+	gone.ring.wake_fd = -1;
+	pump_for(&env, QUIET_MS);
+	wait_asleep(&env);
+	loops = stats_of(&env).loops;
+	pump_for(&env, QUIET_MS);
+	assert_true(stats_of(&env).loops == loops);
+	peer_send(&other, 4, 0);
+	peer_wait(&other, 4);
+	/* It wants a byte that nobody can be sent. */
+	gone.ring.header->client_sleeping = 1;
+	peer_close(&gone);
+	peer_close(&other);
+	env_close(&env);
+}
+
+/* A busy reactor parks when it has many channels, and finds a woken one. */
+static void test_busy_parks_many(void **state)
+{
+	static struct peer peers[40];
+	uint64_t end = now_ms() + WAIT_MS;
+	struct env env;
+
+	env_open(&env, true, 32);
+	for (uint32_t i = 0; i < 40; i++)
+		peer_open(&env, &peers[i], i, 4);
+	while (stats_of(&env).parked < 40 - 16) {
+		assert_true(now_ms() < end);
+		pump_for(&env, 1);
+	}
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(stats_of(&env).parked, 40 - 16);
+	assert_int_equal(stats_of(&env).sleeps, 0);
+	for (uint32_t i = 0; i < 40; i++) {
+		peer_send(&peers[i], 4, 0);
+		peer_wait(&peers[i], 4);
+	}
+	for (uint32_t i = 0; i < 40; i++)
+		peer_close(&peers[i]);
+	env_close(&env);
+}
+
+/* ---- hostile clients ---- */
+
+struct scribbler {
+	struct peer *peer;
+	bool stop;
+	bool flood;
+	pthread_t thread;
+};
+
+/* A command that is right but for its phase, perhaps, over whatever is there. */
+static void scribble_command(struct peer *p, uint64_t *rng)
+{
+	uint64_t *entry = (uint64_t *)&p->ring.sq[fake_random(rng) % p->ring.sq_entries];
+	struct nvmux_ring_cmd cmd = {
+		.opc = nvme_cmd_read,
+		.flags = (uint8_t)(fake_random(rng) & NVMUX_RING_F_PHASE),
+		.nsid = cpu_to_le32(1),
+		.data = nvmux_ring_addr(2, 0),
+		.data_len = 4096,
+	};
+	const uint64_t *words = (const uint64_t *)&cmd;
+
+	for (int i = 7; i >= 0; i--)
+		__atomic_store_n(&entry[i], words[i], __ATOMIC_RELAXED);
+}
+
+/* Random words all over the ring, its header and flags included, and bytes into the socket. */
+static void *scribble(void *arg)
+{
+	struct scribbler *s = arg;
+	uint64_t *words = (uint64_t *)s->peer->ring.header;
+	size_t n = s->peer->ring.size / 8;
+	uint64_t rng = 0x1234567;
+	char bytes[4096] = {0};
+
+	while (!fake_get(&s->stop)) {
+		for (int i = 0; i < 500; i++) {
+			uint64_t value = fake_random(&rng), at = fake_random(&rng) % n;
+
+			__atomic_store_n(&words[at], value, __ATOMIC_RELAXED);
+			for (int k = 0; k < 4; k++)
+				scribble_command(s->peer, &rng);
+		}
+		__atomic_store_n(&s->peer->ring.header->client_sleeping, 1, __ATOMIC_RELAXED);
+		(void)!send(s->peer->ring.wake_fd, bytes, s->flood ? sizeof(bytes) : 1,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	return NULL;
+}
+
+static void run_scribbler(bool flood, uint32_t hw_depth)
+{
+	struct scribbler s = {.flood = flood};
+	struct channel_stats stats = {0};
+	struct peer evil, good;
+	struct env env;
+	uint64_t end;
+
+	env_open(&env, false, hw_depth);
+	env.q->per_poll = FAKE_RANDOM;
+	peer_open(&env, &evil, 1, 16);
+	peer_open(&env, &good, 2, 16);
+	s.peer = &evil;
+	assert_int_equal(pthread_create(&s.thread, NULL, scribble, &s), 0);
+	/* Until enough of the nonsense has been accepted and refused. */
+	end = now_ms() + WAIT_MS;
+	while (good.done < 1000 || stats.refused < 20 || stats.commands - stats.refused < 200) {
+		assert_true(now_ms() < end);
+		peer_send(&good, 1 + good.sent % 16, 0);
+		peer_wait(&good, good.sent);
+		assert_int_equal(good.last_status, 0);
+		channel_get_stats(evil.channel, &stats);
+	}
+	fake_set(&s.stop, true);
+	pthread_join(s.thread, NULL);
+	/* Although its flags say anything, it can be stopped, and nothing of it is left. */
+	peer_close(&evil);
+	peer_close(&good);
+	assert_int_equal(nvmux_qpair_outstanding(&env.q->base), 0);
+	env_close(&env);
+}
+
+static void test_scribbler(void **state)
+{
+	run_scribbler(false, 32);
+	run_scribbler(true, 4);
+}
+
+/* ---- messages ---- */
+
+struct request {
+	uint32_t *count;
+	uint32_t calls;
+	uint32_t dw0;
+	uint16_t status;
+};
+
+static void request_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct request *r = arg;
+
+	r->calls++;
+	r->dw0 = le32_to_cpu(cpl->dw0);
+	r->status = nvmux_cpl_status(cpl);
+	++*r->count;
+}
+
+#define REQUESTS 3000
+
+static struct request requests[REQUESTS];
+
+static void submit_requests(struct env *env, uint32_t *count)
+{
+	static struct nvmux_mem mem = {.size = 4096};
+	struct nvmux_seg seg = {.mem = &mem, .len = 4096};
+
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		struct nvmux_cmd cmd = {.opc = nvme_cmd_read, .cdw10 = cpu_to_le32(i)};
+
+		requests[i] = (struct request){.count = count};
+		hwq_submit(env->hwq, &cmd, i & 1 ? &seg : NULL, request_done, &requests[i]);
+	}
+}
+
+static void check_requests(uint16_t status)
+{
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		assert_int_equal(requests[i].calls, 1);
+		assert_int_equal(requests[i].status, status);
+		if (!status)
+			assert_int_equal(requests[i].dw0, i + 1);
+	}
+}
+
+/* Far more messages than the queues hold, in both directions, none lost. */
+static void test_message_overflow(void **state)
+{
+	uint32_t count = 0;
+	struct env env;
+
+	env_open(&env, false, 32);
+	submit_requests(&env, &count);
+	pump_until(&env, &count, REQUESTS);
+	check_requests(0);
+
+	/* Answers that the control thread doesn't fetch for a while. */
+	count = 0;
+	submit_requests(&env, &count);
+	for (int i = 0; i < 50; i++)
+		usleep(1000);
+	pump_until(&env, &count, REQUESTS);
+	check_requests(0);
+	env_close(&env);
+}
+
+/* Unanswered messages don't keep later ones from being heard. */
+static void test_messages_behind_held_ones(void **state)
+{
+	uint32_t count = 0, calls = 0;
+	struct env env;
+
+	env_open(&env, false, 32);
+	fake_set(&env.q->hold, 1);
+	submit_requests(&env, &count);
+	take_back(&env);
+	assert_int_equal(count, 0);
+	hwq_abort(env.hwq, NVME_SC_ABORT_QUEUE, count_cb, &calls);
+	pump_until(&env, &calls, 1);
+	pump_until(&env, &count, REQUESTS);
+	check_requests(NVME_SC_ABORT_QUEUE);
+	fake_queue_reconnect(env.q);
+
+	/* Those that are never sent end with the handle. */
+	count = 0;
+	submit_requests(&env, &count);
+	hwq_destroy(env.hwq);
+	pump_until(&env, &count, REQUESTS);
+	check_requests(NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
+	reactor_destroy(env.reactor);
+	fake_queue_free(env.q);
+}
+
+/* A reactor that ends delivers what it still has. */
+static void test_destroy_delivers(void **state)
+{
+	uint32_t count = 0;
+	struct env env;
+
+	env_open(&env, false, 32);
+	take_back(&env);
+	submit_requests(&env, &count);
+	hwq_destroy(env.hwq);
+	reactor_destroy(env.reactor);
+	assert_int_equal(count, REQUESTS);
+	check_requests(NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
+	fake_queue_free(env.q);
+}
+
+static void test_bad_core(void **state)
+{
+	struct reactor_opts opts = {.core = CPU_SETSIZE, .name = "test"};
+	struct reactor *r = NULL;
+
+	assert_int_equal(reactor_create(&opts, &r), -EINVAL);
+	opts.core = CPU_SETSIZE - 1;
+	assert_int_equal(reactor_create(&opts, &r), -EINVAL);
+	assert_null(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_core),
+		cmocka_unit_test(test_stop_waits_for_completions),
+		cmocka_unit_test(test_stop_ends_by_abort),
+		cmocka_unit_test(test_stop_at_once),
+		cmocka_unit_test(test_drop_region),
+		cmocka_unit_test(test_drop_region_under_load),
+		cmocka_unit_test(test_views),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_start_on_taken_queue),
+		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_dead_is_for_good),
+		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_sleep_and_wake),
+		cmocka_unit_test(test_closed_socket),
+		cmocka_unit_test(test_busy_parks_many),
+		cmocka_unit_test(test_scribbler),
+		cmocka_unit_test(test_message_overflow),
+		cmocka_unit_test(test_messages_behind_held_ones),
+		cmocka_unit_test(test_destroy_delivers),
+	};
+
+	return cmocka_run_group_tests_name("reactor", tests, NULL, NULL);
+}

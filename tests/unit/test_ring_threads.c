@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Both sides of rings in one process, over real descriptors: a reactor with a fake hardware queue,
+ * and a client thread for each of two rings. A million commands; each completes exactly once, with
+ * the result of the command that it was; both sides sleep and wake all the time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "daemon/reactor.h"
+#include "transports/daemon/ring_client.h"
+#include "tests/unit/fake_queue.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define COMMANDS 200000u
+#else
+#define COMMANDS 500000u
+#endif
+#define CLIENTS  2
+#define REGION   3
+#define WAIT_SEC 60
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+struct client {
+	struct ring_qpair rq;
+	struct nvmux_ctrlr ctrlr;
+	struct nvmux_mem mem;
+	uint32_t number;
+	uint32_t commands;
+	uint32_t sent, done, errors, sleeps;
+	uint8_t *seen; /* completions of each command */
+	struct client_cmd {
+		struct client *client;
+		uint32_t index;
+	} * cmds;
+	uint64_t rng;
+	pthread_t thread;
+};
+
+static const struct nvmux_transport ring_transport = {
+	.trtype = NVMUX_TRTYPE_DAEMON,
+	.submit = ring_qpair_submit,
+	.process = ring_qpair_process,
+};
+
+static void client_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct client_cmd *cmd = arg;
+	struct client *c = cmd->client;
+
+	c->seen[cmd->index]++;
+	c->done++;
+	if (nvmux_cpl_is_error(cpl) || le32_to_cpu(cpl->dw0) != cmd->index + 1 ||
+	    le32_to_cpu(cpl->dw1) != c->number)
+		c->errors++;
+}
+
+static void client_submit(struct client *c)
+{
+	struct nvmux_seg seg = {
+		.mem = &c->mem, .offset = fake_random(&c->rng) % 16 * 4096, .len = 4096};
+	struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = 4096};
+	struct nvmux_cmd cmd = {
+		.opc = c->sent & 1 ? nvme_cmd_read : nvme_cmd_write,
+		.nsid = cpu_to_le32(1),
+		.cdw10 = cpu_to_le32(c->sent),
+		.cdw14 = cpu_to_le32(c->number),
+	};
+	struct client_cmd *mine = &c->cmds[c->sent];
+
+	*mine = (struct client_cmd){.client = c, .index = c->sent};
+	c->sent++;
+	NVMUX_ASSERT(ring_qpair_submit(&c->rq.base, &cmd, &payload, client_done, mine) == 0);
+}
+
+static void client_sleep(struct client *c)
+{
+	struct pollfd pollfd = {.fd = c->rq.ring.wake_fd, .events = POLLIN};
+
+	if (ring_client_arm(&c->rq.ring) == 0) {
+		c->sleeps++;
+		/* A lost wake-up shows as this time-out. */
+		NVMUX_ASSERT(poll(&pollfd, 1, WAIT_SEC * 1000) == 1);
+	}
+	ring_client_disarm(&c->rq.ring);
+}
+
+static void *client_main(void *arg)
+{
+	struct client *c = arg;
+	uint32_t idle = 0;
+
+	while (c->done < c->commands) {
+		uint32_t burst = (uint32_t)(fake_random(&c->rng) % 16);
+
+		/* Now and then let everything run dry, so that the daemon parks and sleeps. */
+		if (fake_random(&c->rng) % 2048 == 0)
+			burst = 0;
+		for (; burst && c->rq.base.n_free && c->sent < c->commands; burst--)
+			client_submit(c);
+		if (nvmux_qpair_process_completions(&c->rq.base, 0) > 0) {
+			idle = 0;
+		} else if (c->rq.base.n_free != c->rq.base.depth && ++idle > 64) {
+			idle = 0;
+			client_sleep(c);
+		}
+		if (fake_random(&c->rng) % 4096 == 0) {
+			struct timespec nap = {.tv_nsec = (long)(fake_random(&c->rng) % 300000)};
+
+			nanosleep(&nap, NULL);
+		}
+	}
+	return NULL;
+}
+
+static void set_flag(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void wait_flag(struct reactor *r, const bool *flag)
+{
+	struct pollfd pollfd = {.fd = reactor_get_fd(r), .events = POLLIN};
+	uint64_t deadline = now_ms() + WAIT_SEC * 1000;
+
+	while (!*flag) {
+		assert_true(now_ms() < deadline);
+		if (poll(&pollfd, 1, 1000) == 1)
+			reactor_process(r);
+	}
+}
+
+static struct channel *make_channel(uint32_t depth, const struct nvmux_mem *mem)
+{
+	struct ctrlr_view *view = calloc(1, sizeof(*view) + sizeof(view->ns[0]));
+	struct region_view regions[REGION + 1] = {[REGION] = {.mem = mem, .size = mem->size}};
+	struct channel_opts opts = {
+		.depth = depth, .n_regions = REGION + 1, .view = view, .regions = regions};
+	struct channel *channel;
+
+	assert_non_null(view);
+	view->max_transfer = 128 << 10;
+	view->n_ns = 1;
+	view->ns[0] = (struct ns_view){
+		.nsid = 1, .lba_shift = 12, .writable = true, .n_lbas = UINT32_MAX};
+	assert_int_equal(channel_create(&opts, &channel), 0);
+	return channel;
+}
+
+static void client_open(struct client *c, struct channel *channel, uint32_t number,
+			uint32_t commands)
+{
+	char why[128] = "";
+	uint32_t depth;
+
+	if (ring_client_map(&c->rq.ring, dup(channel_ring_fd(channel)),
+			    dup(channel_client_fd(channel)), why, sizeof(why)))
+		fail_msg("%s", why);
+	channel_close_client_fd(channel);
+	depth = c->rq.ring.depth;
+	c->ctrlr.transport = &ring_transport;
+	assert_int_equal(nvmux_qpair_init(&c->rq.base, &c->ctrlr, 1, depth), 0);
+	nvmux_qpair_set_state(&c->rq.base, NVMUX_QPAIR_CONNECTED);
+	c->number = number;
+	c->commands = commands;
+	c->rng = 0x2545f4914f6cdd1dull + number;
+	c->seen = calloc(c->commands, 1);
+	c->cmds = calloc(c->commands, sizeof(*c->cmds));
+	assert_true(c->seen && c->cmds);
+}
+
+static void client_close(struct client *c)
+{
+	ring_client_unmap(&c->rq.ring);
+	nvmux_qpair_fini(&c->rq.base);
+	free(c->seen);
+	free(c->cmds);
+}
+
+static void run(bool busy, const uint32_t *depths, uint32_t hw_depth, uint32_t n_commands)
+{
+	struct reactor_opts opts = {.core = -1, .busy = busy, .idle_turns = 50, .name = "test"};
+	static struct client clients[CLIENTS];
+	struct channel *channels[CLIENTS];
+	struct fake_queue *q = fake_queue_new(hw_depth);
+	struct channel_stats stats;
+	struct reactor_stats rstats;
+	struct reactor *r;
+	struct hwq *hwq;
+	bool flag;
+
+	q->per_poll = FAKE_RANDOM;
+	assert_int_equal(reactor_create(&opts, &r), 0);
+	assert_int_equal(hwq_create(r, &q->base, &hwq), 0);
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		struct client *c = &clients[i];
+
+		*c = (struct client){.mem = {.size = 64 << 10, .region = REGION}};
+		channels[i] = make_channel(depths[i], &c->mem);
+		client_open(c, channels[i], i, n_commands);
+		channel_start(channels[i], hwq, NULL, NULL);
+		assert_int_equal(pthread_create(&c->thread, NULL, client_main, c), 0);
+	}
+	for (uint32_t i = 0; i < CLIENTS; i++)
+		pthread_join(clients[i].thread, NULL);
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		struct client *c = &clients[i];
+
+		flag = false;
+		channel_stop(channels[i], set_flag, &flag);
+		wait_flag(r, &flag);
+		channel_get_stats(channels[i], &stats);
+		assert_int_equal(stats.commands, n_commands);
+		assert_int_equal(stats.completions, n_commands);
+		assert_int_equal(stats.refused, 0);
+		assert_int_equal(stats.in_flight, 0);
+		assert_int_equal(stats.read_bytes, n_commands / 2 * 4096ull);
+		assert_int_equal(stats.write_bytes, n_commands / 2 * 4096ull);
+		assert_int_equal(c->rq.ring.header->daemon_cq_tail, n_commands);
+		assert_int_equal(c->errors, 0);
+		assert_int_equal(c->rq.base.unknown_cids, 0);
+		for (uint32_t n = 0; n < c->commands; n++)
+			assert_int_equal(c->seen[n], 1);
+		assert_false(ring_client_ready(&c->rq.ring));
+		channel_destroy(channels[i]);
+		assert_true(ring_client_is_dead(&c->rq.ring));
+		assert_int_equal(nvmux_qpair_process_completions(&c->rq.base, 0), -ENXIO);
+	}
+	reactor_get_stats(r, &rstats);
+	assert_int_equal(rstats.commands, CLIENTS * n_commands);
+	assert_int_equal(rstats.completions, CLIENTS * n_commands);
+	/* It is about sleeping as well. */
+	assert_true(busy || rstats.sleeps > 10);
+	assert_true(clients[0].sleeps + clients[1].sleeps > 10);
+	print_message("# sleeps: reactor %lu, clients %u and %u; loops %lu, idle %lu\n",
+		      (unsigned long)rstats.sleeps, clients[0].sleeps, clients[1].sleeps,
+		      (unsigned long)rstats.loops, (unsigned long)rstats.idle_loops);
+	assert_int_equal(q->violations, 0);
+	assert_int_equal(q->submitted, CLIENTS * n_commands);
+	flag = false;
+	hwq_take_back(hwq, set_flag, &flag);
+	wait_flag(r, &flag);
+	hwq_destroy(hwq);
+	reactor_destroy(r);
+	for (uint32_t i = 0; i < CLIENTS; i++)
+		client_close(&clients[i]);
+	fake_queue_free(q);
+}
+
+static void test_million(void **state)
+{
+	/* 5: not a power of two, so that the ring is larger than the depth. */
+	run(false, (uint32_t[]){32, 5}, 16, COMMANDS);
+}
+
+static void test_full_rings(void **state)
+{
+	run(true, (uint32_t[]){4, 256}, 300, COMMANDS / 8);
+}
+
+/* ---- mapping ---- */
+
+struct header_case {
+	const char *name;
+	size_t offset, size;
+	uint64_t value;
+};
+
+#define FIELD(f) offsetof(struct nvmux_ring_header, f), sizeof(((struct nvmux_ring_header *)0)->f)
+
+static const struct header_case header_cases[] = {
+	{"magic", FIELD(magic), 1},
+	{"version", FIELD(version_major), 2},
+	{"size", FIELD(size), 4096},
+	{"larger size", FIELD(size), 1 << 20},
+	{"no depth", FIELD(depth), 0},
+	{"depth over the entries", FIELD(depth), 17},
+	{"largest depth", FIELD(depth), UINT32_MAX},
+	{"no entries", FIELD(sq_entries), 0},
+	{"not a power of two", FIELD(sq_entries), 24},
+	{"too many submission entries", FIELD(sq_entries), 4096},
+	{"submission entries wrap", FIELD(sq_entries), 1u << 31},
+	{"too few completion entries", FIELD(cq_entries), 8},
+	{"too many completion entries", FIELD(cq_entries), 4096},
+	{"in the header", FIELD(sq_offset), 0},
+	{"unaligned", FIELD(sq_offset), 4097},
+	{"over the end", FIELD(sq_offset), 8192 - 64},
+	{"far over the end", FIELD(cq_offset), UINT32_MAX - 63},
+	{"overlap", FIELD(cq_offset), 4096 + 64},
+};
+
+static void test_map_refuses(void **state)
+{
+	static const struct nvmux_mem mem = {.size = 4096};
+
+	for (size_t i = 0; i < ARRAY_SIZE(header_cases); i++) {
+		const struct header_case *hc = &header_cases[i];
+		struct channel *channel = make_channel(16, &mem);
+		int fd = channel_ring_fd(channel);
+		struct ring_client ring = {0};
+		char why[128] = "";
+
+		/* As it is it can be mapped, and with the field changed it can't. */
+		assert_int_equal(ring_client_map(&ring, dup(fd), dup(fd), why, sizeof(why)), 0);
+		ring_client_unmap(&ring);
+		assert_int_equal(pwrite(fd, &hc->value, hc->size, (off_t)hc->offset), hc->size);
+		if (ring_client_map(&ring, fd, fd, why, sizeof(why)) != -EPROTO || !why[0])
+			fail_msg("%s: mapped, or no reason given", hc->name);
+		channel_destroy(channel);
+	}
+}
+
+static void test_map_refuses_files(void **state)
+{
+	struct ring_client ring = {0};
+	char why[128] = "";
+	int fd = memfd_create("test", MFD_ALLOW_SEALING);
+
+	/* Not sealed: it could shrink under the mapping. */
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(ring_client_map(&ring, fd, -1, why, sizeof(why)), -EPROTO);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(ring_client_map(&ring, fd, -1, why, sizeof(why)), -EPROTO);
+	close(fd);
+	assert_int_equal(ring_client_map(&ring, STDIN_FILENO, -1, why, sizeof(why)), -EPROTO);
+	ring_client_unmap(&ring); /* never mapped */
+}
+
+/* The daemon's file can't be resized, sealed further, or replaced. */
+static void test_ring_is_sealed(void **state)
+{
+	static const struct nvmux_mem mem = {.size = 4096};
+	struct channel *channel = make_channel(NVMUX_RING_DEPTH_MAX, &mem);
+	int fd = channel_ring_fd(channel);
+
+	assert_int_equal(ftruncate(fd, 4096), -1);
+	assert_int_equal(ftruncate(fd, 1 << 24), -1);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	channel_destroy(channel);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_map_refuses),    cmocka_unit_test(test_map_refuses_files),
+		cmocka_unit_test(test_ring_is_sealed), cmocka_unit_test(test_million),
+		cmocka_unit_test(test_full_rings),
+	};
+
+	return cmocka_run_group_tests_name("ring_threads", tests, NULL, NULL);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The client's end of one ring; <nvmux/ring.h> has the protocol.
+ *
+ * Happy path: submit() fills entries, process() rings once for all of them and reaps completions;
+ * a client that wants to sleep arms, waits on the socket, disarms and processes.
+ * Failure modes: a header that makes no sense is refused at mapping, and nothing in it but the
+ * state and the sleep flag is read afterwards; a daemon that ends or gives up sets the state to
+ * dead, or closes the socket, which the connection's owner notices; identifiers in completions are
+ * checked by nvmux_qpair_complete().
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "libcore/membarrier.h"
+#include "transports/daemon/ring_client.h"
+
+#define RING_SIZE_MAX (16u << 20) /* bytes; the largest geometry needs less */
+#define SQ_PHASE      htole64((uint64_t)NVMUX_RING_F_PHASE << 8) /* in an entry's first 8 bytes */
+#define SQ_AHEAD      8u /* entries; the daemon has read them long ago when a ring is busy */
+#define CQ_PHASE      htole64(1ull << 48) /* in an entry's last 8 bytes */
+
+/* ---- mapping ---- */
+
+static bool is_power_of_two(uint32_t v)
+{
+	return v && !(v & (v - 1));
+}
+
+/* Whether @n entries of @entry_size bytes at @offset lie behind the header and inside the file. */
+static bool area_fits(uint32_t offset, uint32_t n, uint32_t entry_size, uint64_t size)
+{
+	return offset >= NVMUX_RING_HEADER_SIZE && offset % NVMUX_RING_CACHE_LINE == 0 &&
+	       offset <= size && (uint64_t)n * entry_size <= size - offset;
+}
+
+/* The reason why a header, a private copy, can't be used; NULL: it can. */
+static const char *check_header(const struct nvmux_ring_header *h, uint64_t size)
+{
+	uint64_t sq_end, cq_end;
+
+	if (h->magic != NVMUX_RING_MAGIC)
+		return "not a ring: no magic number";
+	if (h->version_major != NVMUX_RING_VERSION_MAJOR)
+		return "the daemon's ring layout has another major version";
+	if (h->size != size)
+		return "the ring's size isn't the size of its file";
+	if (h->depth < 1 || h->depth > NVMUX_RING_DEPTH_MAX)
+		return "the ring's depth is out of range";
+	if (!is_power_of_two(h->sq_entries) || h->sq_entries < h->depth ||
+	    h->sq_entries > NVMUX_RING_DEPTH_MAX || !is_power_of_two(h->cq_entries) ||
+	    h->cq_entries < h->depth || h->cq_entries > NVMUX_RING_DEPTH_MAX)
+		return "the ring's numbers of entries don't fit its depth";
+	if (!area_fits(h->sq_offset, h->sq_entries, sizeof(struct nvmux_ring_cmd), size) ||
+	    !area_fits(h->cq_offset, h->cq_entries, sizeof(struct nvmux_ring_cpl), size))
+		return "the ring's entries don't lie inside its file";
+	sq_end = h->sq_offset + (uint64_t)h->sq_entries * sizeof(struct nvmux_ring_cmd);
+	cq_end = h->cq_offset + (uint64_t)h->cq_entries * sizeof(struct nvmux_ring_cpl);
+	if (h->sq_offset < cq_end && h->cq_offset < sq_end)
+		return "the ring's two queues overlap";
+	return NULL;
+}
+
+/* The file behind a ring: its size, and that it can't shrink under a mapping. */
+static const char *check_file(int fd, uint64_t *ret_size)
+{
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return "the ring isn't a memfd sealed against shrinking";
+	if (fstat(fd, &st) < 0)
+		return "the ring's file has no size";
+	if (st.st_size < NVMUX_RING_HEADER_SIZE || st.st_size > RING_SIZE_MAX)
+		return "the size of the ring's file is out of range";
+	*ret_size = (uint64_t)st.st_size;
+	return NULL;
+}
+
+int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why, size_t why_size)
+{
+	struct nvmux_ring_header header;
+	const char *reason;
+	uint64_t size;
+	void *map;
+
+	reason = check_file(ring_fd, &size);
+	if (reason) {
+		snprintf(why, why_size, "%s", reason);
+		return -EPROTO;
+	}
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring_fd, 0);
+	if (map == MAP_FAILED) {
+		int err = errno;
+
+		snprintf(why, why_size, "mapping the ring: %s", strerror(err));
+		return -err;
+	}
+	memcpy(&header, map, sizeof(header));
+	reason = check_header(&header, size);
+	if (reason) {
+		snprintf(why, why_size, "%s", reason);
+		munmap(map, size);
+		return -EPROTO;
+	}
+	*ring = (struct ring_client){
+		.header = map,
+		.sq = (struct nvmux_ring_cmd *)((uint8_t *)map + header.sq_offset),
+		.cq = (const struct nvmux_ring_cpl *)((uint8_t *)map + header.cq_offset),
+		.sq_entries = header.sq_entries,
+		.cq_entries = header.cq_entries,
+		.depth = header.depth,
+		.size = size,
+		.wake_fd = wake_fd,
+	};
+	close(ring_fd);
+	return 0;
+}
+
+void ring_client_unmap(struct ring_client *ring)
+{
+	if (!ring->header)
+		return;
+	munmap(ring->header, ring->size);
+	close(ring->wake_fd);
+	ring->header = NULL;
+	ring->wake_fd = -1;
+}
+
+/* ---- publishing and reaping ---- */
+
+/* Fill all but the first 8 bytes, then let these make the entry visible. */
+void ring_client_publish(struct ring_client *ring, struct nvmux_ring_cmd *cmd)
+{
+	uint64_t *entry = (uint64_t *)&ring->sq[ring->sq_tail & (ring->sq_entries - 1)];
+	uint64_t first;
+
+	prefetch_to_write(&ring->sq[(ring->sq_tail + SQ_AHEAD) & (ring->sq_entries - 1)]);
+	memcpy(&first, cmd, sizeof(first));
+	first &= ~SQ_PHASE;
+	first |= ring->sq_tail & ring->sq_entries ? 0 : SQ_PHASE;
+	memcpy(entry + 1, (const uint8_t *)cmd + 8, sizeof(*cmd) - 8);
+	__atomic_store_n(entry, first, __ATOMIC_RELEASE);
+	ring->sq_tail++;
+}
+
+/* The last 8 bytes of the next completion; false when it isn't there yet. */
+static inline bool next_entry(const struct ring_client *ring, uint64_t *ret_last)
+{
+	const struct nvmux_ring_cpl *entry = &ring->cq[ring->cq_head & (ring->cq_entries - 1)];
+	uint64_t last = __atomic_load_n((const uint64_t *)entry + 1, __ATOMIC_ACQUIRE);
+
+	*ret_last = last;
+	return !(last & CQ_PHASE) == !!(ring->cq_head & ring->cq_entries);
+}
+
+bool ring_client_ready(const struct ring_client *ring)
+{
+	uint64_t last;
+
+	return next_entry(ring, &last);
+}
+
+bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret)
+{
+	uint64_t last;
+
+	if (!next_entry(ring, &last))
+		return false;
+	memcpy(ret, &ring->cq[ring->cq_head & (ring->cq_entries - 1)], 8);
+	memcpy((uint8_t *)ret + 8, &last, 8);
+	ring->cq_head++;
+	return true;
+}
+
+bool ring_client_is_dead(const struct ring_client *ring)
+{
+	return __atomic_load_n(&ring->header->state, __ATOMIC_ACQUIRE) == NVMUX_RING_DEAD;
+}
+
+/* ---- sleeping and waking ---- */
+
+void ring_client_ring(struct ring_client *ring)
+{
+	/* The entries' stores come before this load: membarrier() of the sleeper turns the compiler
+	 * barrier into a real one. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&ring->header->daemon_sleeping, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&ring->header->daemon_sleeping, 0, __ATOMIC_RELAXED);
+		/* When the socket is full the daemon has bytes enough to wake up by. */
+		(void)!send(ring->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	__atomic_store_n(&ring->header->client_sq_tail, ring->sq_tail, __ATOMIC_RELAXED);
+}
+
+int ring_client_arm(struct ring_client *ring)
+{
+	ring_client_ring(ring);
+	__atomic_store_n(&ring->header->client_sleeping, 1, __ATOMIC_RELAXED);
+	nvmux_membarrier();
+	if (ring_client_ready(ring) || ring_client_is_dead(ring)) {
+		__atomic_store_n(&ring->header->client_sleeping, 0, __ATOMIC_RELAXED);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+void ring_client_disarm(struct ring_client *ring)
+{
+	char bytes[64];
+
+	__atomic_store_n(&ring->header->client_sleeping, 0, __ATOMIC_RELAXED);
+	while (recv(ring->wake_fd, bytes, sizeof(bytes), MSG_DONTWAIT) == sizeof(bytes))
+		;
+}
+
+/* ---- the queue pair's I/O path ---- */
+
+static uint64_t seg_address(const struct nvmux_seg *seg)
+{
+	return nvmux_ring_addr(seg->mem->region, seg->offset);
+}
+
+int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
+{
+	struct ring_qpair *rq = (struct ring_qpair *)qpair;
+	struct nvmux_ring_cmd entry;
+
+	if (unlikely(payload->n_data > 1))
+		return -EINVAL;
+	entry.opc = cmd->opc;
+	entry.flags = cmd->flags & 0x3; /* FUSE; the rest is the ring's */
+	entry.cid = cpu_to_le16(nvmux_qpair_take_cid(qpair, cb, arg));
+	entry.nsid = cmd->nsid;
+	entry.cdw2 = cmd->cdw2;
+	entry.cdw3 = cmd->cdw3;
+	entry.data = payload->n_data ? seg_address(&payload->data[0]) : 0;
+	entry.md = payload->md.len ? seg_address(&payload->md) : 0;
+	entry.data_len = payload->n_data ? payload->data_len : 0;
+	entry.md_len = payload->md.len;
+	entry.cdw10 = cmd->cdw10;
+	entry.cdw11 = cmd->cdw11;
+	entry.cdw12 = cmd->cdw12;
+	entry.cdw13 = cmd->cdw13;
+	entry.cdw14 = cmd->cdw14;
+	entry.cdw15 = cmd->cdw15;
+	ring_client_publish(&rq->ring, &entry);
+	rq->published++;
+	return 0;
+}
+
+static inline void ring_published(struct ring_qpair *rq)
+{
+	if (rq->published) {
+		ring_client_ring(&rq->ring);
+		rq->published = 0;
+	}
+}
+
+int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
+{
+	struct ring_qpair *rq = (struct ring_qpair *)qpair;
+	/* Before the reaping: what was published before the ring's death is still delivered. */
+	bool dead = ring_client_is_dead(&rq->ring);
+	struct nvmux_cpl cpl;
+	uint32_t n;
+
+	if (max == 0 || max > rq->ring.depth)
+		max = rq->ring.depth;
+	ring_published(rq);
+	for (n = 0; n < max && ring_client_reap(&rq->ring, &cpl); n++)
+		nvmux_qpair_complete(qpair, &cpl);
+	if (n) {
+		__atomic_store_n(&rq->ring.header->client_cq_head, rq->ring.cq_head,
+				 __ATOMIC_RELAXED);
+		ring_published(rq); /* what the callbacks have submitted */
+	} else if (unlikely(dead)) {
+		return -ENXIO;
+	}
+	return (int)n;
+}
