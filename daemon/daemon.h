@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control plane of nvmuxd: its objects and who owns them.
+ *
+ * Everything here belongs to the control thread. The daemon owns controllers and sessions. A
+ * session (one per RPC connection) owns regions, queue pairs, and a hold on each controller that it
+ * has opened. A controller owns hardware queues; several queue pairs may share one.
+ *
+ * Multi-step work is done by operations (ops.h). A session has a queue of them and so has a
+ * controller; an operation of a session may wait for one of a controller, never the other way.
+ */
+#ifndef NVMUXD_DAEMON_H
+#define NVMUXD_DAEMON_H
+
+#include <string.h>
+#include <sys/queue.h>
+#include <event2/event.h>
+#include <jansson.h>
+#include "conf/conf.h"
+#include "daemon/log.h"
+#include "daemon/ops.h"
+#include "daemon/reactor.h"
+#include "rpc/server.h"
+
+struct session;
+struct controller;
+struct hold;
+struct reset_op;
+
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(controller_list, controller);
+TAILQ_HEAD(hw_queue_list, hw_queue);
+TAILQ_HEAD(hold_list, hold);
+TAILQ_HEAD(client_qpair_list, client_qpair);
+
+/* ---- the daemon (daemon.c) ---- */
+
+struct daemon_reactor {
+	struct reactor *reactor;
+	struct event *event;
+	int core; /* -1: not pinned */
+	bool busy;
+	uint32_t n_qpairs; /* client queue pairs bound to it */
+};
+
+enum daemon_state {
+	DAEMON_STARTING,
+	DAEMON_RUNNING,  /* the socket listens; controllers may still be attaching */
+	DAEMON_STOPPING, /* clients leave, then controllers are detached */
+	DAEMON_STOPPED,
+};
+
+struct nvmuxd {
+	struct nvmuxd_config config;
+	const char *config_file;
+	bool config_must_exist;
+	bool verbose; /* -v: the configuration's level doesn't count */
+	struct log log;
+	enum daemon_state state;
+	bool hurry; /* asked to end a second time */
+	uint64_t started_ms;
+
+	struct event_base *base;
+	struct op_sched sched;
+	struct nvmux *nvmux;
+	struct event *nvmux_event;
+	struct event *signals[4];
+	struct event *watchdog;
+	struct rpc_server *server;
+	struct rpc_method *methods; /* all tables in one */
+
+	uint32_t n_reactors;
+	struct daemon_reactor reactors[CONF_REACTORS_MAX];
+
+	struct controller_list controllers;
+	uint32_t n_controllers;
+	struct session_list sessions;
+	uint32_t n_sessions;
+	uint32_t next_client;
+};
+
+/* Build it from its configuration: the socket listens, and the controllers begin to attach, which
+ * takes its time and may fail for each on its own. */
+int daemon_create(struct nvmuxd *d, char *why, size_t why_size);
+/* Run until it has been stopped in an orderly way. */
+int daemon_run(struct nvmuxd *d);
+void daemon_destroy(struct nvmuxd *d);
+/* Begin to stop; a second call makes it faster. */
+void daemon_stop(struct nvmuxd *d, const char *reason);
+/* Something ended: if the daemon is stopping, go on with that. */
+void daemon_progress(struct nvmuxd *d);
+void daemon_reload(struct nvmuxd *d);
+/* Before a call whose failure is to be explained by daemon_error_text(). */
+static inline void daemon_clear_error(struct nvmuxd *d)
+{
+	d->nvmux->error[0] = '\0';
+}
+/* What the library says about @err, or else its meaning: not every failure has a text, and an older
+ * one may be there that belongs to somebody else. */
+static inline const char *daemon_error_text(const struct nvmuxd *d, int err)
+{
+	return d->nvmux->error[0] ? d->nvmux->error : strerror(-err);
+}
+/* Put the tables of all subjects together; the end has a NULL name. */
+struct rpc_method *daemon_methods(void);
+
+/* ---- controllers (controllers.c, attach.c, detach.c, reset.c, hw_queues.c) ---- */
+
+enum controller_state {
+	CONTROLLER_ATTACHING,
+	CONTROLLER_READY,
+	CONTROLLER_RESETTING,
+	CONTROLLER_FAILED, /* lost, or a reset failed: it can only be detached */
+	CONTROLLER_DETACHING,
+};
+
+struct controller {
+	TAILQ_ENTRY(controller) link;
+	struct nvmuxd *d;
+	char name[CONF_NAME_MAX];
+	enum controller_state state;
+	struct nvmux_trid trid;
+	struct nvmux_ctrlr_opts opts;
+	struct nvmux_ctrlr *ctrlr; /* NULL while attaching and after detaching */
+	struct ctrlr_view *view;   /* for commands by RPC; channels get copies */
+	struct op_queue ops;
+	bool lost; /* the library said so, or a reset failed */
+	bool lost_handled;
+	bool detaching; /* nobody may open it any more */
+	bool disabled;  /* between the two halves of a reset */
+	unsigned n_resets_queued;
+	struct reset_op *sending; /* a command that changes namespaces is in flight */
+	struct op *close_waiter;  /* held until libnvmux has let go of the device */
+	struct hw_queue_list hw_queues;
+	uint32_t n_hw_queues; /* those being made included */
+	struct hold_list holds;
+	uint64_t resets;
+	bool ns_changed; /* while it was being reset: once more afterwards */
+};
+
+/* A hardware queue pair. */
+struct hw_queue {
+	TAILQ_ENTRY(hw_queue) link;
+	struct controller *controller;
+	struct daemon_reactor *reactor;
+	struct nvmux_qpair *qpair;
+	struct hwq *hwq;
+	bool base;  /* the reactor's own; stays as long as the controller */
+	bool taken; /* taken back: not served */
+	bool closing;
+	uint32_t users; /* client queue pairs bound to it */
+};
+
+const char *controller_state_name(enum controller_state state);
+struct controller *controller_find(struct nvmuxd *d, const char *name);
+/* The one that this transport id names, or NULL. */
+struct controller *controller_find_trid(struct nvmuxd *d, const struct nvmux_trid *trid);
+/* Find it and answer the request with an error if there is none or it isn't usable. */
+struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *req,
+					  const char *name);
+struct controller *controller_new(struct nvmuxd *d, const char *name,
+				  const struct nvmux_trid *trid);
+void controller_free(struct controller *c);
+struct ctrlr_view *controller_make_view(const struct controller *c, bool admin);
+/* Look whether namespaces have changed, and tell the channels. */
+void controller_refresh_views(struct controller *c);
+/* No DMA comes from it: it is disabled, or libnvmux has let go of the device. */
+bool controller_is_quiet(const struct controller *c);
+/* If it is lost: end what clients have in flight, tell them. */
+void controller_check_lost(struct controller *c);
+/* A reactor says that a queue pair broke. */
+void controller_queue_failed(void *arg, struct hwq *hwq);
+
+/* @req may be NULL: nobody waits for the answer. */
+int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
+		      const struct nvmux_ctrlr_opts *opts, struct rpc_request *req);
+void controller_detach(struct controller *c, struct rpc_request *req);
+/* Nothing may be checked by an old geometry: a reset is the quiesce point, and its start reads all
+ * namespaces again. */
+void controller_namespaces_changed(struct controller *c);
+/* Without @req a reset that is already waiting for its turn will do. */
+void controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
+/* A command that changes namespaces has been in flight for so long, or we are in such a hurry, that
+ * a reset to get rid of it is due. */
+bool controller_cmd_overdue(const struct controller *c);
+
+struct user_cmd;
+/* Send an admin command that changes namespaces, while nothing else runs on the controller, and
+ * start the controller again after it. */
+void controller_change_namespaces(struct controller *c, struct user_cmd *cmd);
+
+/* Steps that several operations share. */
+void hw_queues_take_back(struct controller *c, struct op *op);
+void hw_queues_abort(struct controller *c, uint16_t status, struct op *op);
+void hw_queues_connect(struct controller *c, struct op *op);
+void hw_queues_resume(struct controller *c, struct op *op);
+void hw_queues_free(struct controller *c, struct op *op);
+/* One base queue for each reactor. */
+void hw_queues_make_base(struct controller *c, struct op *op);
+
+/* Find a hardware queue for a client: a new one while the controller grants them, else the least
+ * loaded. @parent is held until *@ret_queue is set or @parent has failed. */
+void hw_queue_acquire(struct controller *c, struct op *parent, struct hw_queue **ret_queue);
+/* Give it back; @parent is held until that has been done. */
+void hw_queue_release(struct hw_queue *queue, struct op *parent);
+
+/* ---- sessions (session.c, holds.c, regions.c, qpairs.c, teardown.c) ---- */
+
+#define REGION_NONE UINT32_MAX
+
+struct region {
+	struct nvmux_mem *mem;
+	uint64_t size;
+	bool ready;        /* its number may be used */
+	bool closing;      /* no new command may use it */
+	uint32_t users;    /* commands of the control plane in flight on it */
+	struct op *waiter; /* held until users is 0 */
+};
+
+/* A client queue pair's channel goes through these states; it never goes back. */
+enum channel_state {
+	CHANNEL_NONE,
+	CHANNEL_STARTED,
+	CHANNEL_STOPPING,
+	CHANNEL_STOPPED,
+};
+
+struct client_qpair {
+	TAILQ_ENTRY(client_qpair) link; /* of the session */
+	struct hold *hold;
+	uint32_t id; /* the session's own number */
+	uint32_t depth;
+	struct hw_queue *queue;
+	struct channel *channel;
+	enum channel_state state;
+	struct op *stop_waiters[2]; /* of the session, of the controller */
+};
+
+/* A session's hold on a controller that it has opened. */
+struct hold {
+	TAILQ_ENTRY(hold) link;       /* of the session */
+	TAILQ_ENTRY(hold) ctrlr_link; /* of the controller */
+	struct session *session;
+	struct controller *controller;
+	uint32_t id; /* the session's own number, for operations that find it gone */
+	struct admin_ring *ring;
+	uint32_t depth;      /* of the ring */
+	struct event *event; /* the ring's descriptor; NULL: the client has closed its end */
+	struct event *later; /* look at the ring after everybody else has had a turn */
+	bool ready;          /* commands may be sent */
+	bool closing;
+	uint32_t in_flight; /* commands of the control plane */
+	struct op *waiter;  /* held until in_flight is 0 */
+};
+
+/* Ends all of a session, one hold, or one queue pair. Ids, because it may be gone by the time. */
+struct teardown_op {
+	struct op op;
+	struct session *session;
+	struct rpc_request *req; /* NULL: nobody waits for an answer */
+	uint32_t hold_id;        /* 0: not only one hold */
+	uint32_t qpair_id;       /* 0: not only one queue pair */
+};
+
+struct session {
+	TAILQ_ENTRY(session) link;
+	struct nvmuxd *d;
+	struct rpc_conn *conn; /* NULL: the client has gone */
+	uint32_t id;
+	struct rpc_cred cred;
+	char command[32];
+	bool admin;
+	bool subscribed;
+	bool closing;
+	uint64_t connected_ms;
+	uint32_t n_identify;       /* in flight, of the method */
+	struct conf_limits limits; /* as of when it came */
+	struct op_queue ops;
+	struct teardown_op end; /* here so that it needs no memory when it has to be */
+	struct event *drain_timer;
+
+	struct region *regions; /* limits.max_regions entries */
+	uint32_t n_regions;
+	uint64_t bytes;
+	struct hold_list holds;
+	struct client_qpair_list qpairs;
+	uint32_t n_qpairs;
+	uint32_t next_qpair_id;
+	uint32_t next_hold_id;
+};
+
+/* Of the RPC server. */
+void session_opened(void *user, struct rpc_conn *conn);
+void session_closed(void *user, struct rpc_conn *conn);
+bool session_may(void *user, struct rpc_conn *conn, enum rpc_right right);
+
+/* The session of a request; NULL: its connection has gone (the request has been answered). */
+struct session *session_of(struct rpc_request *req);
+struct hold *session_hold(struct session *s, const char *controller);
+/* The same, answering the request with an error if it isn't open. */
+struct hold *session_hold_for_request(struct session *s, struct rpc_request *req,
+				      const char *controller);
+struct client_qpair *session_qpair(struct session *s, uint32_t id);
+void session_free(struct session *s);
+/* Over a limit: answer so. */
+void session_reply_limit(struct rpc_request *req, const char *limit, uint64_t max,
+			 const char *what);
+
+void session_open_controller(struct session *s, const char *name, struct rpc_request *req);
+/* Of a hold, by its number; NULL: it has been closed meanwhile. */
+struct hold *session_hold_by_id(struct session *s, uint32_t id);
+void hold_free(struct hold *hold);
+/* Look at the admin ring. */
+void hold_serve_ring(struct hold *hold);
+/* The same with the next turn of the event loop: a command has completed. */
+void hold_serve_ring_later(struct hold *hold);
+
+void session_alloc_memory(struct session *s, uint64_t size, bool huge, struct rpc_request *req);
+void session_free_memory(struct session *s, uint32_t number, struct rpc_request *req);
+/* The regions as a channel or a check of this hold sees them: limits.max_regions entries, freed by
+ * the caller. NULL: no memory. */
+struct region_view *session_region_views(const struct session *s, const struct hold *hold);
+/* Step: unmap all of the session's regions from the hold's controller. */
+void session_unmap_regions(struct session *s, const struct hold *hold, struct op *op);
+/* Free them all; they are mapped nowhere any more. */
+void session_release_regions(struct session *s);
+/* A command of the control plane begins or has ended to use a region. */
+void region_get(struct session *s, uint32_t number);
+void region_put(struct session *s, uint32_t number);
+
+void session_alloc_qpair(struct session *s, const struct hold *hold, uint32_t depth,
+			 struct rpc_request *req);
+/* Ask the channel to stop, if it hasn't been asked yet. */
+void qpair_stop(struct client_qpair *q);
+/* Hold @op until the channel has stopped; @slot: 0 the session's operation, 1 the controller's. */
+void qpair_wait_stopped(struct client_qpair *q, struct op *op, unsigned slot);
+/* Stopped: free the channel, give the hardware queue back (holds @op), forget the queue pair. */
+void qpair_destroy(struct client_qpair *q, struct op *op);
+bool qpair_shared(const struct client_qpair *q);
+
+void session_end(struct session *s);
+void session_close_hold(struct session *s, const struct hold *hold, struct rpc_request *req);
+void session_free_qpair(struct session *s, uint32_t id, struct rpc_request *req);
+/* What is asked to stop must have stopped when this time has passed, counted from now, else
+ * controllers are reset. */
+void session_arm_drain(struct session *s);
+void session_drain_expired(evutil_socket_t fd, short what, void *session);
+
+/* ---- commands of the control plane (user_cmd.c) ---- */
+
+/* A command of a client that the control thread sends: from an admin ring, or by RPC. */
+struct user_cmd {
+	struct hold *hold;
+	struct rpc_request *req; /* NULL: from the admin ring */
+	uint16_t cid;            /* of the client, in the admin ring */
+	uint32_t region;         /* REGION_NONE: no data */
+	bool io;
+	struct checked_cmd checked;
+};
+
+/* Check and send; the answer goes to @req or to the admin ring. */
+void user_cmd_admin(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req);
+void user_cmd_io(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req);
+/* It has completed; @cmd is freed. */
+void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status);
+void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl);
+/* RPC_NVME_STATUS in words. */
+void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *what);
+
+/* ---- events (events.c) ---- */
+
+/* Tell the subscribers; @params is stolen and gets "type". */
+void events_emit(struct nvmuxd *d, const char *type, json_t *params);
+void events_controller(struct controller *c, const char *type);
+void events_client(struct session *s, const char *type);
+
+/* ---- method tables, by subject ---- */
+
+extern const struct rpc_method controller_methods[];
+extern const struct rpc_method memory_methods[];
+extern const struct rpc_method io_methods[];
+extern const struct rpc_method info_methods[];
+json_t *json_namespaces(const struct controller *c);
+json_t *json_qpairs(const struct nvmuxd *d, const struct controller *only);
+void json_put_trid(json_t *object, const struct nvmux_trid *trid);
+/* A transport id of the usual five parameters; on failure the request has been answered. */
+int trid_from_params(const json_t *params, struct rpc_request *req, struct nvmux_trid *ret);
+
+#endif
