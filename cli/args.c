@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Parsing of the command line by the commands' own tables. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <assert.h>
+
+#include "cli/args.h"
+
+#define LONG_BASE 0x100 /* values that getopt_long() returns: place of the option + this */
+
+const struct cli_option cli_common_options[] = {
+	{"socket", 'S', "SOCKET", "RPC socket of nvmuxd (default /run/nvmux/nvmux.sock)"},
+	{"output-format", 'o', "json|normal",
+	 "json: nothing but one JSON value on standard output"},
+	{"help", 'h', NULL, "explain the command"},
+	{0},
+};
+
+__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size,
+							const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(why, why_size, format, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/* The option at a place: the command's own ones first, then the common ones. NULL: past the end. */
+static const struct cli_option *option_at(const struct cli_command *command, unsigned place)
+{
+	const struct cli_option *o = command->options;
+
+	for (; o && o->name; o++) {
+		if (!place--)
+			return o;
+	}
+	for (o = cli_common_options; o->name; o++) {
+		if (!place--)
+			return o;
+	}
+	return NULL;
+}
+
+/* Edit distance in which a swap of neighbours counts as one, cut at 32 characters. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned d[33][33];
+	size_t la = strnlen(a, 32), lb = strnlen(b, 32);
+
+	for (size_t i = 0; i <= la; i++) {
+		for (size_t j = 0; j <= lb; j++) {
+			unsigned best;
+
+			if (!i || !j) {
+				d[i][j] = (unsigned)(i + j);
+				continue;
+			}
+			best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (d[i - 1][j] + 1 < best)
+				best = d[i - 1][j] + 1;
+			if (d[i][j - 1] + 1 < best)
+				best = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	}
+	return d[la][lb];
+}
+
+const char *cli_suggest(const char *word, const char *const *names)
+{
+	const char *best = NULL;
+	unsigned best_distance = 0;
+
+	for (; *names; names++) {
+		unsigned d = distance(word, *names);
+		size_t len = strlen(*names);
+
+		/* The beginning of a name is as good as one slip. */
+		if (d > 1 && strlen(word) >= 2 && !strncmp(word, *names, strlen(word)))
+			d = 1;
+		if (d > 3 || d * 2 > len + 1)
+			continue;
+		if (!best || d < best_distance) {
+			best = *names;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static int unknown_option(const struct cli_command *command, const char *word, char *why,
+			  size_t why_size)
+{
+	const char *names[CLI_OPTIONS_MAX + 1];
+	const struct cli_option *o;
+	const char *meant = NULL;
+	char bare[64];
+	unsigned n = 0;
+
+	for (unsigned i = 0; (o = option_at(command, i)); i++) {
+		if (o->help)
+			names[n++] = o->name;
+	}
+	names[n] = NULL;
+	if (!strncmp(word, "--", 2)) {
+		snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+		meant = cli_suggest(bare, names);
+	}
+	if (meant)
+		return refuse(why, why_size, "unknown option %s; did you mean --%s?", word, meant);
+	return refuse(why, why_size, "unknown option %s", word);
+}
+
+/* getopt_long() has returned '?' or ':'; find the words for it. */
+static int bad_option(const struct cli_command *command, int how, char **argv, char *why,
+		      size_t why_size)
+{
+	const struct cli_option *o;
+	char word[3] = {'-', (char)optopt, 0};
+
+	if (optopt >= LONG_BASE) {
+		o = option_at(command, (unsigned)optopt - LONG_BASE);
+		if (how == ':')
+			return refuse(why, why_size, "option --%s needs an argument: %s", o->name,
+				      o->arg);
+		return refuse(why, why_size, "option --%s takes no argument", o->name);
+	}
+	if (optopt && how == ':')
+		return refuse(why, why_size, "option %s needs an argument", word);
+	return unknown_option(command, optopt ? word : argv[optind - 1], why, why_size);
+}
+
+static void build_tables(const struct cli_command *command, struct option *longs, char *shorts)
+{
+	const struct cli_option *o;
+	unsigned n = 0;
+
+	if (command->stop_at_first)
+		*shorts++ = '+';
+	*shorts++ = ':'; /* a missing argument is told from an unknown option */
+	for (; (o = option_at(command, n)); n++) {
+		assert(n < CLI_OPTIONS_MAX);
+		longs[n] = (struct option){
+			.name = o->name,
+			.has_arg = o->arg ? required_argument : no_argument,
+			.val = LONG_BASE + (int)n,
+		};
+		if (o->letter)
+			*shorts++ = o->letter;
+		if (o->letter && o->arg)
+			*shorts++ = ':';
+	}
+	*shorts = 0;
+	longs[n] = (struct option){0};
+}
+
+static unsigned place_of_letter(const struct cli_command *command, int letter)
+{
+	const struct cli_option *o;
+	unsigned n = 0;
+
+	while ((o = option_at(command, n)) && o->letter != letter)
+		n++;
+	assert(o);
+	return n;
+}
+
+static int refuse_fabrics(const struct cli_option *o, bool by_letter, char *why, size_t why_size)
+{
+	char letter[2] = {o->letter, 0};
+
+	return refuse(why, why_size, "%s%s needs a fabrics transport; this build has none",
+		      by_letter ? "-" : "--", by_letter ? letter : o->name);
+}
+
+int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int argc, char **argv,
+		   char *why, size_t why_size)
+{
+	struct option longs[CLI_OPTIONS_MAX + 1];
+	char shorts[CLI_OPTIONS_MAX * 2 + 3];
+	struct cli_args args = {.command = command};
+	int c;
+
+	build_tables(command, longs, shorts);
+	optind = 0; /* start afresh, glibc's way */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct cli_option *o;
+		unsigned place;
+
+		if (c == '?' || c == ':')
+			return bad_option(command, c, argv, why, why_size);
+		place = c >= LONG_BASE ? (unsigned)c - LONG_BASE : place_of_letter(command, c);
+		o = option_at(command, place);
+		if (!o->help)
+			return refuse_fabrics(o, c < LONG_BASE, why, why_size);
+		args.values[place] = optarg ? optarg : "";
+	}
+	args.positional = argv + optind;
+	args.n_positional = argc - optind;
+	if (cli_args_get(&args, "help")) {
+		*ret = args;
+		return 0;
+	}
+	if (args.n_positional < command->min_args)
+		return refuse(why, why_size, "too few arguments; usage: nvmux %s %s", command->name,
+			      command->usage);
+	if (command->max_args >= 0 && args.n_positional > command->max_args)
+		return refuse(why, why_size, "unexpected argument \"%s\"; usage: nvmux %s %s",
+			      args.positional[command->max_args], command->name, command->usage);
+	*ret = args;
+	return 0;
+}
+
+const char *cli_args_get(const struct cli_args *args, const char *name)
+{
+	const struct cli_option *o;
+
+	for (unsigned n = 0; (o = option_at(args->command, n)); n++) {
+		if (!strcmp(o->name, name))
+			return args->values[n];
+	}
+	assert(!"an option that the command's table doesn't declare");
+	return NULL;
+}
+
+int cli_parse_number(const char *text, uint64_t *ret)
+{
+	unsigned long long v;
+	char *end;
+	int base = !strncasecmp(text, "0x", 2) ? 16 : 10;
+
+	/* strtoull() takes signs and leading space, we don't. */
+	if (text[0] < '0' || text[0] > '9' || (base == 16 && !text[2]))
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, base);
+	if (errno)
+		return -ERANGE;
+	if (*end)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+int cli_parse_size(const char *text, uint64_t *ret)
+{
+	static const char suffixes[] = "KMGTPE";
+	size_t digits = strcspn(text, "KMGTPEkmgtpeBb");
+	const char *rest = text + digits;
+	const char *suffix = NULL;
+	char number[32];
+	uint64_t v;
+	int shift = 0, err;
+
+	if (!strncasecmp(text, "0x", 2))
+		return cli_parse_number(text, ret);
+	if (digits >= sizeof(number))
+		return -EINVAL;
+	memcpy(number, text, digits);
+	number[digits] = 0;
+	err = cli_parse_number(number, &v);
+	if (err)
+		return err;
+	if (*rest)
+		suffix = strchr(suffixes, *rest & ~0x20);
+	if (suffix) {
+		shift = (int)(suffix - suffixes + 1) * 10;
+		rest++;
+		if (!strcasecmp(rest, "iB"))
+			rest += 2;
+	}
+	if (!strcasecmp(rest, "B"))
+		rest++;
+	if (*rest)
+		return -EINVAL;
+	if (shift && v > UINT64_MAX >> shift)
+		return -ERANGE;
+	*ret = v << shift;
+	return 0;
+}
+
+static int in_range(const char *name, const char *text, int err, uint64_t v, uint64_t min,
+		    uint64_t max, const char *kind, char *why, size_t why_size)
+{
+	if (err == -EINVAL)
+		return refuse(why, why_size, "--%s: \"%s\" isn't %s", name, text, kind);
+	if (err || v < min || v > max)
+		return refuse(why, why_size, "--%s: %s is out of range; allowed are %llu to %llu",
+			      name, text, (unsigned long long)min, (unsigned long long)max);
+	return 0;
+}
+
+int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
+		  uint64_t *value, char *why, size_t why_size)
+{
+	const char *text = cli_args_get(args, name);
+	uint64_t v = 0;
+	int err;
+
+	if (!text)
+		return 0;
+	err = cli_parse_size(text, &v);
+	err = in_range(name, text, err, v, min, max, "a size in bytes, such as 4096, 4K or 1G", why,
+		       why_size);
+	if (!err)
+		*value = v;
+	return err;
+}
+
+int cli_args_number(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
+		    uint64_t *value, char *why, size_t why_size)
+{
+	const char *text = cli_args_get(args, name);
+	uint64_t v = 0;
+	int err;
+
+	if (!text)
+		return 0;
+	err = cli_parse_number(text, &v);
+	err = in_range(name, text, err, v, min, max, "a number", why, why_size);
+	if (!err)
+		*value = v;
+	return err;
+}
+
+int cli_args_list(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
+		  uint32_t *list, unsigned max_entries, unsigned *count, char *why, size_t why_size)
+{
+	const char *text = cli_args_get(args, name);
+	const char *p = text;
+	unsigned n = 0;
+
+	if (!text)
+		return 0;
+	for (;;) {
+		size_t len = strcspn(p, ",");
+		char one[24];
+		uint64_t v = 0;
+		int err;
+
+		if (n == max_entries)
+			return refuse(why, why_size, "--%s: more than %u values", name,
+				      max_entries);
+		snprintf(one, sizeof(one), "%.*s", (int)(len < sizeof(one) ? len : sizeof(one)), p);
+		err = cli_parse_number(one, &v);
+		err = in_range(name, one, err, v, min, max, "a list of numbers such as 1,4,32", why,
+			       why_size);
+		if (err)
+			return err;
+		list[n++] = (uint32_t)v;
+		if (!p[len])
+			break;
+		p += len + 1;
+	}
+	*count = n;
+	return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the commands of nvmux share: where the daemon is, how to report, how to print. */
+#ifndef NVMUX_CLI_H
+#define NVMUX_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <jansson.h>
+
+#include "cli/args.h"
+
+/* Exit codes. Part of the interface: cli_exit_texts in help.c describes each. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_USAGE = 1,
+	CLI_NO_DAEMON = 2,
+	CLI_FAILED = 3,
+	CLI_IO_ERROR = 4,
+	CLI_MISCOMPARE = 5,
+	CLI_INTERRUPTED = 130,
+};
+
+struct rpc_client;
+
+struct cli {
+	const char *socket;
+	bool json;
+	const struct cli_command *const *commands; /* ended by NULL */
+	const struct cli_command *command;
+	struct rpc_client *rpc; /* made by the first call */
+};
+
+/* One line on standard error: "nvmux: COMMAND: " and the text. */
+void cli_error(const struct cli *cli, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same for a wrong command line; says how to get help. Returns CLI_USAGE. */
+int cli_usage_error(const struct cli *cli, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Whatever has been printed is handed to the system. CLI_OK, or CLI_IO_ERROR after a message. */
+int cli_flush(const struct cli *cli);
+/* Print what a command was asked for with -o json. Steals nothing. Returns CLI_OK or, when
+ * standard output can't take it, CLI_IO_ERROR. */
+int cli_print_json(const struct cli *cli, const json_t *value);
+
+/*
+ * Call a method of the daemon and wait for its answer; @params is stolen (NULL: none). On success
+ * (CLI_OK) @ret is a new reference. Otherwise one line on standard error has said why; @object, if
+ * not NULL, is the controller it was about: when the daemon doesn't know it, the line has the
+ * names that it knows.
+ */
+int cli_call(struct cli *cli, const char *method, json_t *params, const char *object, json_t **ret);
+/* The same without a word on failure: a negative errno value. */
+int cli_call_quietly(struct cli *cli, const char *method, json_t *params, json_t **ret);
+/* If the daemon can be asked and has no controller @name: say so, with those it has. */
+bool cli_report_unknown(struct cli *cli, const char *name);
+
+void cli_json_unref(json_t **value);
+#define CLI_JSON __attribute__((cleanup(cli_json_unref))) json_t
+
+/* Members of an object, with a default for what is absent or of another type. */
+const char *cli_json_string(const json_t *object, const char *key); /* "" */
+int64_t cli_json_integer(const json_t *object, const char *key);    /* 0 */
+
+/* "1.50 TiB", "512 B": into @buf, which is returned. */
+const char *cli_format_size(uint64_t bytes, char *buf, size_t size);
+/* "12.3 M": a count with a decimal suffix. */
+const char *cli_format_count(double count, char *buf, size_t size);
+/* A copy of others' text in which control characters are '?'; into @buf, which is returned. */
+const char *cli_printable(const char *text, char *buf, size_t size);
+
+/* SIGINT and SIGTERM as a flag, for commands that have something to put in order. */
+void cli_interrupt_catch(void);
+bool cli_interrupted(void);
+
+extern const struct cli_command cli_cmd_attach, cli_cmd_bench, cli_cmd_bind, cli_cmd_detach,
+	cli_cmd_flush, cli_cmd_help, cli_cmd_identify, cli_cmd_list, cli_cmd_probe, cli_cmd_read,
+	cli_cmd_reset, cli_cmd_rpc, cli_cmd_shutdown, cli_cmd_status, cli_cmd_unbind,
+	cli_cmd_version, cli_cmd_write;
+
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* nvmux: finds the command that is meant and runs it. */
+#include <errno.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <string.h>
+#include <nvmux/nvmux.h>
+
+#include "cli/cli.h"
+#include "libcore/util.h"
+#include "rpc/client.h"
+
+static const struct cli_command *const commands[] = {
+	&cli_cmd_probe,  &cli_cmd_bind,     &cli_cmd_unbind, &cli_cmd_attach, &cli_cmd_detach,
+	&cli_cmd_reset,  &cli_cmd_list,     &cli_cmd_status, &cli_cmd_identify, &cli_cmd_read,
+	&cli_cmd_write,  &cli_cmd_flush,    &cli_cmd_bench,  &cli_cmd_rpc,    &cli_cmd_shutdown,
+	&cli_cmd_version, &cli_cmd_help,    NULL,
+};
+
+static const struct cli_option program_options[] = {
+	{"version", 'V', NULL, "print the version"},
+	{0},
+};
+
+static const struct cli_command program = {
+	.name = "",
+	.usage = "COMMAND ...",
+	.options = program_options,
+	.max_args = -1,
+	.stop_at_first = true,
+};
+
+static void put_error(const struct cli *cli, const char *text, const char *advice)
+{
+	const char *name = cli->command ? cli->command->name : NULL;
+
+	fprintf(stderr, "nvmux: %s%s%s%s\n", name ? name : "", name ? ": " : "", text, advice);
+}
+
+void cli_error(const struct cli *cli, const char *format, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	put_error(cli, text, "");
+}
+
+int cli_usage_error(const struct cli *cli, const char *format, ...)
+{
+	char text[2048], advice[64];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	snprintf(advice, sizeof(advice), "%s nvmux %s%s--help",
+		 text[0] && text[strlen(text) - 1] == '?' ? " See" : "; see",
+		 cli->command ? cli->command->name : "", cli->command ? " " : "");
+	put_error(cli, text, advice);
+	return CLI_USAGE;
+}
+
+/* Options that every command has. */
+static int take_common(struct cli *cli, const struct cli_args *args)
+{
+	const char *format = cli_args_get(args, "output-format");
+	const char *socket = cli_args_get(args, "socket");
+
+	if (socket && !*socket)
+		return cli_usage_error(cli, "--socket: the name is empty");
+	if (socket)
+		cli->socket = socket;
+	if (!format)
+		return CLI_OK;
+	if (strcmp(format, "json") && strcmp(format, "normal"))
+		return cli_usage_error(cli, "--output-format: \"%s\" is neither json nor normal",
+				       format);
+	cli->json = !strcmp(format, "json");
+	return CLI_OK;
+}
+
+static int unknown_command(const struct cli *cli, const char *word)
+{
+	const char *names[sizeof(commands) / sizeof(commands[0])];
+	const char *meant;
+	unsigned n = 0;
+
+	for (; commands[n]; n++)
+		names[n] = commands[n]->name;
+	names[n] = NULL;
+	meant = cli_suggest(word, names);
+	return cli_usage_error(cli, "unknown command \"%s\"%s%s%s", word,
+			       meant ? "; did you mean " : "", meant ? meant : "",
+			       meant ? "?" : "");
+}
+
+/* Parse and run @cli->command; argv[0] is its name. */
+static int run_command(struct cli *cli, int argc, char **argv)
+{
+	struct cli_args args;
+	char why[512];
+	int code;
+
+	if (cli_args_parse(&args, cli->command, argc, argv, why, sizeof(why)))
+		return cli_usage_error(cli, "%s", why);
+	if (cli_args_get(&args, "help")) {
+		cli_help_command(stdout, cli->command);
+		return CLI_OK;
+	}
+	code = take_common(cli, &args);
+	return code ? code : cli->command->run(cli, &args);
+}
+
+static int run_program(struct cli *cli, int argc, char **argv)
+{
+	struct cli_args args;
+	char why[512];
+	int code;
+
+	if (cli_args_parse(&args, &program, argc, argv, why, sizeof(why)))
+		return cli_usage_error(cli, "%s", why);
+	if (cli_args_get(&args, "help")) {
+		cli_help_program(stdout, commands);
+		return CLI_OK;
+	}
+	if (cli_args_get(&args, "version")) {
+		printf("nvmux %s\n", nvmux_version());
+		return CLI_OK;
+	}
+	code = take_common(cli, &args);
+	if (code)
+		return code;
+	if (!args.n_positional)
+		return cli_usage_error(cli, "which command?");
+	for (unsigned n = 0; commands[n]; n++) {
+		if (!strcmp(commands[n]->name, args.positional[0])) {
+			cli->command = commands[n];
+			return run_command(cli, args.n_positional, args.positional);
+		}
+	}
+	return unknown_command(cli, args.positional[0]);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = {.socket = NVMUX_DEFAULT_SOCKET, .commands = commands};
+	int code;
+
+	keep_standard_fds();
+	/* Only how characters are classified: numbers look the same everywhere. */
+	setlocale(LC_CTYPE, "");
+	code = run_program(&cli, argc, argv);
+	rpc_client_destroy(cli.rpc);
+	return code ? code : cli_flush(&cli);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Values as people and programs want to see them. */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+int cli_flush(const struct cli *cli)
+{
+	/* After a failure of an earlier call errno may be anything. */
+	if (ferror(stdout))
+		cli_error(cli, "standard output: not everything could be written");
+	else if (fflush(stdout))
+		cli_error(cli, "standard output: %s", strerror(errno));
+	else
+		return CLI_OK;
+	return CLI_IO_ERROR;
+}
+
+int cli_print_json(const struct cli *cli, const json_t *value)
+{
+	errno = 0;
+	if (json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY) ||
+	    putchar('\n') == EOF) {
+		cli_error(cli, "standard output: %s", errno ? strerror(errno) : "can't be written");
+		return CLI_IO_ERROR;
+	}
+	return cli_flush(cli);
+}
+
+void cli_json_unref(json_t **value)
+{
+	json_decref(*value);
+}
+
+const char *cli_json_string(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+int64_t cli_json_integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+const char *cli_format_size(uint64_t bytes, char *buf, size_t size)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	double v = (double)bytes;
+	unsigned unit = 0;
+
+	while (v >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		v /= 1024;
+		unit++;
+	}
+	snprintf(buf, size, !unit || v == (double)(uint64_t)v ? "%.0f %s" : "%.2f %s", v,
+		 units[unit]);
+	return buf;
+}
+
+const char *cli_format_count(double count, char *buf, size_t size)
+{
+	static const char *const units[] = {"", " k", " M", " G", " T"};
+	unsigned unit = 0;
+
+	while (count >= 10000 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		count /= 1000;
+		unit++;
+	}
+	snprintf(buf, size, unit ? "%.1f%s" : "%.0f%s", count, units[unit]);
+	return buf;
+}
+
+const char *cli_printable(const char *text, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	for (; *text && n + 1 < size; text++)
+		buf[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+	buf[n] = 0;
+	return buf;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* A progress bar on standard error. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+#define WIDTH       30
+#define INTERVAL_NS 100000000ull
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+void cli_progress_begin(struct cli_progress *progress, uint64_t total)
+{
+	*progress = (struct cli_progress){.on = isatty(STDERR_FILENO), .total = total};
+	if (progress->on)
+		progress->start_ns = progress->shown_ns = now_ns();
+}
+
+void cli_progress_update(struct cli_progress *progress, uint64_t done)
+{
+	static const char full[WIDTH + 1] = "##############################";
+	char amount[32], speed[32];
+	uint64_t now;
+	int filled;
+
+	if (!progress->on)
+		return;
+	now = now_ns();
+	if (now - progress->shown_ns < INTERVAL_NS)
+		return;
+	progress->shown_ns = now;
+	cli_format_size(done, amount, sizeof(amount));
+	cli_format_size((uint64_t)((double)done * 1e9 / (double)(now - progress->start_ns)), speed,
+			sizeof(speed));
+	if (progress->total) {
+		filled = (int)((double)done / (double)progress->total * WIDTH);
+		fprintf(stderr, "\r[%-*.*s] %3.0f %%  ", WIDTH, filled, full,
+			(double)done / (double)progress->total * 100);
+	} else {
+		fputc('\r', stderr);
+	}
+	fprintf(stderr, "%s, %s/s\033[K", amount, speed);
+	fflush(stderr);
+}
+
+void cli_progress_end(struct cli_progress *progress)
+{
+	if (progress->on)
+		fputs("\r\033[K", stderr);
+	progress->on = false;
+}
