@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The virtual-machine laboratory: a kernel, an initramfs, and QEMU around them.
+
+The kernel is Debian's linux-image-6.12-amd64, fetched with apt-get download and unpacked into a
+cache; nothing is installed. The guest's root is the host's / by 9p, read-only, under a tmpfs: what
+a test writes is gone with the guest. A guest runs one script of guest/, whose standard output (TAP)
+comes back over the second serial port; the console is kept in a log.
+"""
+
+import gzip
+import lzma
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.join(TREE, "tests", "vm")
+KERNEL_PACKAGE = "linux-image-6.12-amd64"
+# What the initramfs loads itself, with what they depend on; everything else comes from the root.
+BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
+PROBE_SECONDS = 20
+
+# Where the tools of modules are, also for those who aren't root.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+class LabError(Exception):
+    """The laboratory itself can't be set up: not a failure of what is tested."""
+
+
+def run(argv, **kwargs):
+    """Run a command of the host; its output becomes part of the error when it fails."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    if done.returncode != 0:
+        raise LabError(f"{shlex.join(argv)}: exit code {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def cache_dir():
+    """Where the kernel is kept between runs: outside the tree if there is such a place."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base and os.environ.get("HOME"):
+        base = os.path.join(os.environ["HOME"], ".cache")
+    for path in ([os.path.join(base, "nvmux")] if base else []) + [os.path.join(TREE, "build-vm")]:
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(path, os.W_OK):
+            return path
+    raise LabError("no directory to keep the kernel in: set XDG_CACHE_HOME")
+
+
+class Kernel:
+    """An unpacked kernel package: its image and its modules."""
+
+    def __init__(self, root):
+        self.root = root
+        versions = os.listdir(os.path.join(root, "lib", "modules"))
+        if len(versions) != 1:
+            raise LabError(f"{root}: one kernel expected, found {versions}")
+        self.version = versions[0]
+        self.image = os.path.join(root, "boot", "vmlinuz-" + self.version)
+        self.modules = os.path.join(root, "lib", "modules", self.version)
+
+    def with_dependencies(self, names):
+        """Paths of modules in the order in which they are loaded."""
+        order = []
+        for name in names:
+            out = run(["modprobe", "-d", self.root, "-S", self.version, "--show-depends", name])
+            for line in out.splitlines():
+                kind, _, rest = line.partition(" ")
+                if kind == "insmod" and rest.split()[0] not in order:
+                    order.append(rest.split()[0])
+        return order
+
+
+def newest_kernel_package():
+    """The name of the package that the metapackage stands for today."""
+    out = run(["apt-cache", "depends", "--important", KERNEL_PACKAGE])
+    names = [line.split()[-1] for line in out.splitlines() if "Depends: linux-image-" in line]
+    if not names:
+        raise LabError(f"apt-cache knows no {KERNEL_PACKAGE}: run apt-get update")
+    return names[0]
+
+
+def fetch_into(cache):
+    """Download and unpack the kernel package; returns its place in the cache."""
+    package = newest_kernel_package()
+    work = tempfile.mkdtemp(prefix="fetch.", dir=cache)
+    try:
+        print(f"# fetching {package}", flush=True)
+        run(["apt-get", "download", package], cwd=work, timeout=600)
+        debs = [name for name in os.listdir(work) if name.endswith(".deb")]
+        root = os.path.join(work, "root")
+        run(["dpkg", "-x", os.path.join(work, debs[0]), root])
+        run(["depmod", "-b", root, Kernel(root).version])
+        final = os.path.join(cache, package)
+        shutil.rmtree(final, ignore_errors=True)
+        os.rename(root, final)
+        link = os.path.join(work, "kernel")
+        os.symlink(package, link)
+        os.replace(link, os.path.join(cache, "kernel"))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return final
+
+
+def fetch_kernel():
+    """The kernel from the cache, or fetched into it."""
+    cache = cache_dir()
+    kept = os.path.join(cache, "kernel")
+    if os.path.isdir(kept):
+        return Kernel(os.path.realpath(kept))
+    try:
+        return Kernel(fetch_into(cache))
+    except LabError:
+        # The package lists may be missing, or older than what the archive has.
+        if os.geteuid() != 0:
+            raise
+    run(["apt-get", "update"], timeout=600)
+    return Kernel(fetch_into(cache))
+
+
+def read_module(path):
+    """A module's bytes, unpacked: busybox may not know how the package packed it."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if path.endswith(".xz"):
+        return lzma.decompress(data)
+    if path.endswith(".gz"):
+        return gzip.decompress(data)
+    return data
+
+
+def make_initramfs(kernel, path, env):
+    """Write an initramfs with busybox, the boot modules, init and its environment."""
+    busybox = shutil.which("busybox", path="/bin:/usr/bin:/sbin:/usr/sbin")
+    if not busybox:
+        raise LabError("busybox is missing: the package is busybox-static")
+    with tempfile.TemporaryDirectory(prefix="nvmux-initramfs.") as work:
+        for name in ["bin", "dev", "proc", "sys", "modules"]:
+            os.mkdir(os.path.join(work, name))
+        shutil.copy(busybox, os.path.join(work, "bin", "busybox"))
+        os.symlink("busybox", os.path.join(work, "bin", "sh"))
+        shutil.copy(os.path.join(HERE, "init"), os.path.join(work, "init"))
+        os.chmod(os.path.join(work, "init"), 0o755)
+        names = []
+        for module in kernel.with_dependencies(BOOT_MODULES):
+            name = os.path.basename(module).split(".ko")[0] + ".ko"
+            names.append("/modules/" + name)
+            with open(work + names[-1], "wb") as file:
+                file.write(read_module(module))
+        with open(os.path.join(work, "modules.order"), "w", encoding="ascii") as file:
+            file.write("".join(name + "\n" for name in names))
+        with open(os.path.join(work, "lab.env"), "w", encoding="utf-8") as file:
+            for key, value in env.items():
+                file.write(f"{key}={shlex.quote(str(value))}\n")
+        listing = run(["find", "."], cwd=work)
+        with open(path, "wb") as out:
+            subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], input=listing.encode(),
+                           stdout=out, cwd=work, check=True)
+
+
+def qemu_argv(kernel, initramfs, accel, memory="512M"):
+    """The machine without its devices."""
+    return ["qemu-system-x86_64", "-accel", accel, "-M", "q35,kernel-irqchip=split", "-cpu", "max",
+            "-smp", "2", "-m", memory, "-nographic", "-nodefaults", "-no-reboot",
+            "-serial", "mon:stdio", "-kernel", kernel.image, "-initrd", initramfs,
+            "-append", "console=ttyS0 panic=-1 quiet intel_iommu=on"]
+
+
+def boot(argv, log_path, seconds):
+    """Run QEMU to its end, its console in a file. Return whether it ended by itself in time."""
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            process.wait(timeout=seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def boot_id():
+    """Identifies the host's run, to which the verdict on KVM belongs."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def choose_accel(kernel):
+    """KVM where a probe boot works (the device alone proves nothing), else TCG."""
+    tcg = "tcg,thread=multi"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return tcg
+    verdict = os.path.join(cache_dir(), "kvm-" + boot_id())
+    if os.path.exists(verdict):
+        with open(verdict, encoding="ascii") as file:
+            return "kvm" if file.read().strip() == "works" else tcg
+    with tempfile.TemporaryDirectory(prefix="nvmux-probe.") as work:
+        initramfs = os.path.join(work, "initramfs")
+        log = os.path.join(work, "console")
+        make_initramfs(kernel, initramfs, {"LAB_PROBE": 1})
+        boot(qemu_argv(kernel, initramfs, "kvm"), log, PROBE_SECONDS)
+        with open(log, "rb") as file:
+            works = b"probe boot ok" in file.read()
+    for name in os.listdir(cache_dir()):
+        if name.startswith("kvm-"):
+            os.unlink(os.path.join(cache_dir(), name))
+    with open(verdict, "w", encoding="ascii") as file:
+        file.write("works" if works else "doesn't work")
+    return "kvm" if works else tcg
+
+
+class Guest:
+    """One boot of the laboratory for one script."""
+
+    # serial number, logical block size: one controller each, addressed by its serial number
+    DISKS = [("LAB512", 512), ("LAB4096", 4096)]
+    DISK_BYTES = 160 << 20
+
+    def __init__(self, kernel, accel, build, work):
+        self.kernel = kernel
+        self.accel = accel
+        self.build = build
+        self.work = work
+
+    def devices(self):
+        """QEMU's options for the IOMMU, the root file system and the NVMe controllers."""
+        argv = ["-device", "intel-iommu,intremap=on,caching-mode=on",
+                "-virtfs", "local,path=/,mount_tag=lab,security_model=none,multidevs=remap,"
+                           "readonly=on"]
+        for index, (serial, block) in enumerate(self.DISKS):
+            image = os.path.join(self.work, serial + ".img")
+            with open(image, "wb") as file:
+                file.truncate(self.DISK_BYTES)
+            argv += ["-drive", f"if=none,id=d{index},format=raw,file={image},cache=unsafe",
+                     "-device", f"nvme,serial={serial},id=nv{index},addr={4 + index:x}",
+                     "-device", f"nvme-ns,drive=d{index},bus=nv{index},nsid=1,"
+                                f"logical_block_size={block},physical_block_size={block}"]
+        return argv
+
+    def run(self, script, seconds):
+        """Boot and run guest/SCRIPT.sh. Return (TAP text, console text, seconds taken)."""
+        initramfs = os.path.join(self.work, "initramfs")
+        console = os.path.join(self.work, "console.log")
+        results = os.path.join(self.work, "results.tap")
+        make_initramfs(self.kernel, initramfs, {
+            "LAB_TREE": TREE, "LAB_BUILD": self.build, "LAB_MODULES": self.kernel.modules,
+            "LAB_SCRIPT": script, "LAB_SECONDS": seconds})
+        argv = qemu_argv(self.kernel, initramfs, self.accel, "2G")
+        argv += ["-serial", "file:" + results] + self.devices()
+        start = time.monotonic()
+        ended = boot(argv, console, seconds)
+        taken = time.monotonic() - start
+        with open(console, encoding="utf-8", errors="replace") as file:
+            log = file.read()
+        tap = ""
+        if os.path.exists(results):
+            with open(results, encoding="utf-8", errors="replace") as file:
+                tap = file.read().replace("\r", "")
+        if not ended:
+            log += f"\nlab: the guest was still running after {seconds} s and was ended\n"
+        return tap, log, taken
