@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "daemon/daemon.h"
@@ -174,20 +173,6 @@ static pid_t listener_of(const char *path)
 	return cred.pid;
 }
 
-/* The directory of the socket, such as /run/nvmux, may have to be made. */
-static void make_directory(const char *path)
-{
-	char dir[CONF_SOCKET_MAX];
-	char *slash;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (!slash || slash == dir)
-		return;
-	*slash = '\0';
-	mkdir(dir, 0755); /* if that fails, so does the socket, with a better message */
-}
-
 static int make_server(struct nvmuxd *d, char *why, size_t why_size)
 {
 	struct rpc_server_opts opts = {
@@ -216,7 +201,6 @@ static int make_server(struct nvmuxd *d, char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		return -ENOMEM;
 	}
-	make_directory(d->config.socket);
 	err = rpc_server_create(&opts, &d->server, reason, sizeof(reason));
 	if (err == -EADDRINUSE) {
 		pid = listener_of(d->config.socket);
