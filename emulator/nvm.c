@@ -38,16 +38,26 @@ static inline uint16_t check_range(const struct emu_ns *ns, const struct nvmux_c
 	return EMU_SUCCESS;
 }
 
+/* The same for commands that move data, which MDTS limits. */
+static inline uint16_t check_transfer(const struct emu_sq *sq, const struct emu_ns *ns,
+				      const struct nvmux_cmd *cmd, uint64_t *ret_offset,
+				      uint64_t *ret_len)
+{
+	uint16_t status = check_range(ns, cmd, ret_offset, ret_len);
+
+	if (likely(!status) && unlikely(*ret_len > sq->ctrlr->max_transfer))
+		return EMU_GENERIC(INVALID_FIELD);
+	return status;
+}
+
 static inline uint16_t do_read(struct emu_sq *sq, const struct emu_ns *ns,
 			       const struct nvmux_cmd *cmd)
 {
 	uint64_t offset, len;
-	uint16_t status = check_range(ns, cmd, &offset, &len);
+	uint16_t status = check_transfer(sq, ns, cmd, &offset, &len);
 
 	if (unlikely(status))
 		return status;
-	if (unlikely(len > sq->ctrlr->max_transfer))
-		return EMU_GENERIC(INVALID_FIELD);
 	if (ns->data)
 		status = emu_xfer(sq, cmd, EMU_XFER_TO_HOST, ns->data + offset, len);
 	else
@@ -69,12 +79,10 @@ static inline uint16_t do_write(struct emu_sq *sq, const struct emu_ns *ns,
 				const struct nvmux_cmd *cmd)
 {
 	uint64_t offset, len;
-	uint16_t status = check_range(ns, cmd, &offset, &len);
+	uint16_t status = check_transfer(sq, ns, cmd, &offset, &len);
 
 	if (unlikely(status))
 		return status;
-	if (unlikely(len > sq->ctrlr->max_transfer))
-		return EMU_GENERIC(INVALID_FIELD);
 	if (ns->data)
 		status = emu_xfer(sq, cmd, EMU_XFER_FROM_HOST, ns->data + offset, len);
 	else
