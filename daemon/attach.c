@@ -59,9 +59,7 @@ static void on_started(void *arg, const struct nvmux_trid *trid, struct nvmux_ct
 
 	(void)trid;
 	if (err) {
-		const char *text = nvmux_error_text(c->d->nvmux);
-
-		op_fail(op, err, "%s", text[0] ? text : strerror(-err));
+		op_fail(op, err, "%s", daemon_error_text(c->d, err));
 	} else {
 		c->ctrlr = ctrlr;
 		nvmux_ctrlr_set_remove_cb(ctrlr, on_removed, c);
@@ -73,7 +71,6 @@ static void on_started(void *arg, const struct nvmux_trid *trid, struct nvmux_ct
 static void attach_start(struct op *op)
 {
 	struct controller *c = controller_of(op);
-	const char *text;
 	int err;
 
 	if (c->d->state == DAEMON_STOPPING) {
@@ -83,8 +80,7 @@ static void attach_start(struct op *op)
 	op_hold(op);
 	err = nvmux_connect_async(c->d->nvmux, &c->trid, &c->opts, on_started, op);
 	if (err) {
-		text = nvmux_error_text(c->d->nvmux);
-		op_fail(op, err, "%s", text[0] ? text : strerror(-err));
+		op_fail(op, err, "%s", daemon_error_text(c->d, err));
 		op_release(op, 0);
 	}
 }

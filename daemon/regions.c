@@ -164,7 +164,7 @@ static void alloc_make(struct op *op)
 	}
 	err = nvmux_mem_create(s->d->nvmux, rop->size, rop->huge ? NVMUX_MEM_HUGE : 0, &mem);
 	if (err) {
-		op_fail(op, err, "%s", nvmux_error_text(s->d->nvmux));
+		op_fail(op, err, "%s", daemon_error_text(s->d, err));
 		return;
 	}
 	s->regions[rop->number] = (struct region){.mem = mem, .size = mem->size};
@@ -178,13 +178,11 @@ static void alloc_make(struct op *op)
 static void mapped(void *arg, int err, uint64_t value)
 {
 	struct op *op = arg;
-	const char *text;
 
 	(void)value;
-	if (err) {
-		text = nvmux_error_text(region_op_of(op)->s->d->nvmux);
-		op_fail(op, err, "the region can't be mapped: %s", text[0] ? text : strerror(-err));
-	}
+	if (err)
+		op_fail(op, err, "the region can't be mapped: %s",
+			daemon_error_text(region_op_of(op)->s->d, err));
 	op_release(op, 0);
 }
 

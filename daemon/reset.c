@@ -112,13 +112,10 @@ bool controller_cmd_overdue(const struct controller *c)
 static void step_ended(void *arg, int err, uint64_t value)
 {
 	struct op *op = arg;
-	const char *text;
 
 	(void)value;
-	if (err) {
-		text = nvmux_error_text(controller_of(op)->d->nvmux);
-		op_fail(op, err, "%s", text[0] ? text : strerror(-err));
-	}
+	if (err)
+		op_fail(op, err, "%s", daemon_error_text(controller_of(op)->d, err));
 	op_release(op, 0);
 }
 
