@@ -66,7 +66,8 @@ TAILQ_HEAD(nvmux_mem_list, nvmux_mem);
 
 struct nvmux {
 	struct nvmux_opts opts;
-	char hostnqn[NVMUX_NQN_MAX];
+	char hostnqn[NVMUX_NQN_MAX]; /* of this host (host.c); empty: not looked up yet */
+	uint8_t hostid[16];
 	int epoll_fd;
 	bool processing;
 	struct nvmux_timer_list timers; /* in the order of their deadlines */
@@ -184,10 +185,26 @@ enum nvmux_qpair_state {
 	NVMUX_QPAIR_DISCONNECTING,
 	NVMUX_QPAIR_DISCONNECTED,
 	NVMUX_QPAIR_FAILED, /* the transport gave up on it; nothing reaches the device any more */
+
+	/*
+	 * Recovery of a lost connection (recover.c, replay.c). Written by the control thread (C) or
+	 * by the thread that owns the queue pair (O), which does its part when it processes it.
+	 *
+	 * CONNECTED, HOLDING, … ─C→ QUIESCING ─O→ QUIET ─C→ REPLAY ─O→ HOLDING ─C→ RELEASE ─O→
+	 * CONNECTED, or REPLAY ─O→ CONNECTED when nothing has to wait; QUIET ─C→ FAILING ─C→ REPLAY
+	 * when the time for waiting is over before the connection is back.
+	 */
+	NVMUX_QPAIR_QUIESCING, /* the connection is lost: the owner is to stop using it */
+	NVMUX_QPAIR_QUIET,     /* it has; the connection is the control thread's */
+	NVMUX_QPAIR_FAILING,   /* the same, and the owner ends all commands with a path error */
+	NVMUX_QPAIR_REPLAY,    /* connected anew: the owner repeats what may be repeated now */
+	NVMUX_QPAIR_HOLDING,   /* works, while the rest waits until the old controller has stopped */
+	NVMUX_QPAIR_RELEASE,   /* it has: the owner repeats or ends the rest */
 };
 
 struct nvmux_split;
 struct nvmux_qpair_free; /* qpair.c */
+struct nvmux_replay;     /* replay.c */
 TAILQ_HEAD(nvmux_split_list, nvmux_split);
 
 /*
@@ -211,8 +228,32 @@ struct nvmux_qpair {
 	struct nvmux_split *splits;
 	struct nvmux_split *splits_free;
 	uint64_t unknown_cids; /* completions for commands that weren't in flight */
+	struct nvmux_poll_group *group; /* that it is polled with, or NULL */
+	struct nvmux_replay *replay;    /* what waits to be repeated, or NULL */
 	TAILQ_ENTRY(nvmux_qpair) link;
+	TAILQ_ENTRY(nvmux_qpair) group_link;
 };
+
+/* Queue pairs that one thread polls together (poll_group.c). */
+TAILQ_HEAD(nvmux_group_qpairs, nvmux_qpair);
+struct nvmux_poll_group {
+	struct nvmux *nvmux;
+	int epoll_fd;
+	/* The thread that processes it isn't the control thread: that one reaps no completions of
+	 * the group, also not those of a queue pair that is being connected. */
+	bool other_thread;
+	bool processing; /* callbacks of its queue pairs may be on the stack */
+	bool free_wanted;
+	struct nvmux_group_qpairs qpairs; /* the control thread's */
+	void *transport_data[NVMUX_TRTYPE_COUNT];
+};
+
+/* Reap completions of the transports' shared completion queues, in the group's thread; the
+ * callbacks of its queue pairs are called. For what isn't polled otherwise: queue pairs that are
+ * being connected. */
+void nvmux_poll_group_reap(struct nvmux_poll_group *group);
+void nvmux_poll_group_add(struct nvmux_poll_group *group, struct nvmux_qpair *qpair);
+void nvmux_poll_group_remove(struct nvmux_qpair *qpair);
 
 int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
 		     uint32_t depth);
@@ -272,6 +313,8 @@ static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct 
 struct nvmux_admin_req; /* admin.c */
 struct nvmux_ns_scan;   /* ns.c */
 struct nvmux_aer;       /* admin.c */
+struct nvmux_recovery;  /* recover.c */
+struct nvmux_ana;       /* ana.c */
 TAILQ_HEAD(nvmux_admin_list, nvmux_admin_req);
 TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
 
@@ -295,6 +338,9 @@ struct nvmux_ns {
 	uint64_t n_lbas;
 	uint8_t uuid[16];
 	uint8_t nguid[16];
+	bool changed; /* at the last look it was another one, or of another format, than before */
+	enum nvmux_ana_state ana_state;
+	uint32_t ana_group;
 	struct nvme_id_ns data;
 };
 
@@ -356,6 +402,17 @@ struct nvmux_ctrlr {
 	uint32_t n_qpair_ops; /* queue pairs being made or freed */
 	uint8_t *qids_used;   /* a byte per queue identifier, 1 … max_io_qpairs */
 
+	/* the connection of a fabrics controller (recover.c) */
+	struct nvmux_recovery *recovery; /* NULL: it has none to lose */
+	uint32_t in_capsule;             /* bytes of data that a command capsule may hold */
+	bool discovery;
+	nvmux_ctrlr_event_cb event_cb;
+	void *event_arg;
+	/* Tell the thread that owns an I/O queue pair that its state has changed, so that it
+	 * processes it soon; NULL: it polls anyway. */
+	void (*attention)(void *arg, struct nvmux_qpair *qpair);
+	void *attention_arg;
+
 	nvmux_remove_cb remove_cb;
 	void *remove_arg;
 	bool attached; /* its owner knows it */
@@ -380,6 +437,30 @@ int nvmux_ctrlr_admin_seg(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd
 void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index);
 /* The transport lost the device: fail the controller, complete everything, tell its owner. */
 void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err);
+/*
+ * The connection of a fabrics controller is lost or of no use any more; the reason is the error
+ * text. Attempts to connect again begin, as the options have it; otherwise as nvmux_ctrlr_lost().
+ * Control thread; may free the controller.
+ */
+void nvmux_ctrlr_link_lost(struct nvmux_ctrlr *ctrlr, int err);
+/*
+ * Disable a fabrics controller, if it still answers, and connect anew, as after a loss. @done: 0
+ * when it is ready again, or the first failure on the way there (others attempts follow).
+ */
+void nvmux_ctrlr_renew_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+/* Look at the namespaces anew while I/O goes on. For fabrics: data is described by keys that carry a
+ * length, so that an old geometry does no harm to memory. */
+void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+
+/* host.c: fill the host's NQN and identifier of @opts where they aren't given. */
+int nvmux_host_identity(struct nvmux *nvmux, struct nvmux_ctrlr_opts *opts);
+
+/* ana.c. The log page fits: its groups become the states of the namespaces. */
+int nvmux_ana_take_log(struct nvmux_ctrlr *ctrlr, const uint8_t *log, size_t size);
+/* Whether the controller reports asymmetric namespace access (CMIC, section 5.17.2.1). */
+bool nvmux_ana_supported(const struct nvmux_ctrlr *ctrlr);
+/* Bytes of its log page without the list of namespaces (RGO=1), at most 64 KiB. */
+uint32_t nvmux_ana_log_size(const struct nvmux_ctrlr *ctrlr);
 
 /*
  * Reset in the steps that a daemon needs, whose queue pairs belong to other threads.

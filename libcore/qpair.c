@@ -258,7 +258,8 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 	}
 	*op = (struct alloc_op){.ctrlr = ctrlr, .qid = qid, .cb = cb, .arg = arg};
 	ctrlr->n_qpair_ops++;
-	transport_qpair_create(ctrlr, qid, checked.io_queue_depth + 1, alloc_created, op);
+	transport_qpair_create(ctrlr, qid, checked.io_queue_depth + 1, checked.poll_group,
+			       alloc_created, op);
 	return 0;
 }
 

@@ -44,11 +44,11 @@ void transport_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t si
 }
 
 void transport_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			    nvmux_done_fn done, void *arg)
+			    struct nvmux_poll_group *group, nvmux_done_fn done, void *arg)
 {
 	NVMUX_ASSERT(ctrlr->device_open && entries >= 2 && entries <= 65536);
 	trace(ctrlr, qid ? "create an I/O queue pair" : "create the admin queue");
-	ctrlr->transport->qpair_create(ctrlr, qid, entries, done, arg);
+	ctrlr->transport->qpair_create(ctrlr, qid, entries, group, done, arg);
 }
 
 void transport_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)

@@ -11,7 +11,9 @@
  * return. Both done() and nvmux_ctrlr_lost() may end in ctrlr_free() or qpair_destroy(), and
  * so may nvmux_ctrlr_process_admin_completions(): a transport touches nothing of its own after
  * such a call. libcore sets the deadlines; when one passes, it closes the controller, and a
- * transport ends everything that is under way with -ECANCELED then.
+ * transport ends everything that is under way with -ECANCELED then. A fabrics transport's
+ * ctrlr_close() lets go of memory without the help of those who own I/O queue pairs: connections are
+ * ended and keys taken back, the rest goes with qpair_destroy().
  */
 #ifndef NVMUX_TRANSPORT_H
 #define NVMUX_TRANSPORT_H
@@ -20,6 +22,9 @@
 
 /* A controller that somebody else starts, resets and shuts down: no register is written. */
 #define NVMUX_TRANSPORT_MANAGED (1u << 0)
+/* A controller made by a connection (Fabrics Connect): a new one after each loss of it. The
+ * functions of recovery below are there; submit() keeps each command until it has completed. */
+#define NVMUX_TRANSPORT_FABRICS (1u << 1)
 
 typedef void (*nvmux_found_fn)(void *arg, const struct nvmux_trid *trid);
 
@@ -66,10 +71,11 @@ struct nvmux_transport {
 
 	/* Queue pairs. create: structure and memory, nvmux_qpair_init() called; value of done():
 	 * the struct nvmux_qpair *. Queue 0 is the admin queue; the caller asks for a depth in
-	 * entries, and the transport sets qpair->depth to what can be in flight. destroy: undo
+	 * entries, and the transport sets qpair->depth to what can be in flight. @group: it is to be
+	 * polled with the others of that, or NULL; kept in qpair->group by libcore. destroy: undo
 	 * create, after disconnect or after the controller was disabled. */
 	void (*qpair_create)(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			     nvmux_done_fn done, void *arg);
+			     struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 	void (*qpair_destroy)(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 	/* connect: the controller accepts commands on it afterwards; starts from empty queues, also
 	 * when connected a second time after a reset. For the admin queue of a managed or fabrics
@@ -78,6 +84,28 @@ struct nvmux_transport {
 	 * has been delivered, the rest is still in its slots. */
 	void (*qpair_connect)(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 	void (*qpair_disconnect)(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
+	/*
+	 * Recovery of a lost connection (fabrics; NULL elsewhere).
+	 * quiesce: by the queue pair's owner, again and again until it returns 1: nothing of it is
+	 * with the device any more, and the device reaches none of its commands' memory. Afterwards
+	 * process() isn't called, and qpair_connect() makes a new connection with what was in
+	 * flight still in the slots.
+	 * inflight: the command in a slot, as given to submit().
+	 * repost: send the command of a slot once more, under the same identifier.
+	 */
+	int (*quiesce)(struct nvmux_qpair *qpair);
+	const struct nvmux_cmd *(*inflight)(const struct nvmux_qpair *qpair, uint16_t cid);
+	int (*repost)(struct nvmux_qpair *qpair, uint16_t cid);
+
+	/* Poll groups (NULL: the transport shares nothing between queue pairs). The group's
+	 * transport_data is the transport's own. A queue pair's process() may deliver completions of
+	 * others of its group. reap: deliver what is there of all of them. arm: as
+	 * nvmux_poll_group_arm(); what makes it readable has been added to group->epoll_fd by the
+	 * transport. end: the group is destroyed, it has no queue pair of the transport. */
+	void (*group_reap)(struct nvmux_poll_group *group);
+	int (*group_arm)(struct nvmux_poll_group *group);
+	void (*group_end)(struct nvmux_poll_group *group);
+
 	/* Values for AQA, ASQ and ACQ. NULL: it has no such registers. */
 	void (*adminq_regs)(struct nvmux_ctrlr *ctrlr, uint32_t *ret_aqa, uint64_t *ret_asq,
 			    uint64_t *ret_acq);
@@ -110,7 +138,7 @@ void transport_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t siz
 void transport_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, uint64_t value,
 			 nvmux_done_fn done, void *arg);
 void transport_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			    nvmux_done_fn done, void *arg);
+			    struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 void transport_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void transport_qpair_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void transport_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);

@@ -135,7 +135,7 @@ static void fake_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvm
 }
 
 static void fake_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			      nvmux_done_fn done, void *arg)
+			      struct nvmux_poll_group *group, nvmux_done_fn done, void *arg)
 {
 	struct fake_qpair *qpair;
 

@@ -145,7 +145,7 @@ void daemon_mem_conn_gone(struct daemon_conn *conn);
 
 /* queue.c */
 void daemon_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			 nvmux_done_fn done, void *arg);
+			 struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 void daemon_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void daemon_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void daemon_qpair_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);

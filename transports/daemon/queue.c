@@ -146,7 +146,7 @@ static void create_late(struct daemon_op *op, struct rpc_response *response)
 }
 
 void daemon_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-			 nvmux_done_fn done, void *arg)
+			 struct nvmux_poll_group *group, nvmux_done_fn done, void *arg)
 {
 	struct daemon_ctrlr *dc = daemon_ctrlr(ctrlr);
 	struct daemon_op *op;

@@ -85,7 +85,7 @@ void pcie_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_f
 void pcie_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_fn done,
 		    void *arg);
 void pcie_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-		       nvmux_done_fn done, void *arg);
+		       struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 void pcie_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 void pcie_qpair_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);

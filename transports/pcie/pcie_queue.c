@@ -132,7 +132,7 @@ static void pcie_qpair_mapped(void *arg, int err, uint64_t value)
 }
 
 void pcie_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
-		       nvmux_done_fn done, void *arg)
+		       struct nvmux_poll_group *group, nvmux_done_fn done, void *arg)
 {
 	struct pcie_qpair *q;
 	int err;

@@ -37,9 +37,12 @@ typedef void (*nvmux_log_cb)(void *arg, enum nvmux_log_level level, const char *
  * @size: sizeof(struct nvmux_opts) of the caller, so that it can grow.
  * @log: receiver of log lines, or NULL.
  * @log_arg: passed to @log.
- * @hostnqn: NQN of this host for fabrics, or NULL: /etc/nvme/hostnqn.
+ * @hostnqn: NQN of this host for fabrics, or NULL: /etc/nvme/hostnqn; without that file one is made
+ *	up for as long as the context lives.
  * @mem_window: bytes of address space reserved for I/O memory (not memory itself); a multiple of
  *	2 MiB; default 64 GiB. The sum of all regions can't exceed it.
+ * @hostid: identifier of this host for fabrics, a UUID as text, or NULL: /etc/nvme/hostid; without
+ *	that file the UUID in the host's NQN, if it has one, else one is made up.
  */
 struct nvmux_opts {
 	size_t size;
@@ -47,6 +50,7 @@ struct nvmux_opts {
 	void *log_arg;
 	const char *hostnqn;
 	uint64_t mem_window;
+	const char *hostid;
 };
 
 /** nvmux_opts_init() - the defaults; @size is sizeof(*opts). Thread: any. */

@@ -27,6 +27,22 @@ struct nvme_id_ctrl; /* <nvme/types.h> */
  * @admin_timeout_ms: deadline of an admin command during start and of helpers; default 10 000.
  * @keep_alive_timeout_ms: KATO for transports that use it, 0: none; default 10 000.
  * @use_shutdown_notification: set CC.SHN when detaching; default true.
+ * @hostnqn: NQN of this host for fabrics; empty: the context's.
+ * @hostid: identifier of this host for fabrics; all zero: the context's.
+ * @reconnect_delay_sec: fabrics: time between two attempts to connect again after a loss of the
+ *	connection (the first is made at once); 1 to 3600; default 2.
+ * @fast_io_fail_timeout_sec: fabrics: this long after the loss, commands end with a path error
+ *	(Host Pathing Error) while attempts go on; 0 or -1: they wait; default 0.
+ * @ctrlr_loss_timeout_sec: fabrics: this long after the loss the controller is given up; -1: never;
+ *	0: at once, without any attempt; default 600. Where given, the three must be in the order
+ *	reconnect_delay_sec, fast_io_fail_timeout_sec, ctrlr_loss_timeout_sec.
+ * @command_quiesce_time_ms: fabrics: how long a controller may go on with commands after its
+ *	keep-alive timer has expired, where Identify Controller doesn't say (CQT); default 1000.
+ *	What isn't a read is repeated only after keep_alive_timeout_ms and this time.
+ * @path_retry_timeout_ms: how long a command that ends with a path related status (status code
+ *	type 3h) is repeated before that status is passed on; default 30 000.
+ * @transport_ack_timeout: RDMA: local ACK time-out of the connection, 4.096 us * 2^n; 0: the
+ *	connection manager's own; at most 31; default 0.
  */
 struct nvmux_ctrlr_opts {
 	size_t size;
@@ -36,6 +52,14 @@ struct nvmux_ctrlr_opts {
 	uint32_t admin_timeout_ms;
 	uint32_t keep_alive_timeout_ms;
 	bool use_shutdown_notification;
+	char hostnqn[NVMUX_NQN_MAX];
+	uint8_t hostid[16];
+	int32_t reconnect_delay_sec;
+	int32_t fast_io_fail_timeout_sec;
+	int32_t ctrlr_loss_timeout_sec;
+	uint32_t command_quiesce_time_ms;
+	uint32_t path_retry_timeout_ms;
+	uint32_t transport_ack_timeout;
 };
 
 /** nvmux_ctrlr_opts_init() - the defaults; @size is sizeof(*opts). Thread: any. */
@@ -73,7 +97,9 @@ typedef void (*nvmux_remove_cb)(void *arg, struct nvmux_ctrlr *ctrlr);
  * nvmux_probe() - enumerate what a transport id names, and attach what the caller wants of it.
  * @nvmux: the context.
  * @trid: NULL or PCIe without address: all local NVMe functions that are bound to vfio-pci;
- *	with an address: that controller; daemon without a name: every controller that it owns.
+ *	with an address: that controller; daemon without a name: every controller that it owns;
+ *	RDMA without an NQN, or with that of discovery: what the discovery service at that address
+ *	and those that it refers to report; RDMA with another NQN: that subsystem.
  * @probe_cb: asked for each, or NULL: attach all.
  * @attach_cb: told of each that was wanted.
  * @remove_cb: told when one is lost later, or NULL.
@@ -139,6 +165,9 @@ NVMUX_API void nvmux_detach_async(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_cb cb, 
  *
  * Commands in flight complete with Command Aborted due to SQ Deletion. No other thread may use the
  * queue pairs meanwhile. Through the daemon it needs the admin right (-EACCES).
+ *
+ * A fabrics controller is disabled and connected anew; commands in flight are repeated as after a
+ * loss of the connection. When the first attempt fails its error is returned, and others follow.
  */
 NVMUX_API int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr);
 
@@ -152,6 +181,67 @@ NVMUX_API bool nvmux_ctrlr_is_failed(const struct nvmux_ctrlr *ctrlr);
 
 /** nvmux_ctrlr_set_remove_cb() - who to tell when the controller is lost. */
 NVMUX_API void nvmux_ctrlr_set_remove_cb(struct nvmux_ctrlr *ctrlr, nvmux_remove_cb cb, void *arg);
+
+enum nvmux_connection_state {
+	NVMUX_CONNECTION_NONE,         /* not connected: starting, closed, failed */
+	NVMUX_CONNECTION_UP,           /* also: always, where there is no connection to lose */
+	NVMUX_CONNECTION_RECONNECTING, /* lost; commands wait */
+	NVMUX_CONNECTION_FAILING,      /* lost; commands end with a path error */
+	NVMUX_CONNECTION_HOLDING,      /* up again; what may not be repeated yet waits */
+};
+
+/**
+ * struct nvmux_connection_info - the life of a fabrics controller's connection.
+ * @state: where it is.
+ * @lost: times that it was lost.
+ * @attempts: attempts to connect again since the last loss.
+ * @lost_for_ms: time since the loss; 0 while it is up.
+ * @next_attempt_ms: time until the next attempt, 0: under way or not waited for.
+ * @fast_io_fail_ms: time until commands are failed; -1: never, or past.
+ * @ctrlr_loss_ms: time until the controller is given up; -1: never.
+ * @hold_ms: time until commands that aren't reads are repeated; 0: nothing waits for it.
+ * @keep_alive_ms: KATO in effect, 0: none.
+ * @reason: why it was lost, or why the last attempt failed; empty: never was.
+ */
+struct nvmux_connection_info {
+	enum nvmux_connection_state state;
+	uint32_t lost;
+	uint32_t attempts;
+	uint64_t lost_for_ms;
+	uint64_t next_attempt_ms;
+	int64_t fast_io_fail_ms;
+	int64_t ctrlr_loss_ms;
+	uint64_t hold_ms;
+	uint32_t keep_alive_ms;
+	char reason[256];
+};
+
+/** nvmux_ctrlr_get_connection() - a snapshot of it. Control thread. */
+NVMUX_API void nvmux_ctrlr_get_connection(const struct nvmux_ctrlr *ctrlr,
+					  struct nvmux_connection_info *ret);
+/** nvmux_connection_state_string() - "none", "up", "reconnecting", "failing", "holding". */
+NVMUX_API const char *nvmux_connection_state_string(enum nvmux_connection_state state);
+
+enum nvmux_ctrlr_event {
+	NVMUX_CTRLR_CONNECTION_LOST,  /* attempts to reconnect begin */
+	NVMUX_CTRLR_RECONNECT_FAILED, /* one attempt */
+	NVMUX_CTRLR_FAST_IO_FAIL,     /* commands are failed from now on */
+	NVMUX_CTRLR_RECONNECTED,      /* reads have been repeated, new commands are taken */
+	NVMUX_CTRLR_REPLAYED,         /* the rest has been repeated or ended */
+	NVMUX_CTRLR_NS_CHANGED,       /* namespaces were looked at anew: some may have changed */
+	NVMUX_CTRLR_ANA_CHANGED,      /* asymmetric namespace access states were read anew */
+};
+
+/** typedef nvmux_ctrlr_event_cb - called in the control thread; must not free @ctrlr. */
+typedef void (*nvmux_ctrlr_event_cb)(void *arg, struct nvmux_ctrlr *ctrlr,
+				     enum nvmux_ctrlr_event event);
+
+/** nvmux_ctrlr_set_event_cb() - who to tell of these. */
+NVMUX_API void nvmux_ctrlr_set_event_cb(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_event_cb cb,
+					void *arg);
+
+/** nvmux_ctrlr_is_discovery() - whether it is a discovery controller: no I/O, no namespaces. */
+NVMUX_API bool nvmux_ctrlr_is_discovery(const struct nvmux_ctrlr *ctrlr);
 
 /** nvmux_ctrlr_get_data() - Identify Controller data; valid until the controller is detached. */
 NVMUX_API const struct nvme_id_ctrl *nvmux_ctrlr_get_data(const struct nvmux_ctrlr *ctrlr);

@@ -44,6 +44,24 @@ NVMUX_API const uint8_t *nvmux_ns_get_uuid(const struct nvmux_ns *ns);
 /** nvmux_ns_get_csi() - command set: 0 NVM, 1 key value, 2 zoned. */
 NVMUX_API uint8_t nvmux_ns_get_csi(const struct nvmux_ns *ns);
 
+/* Asymmetric namespace access states, as in the log page. Base specification 2.0, section 8.1. */
+enum nvmux_ana_state {
+	NVMUX_ANA_NONE = 0, /* the controller doesn't report any */
+	NVMUX_ANA_OPTIMIZED = 1,
+	NVMUX_ANA_NON_OPTIMIZED = 2,
+	NVMUX_ANA_INACCESSIBLE = 3,
+	NVMUX_ANA_PERSISTENT_LOSS = 4,
+	NVMUX_ANA_CHANGE = 15,
+};
+
+/** nvmux_ns_get_ana_group_id() - ANAGRPID, 0: none. */
+NVMUX_API uint32_t nvmux_ns_get_ana_group_id(const struct nvmux_ns *ns);
+/** nvmux_ns_get_ana_state() - as last read from the log page. */
+NVMUX_API enum nvmux_ana_state nvmux_ns_get_ana_state(const struct nvmux_ns *ns);
+/** nvmux_ana_state_string() - "optimized", "non-optimized", "inaccessible", "persistent-loss",
+ * "change", "none"; as the kernel's. */
+NVMUX_API const char *nvmux_ana_state_string(enum nvmux_ana_state state);
+
 #ifdef __cplusplus
 }
 #endif

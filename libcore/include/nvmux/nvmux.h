@@ -21,6 +21,8 @@
 #include <nvmux/memory.h>
 #include <nvmux/ns.h>
 #include <nvmux/qpair.h>
+#include <nvmux/poll_group.h>
 #include <nvmux/io.h>
+#include <nvmux/discovery.h>
 
 #endif

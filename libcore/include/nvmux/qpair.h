@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 struct nvmux_qpair;
+struct nvmux_poll_group;
 
 /**
  * struct nvmux_io_qpair_opts - options of an I/O queue pair; fill with nvmux_io_qpair_opts_init().
@@ -18,11 +19,13 @@ struct nvmux_qpair;
  *	default: of the controller's options, less one (a full queue has one free entry).
  * @qprio: 0 urgent, 1 high, 2 medium, 3 low; anything but 0 is refused unless weighted round
  *	robin arbitration is in effect.
+ * @poll_group: polled together with the others of this group, by the group's thread; NULL: alone.
  */
 struct nvmux_io_qpair_opts {
 	size_t size;
 	uint32_t io_queue_depth;
 	uint32_t qprio;
+	struct nvmux_poll_group *poll_group;
 };
 
 /** nvmux_io_qpair_opts_init() - defaults for this controller; @size is sizeof(*opts). */
@@ -69,6 +72,10 @@ NVMUX_API void nvmux_qpair_free_async(struct nvmux_qpair *qpair, nvmux_ctrlr_cb 
  *
  * Submissions collect until this call, which rings the doorbell once for all of them. Callbacks
  * are called from here, in the queue pair's thread.
+ *
+ * While a fabrics connection is being restored this returns 0 and goes on with the queue pair's part
+ * of that; it must go on being called. New commands are refused with -EAGAIN meanwhile, and with
+ * -ENXIO once fast_io_fail_timeout_sec has passed.
  *
  * Return: the number of completions, or -ENXIO when the queue pair has failed. Then commands in
  * flight, if any are left, end when the controller has been let go of: with the next call after

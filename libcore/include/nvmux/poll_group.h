@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Poll groups: I/O queue pairs that one thread polls together.
+ *
+ * Queue pairs over RDMA that are in one group and on one device share a completion queue, so that
+ * polling them costs the same however many they are. Others are polled one after the other.
+ */
+#ifndef NVMUX_POLL_GROUP_H
+#define NVMUX_POLL_GROUP_H
+
+#include <nvmux/qpair.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * nvmux_poll_group_create() - make one; ends with nvmux_poll_group_destroy().
+ *
+ * A queue pair joins by struct nvmux_io_qpair_opts and leaves when it is freed. Both happen in the
+ * control thread, while no other thread processes the group.
+ */
+NVMUX_API int nvmux_poll_group_create(struct nvmux *nvmux, struct nvmux_poll_group **ret);
+
+/** nvmux_poll_group_destroy() - -EBUSY while it has queue pairs. NULL is allowed. */
+NVMUX_API int nvmux_poll_group_destroy(struct nvmux_poll_group *group);
+
+/**
+ * nvmux_poll_group_process_completions() - as nvmux_qpair_process_completions(), for all of them.
+ * @max: completions of each queue pair to handle at most; 0: as many as there are.
+ *
+ * Return: the number of completions; -ENXIO when a queue pair has failed (each says so itself).
+ */
+NVMUX_API int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_t max);
+
+/**
+ * nvmux_poll_group_get_fd() - a descriptor that is readable when the group wants to be processed.
+ *
+ * An epoll descriptor that stays the library's. nvmux_poll_group_arm() first, which returns -EAGAIN
+ * when completions are already there, and -EOPNOTSUPP when a queue pair of the group can only be
+ * polled.
+ */
+NVMUX_API int nvmux_poll_group_get_fd(const struct nvmux_poll_group *group);
+NVMUX_API int nvmux_poll_group_arm(struct nvmux_poll_group *group);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
