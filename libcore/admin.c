@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 
 struct nvmux_admin_req {
 	TAILQ_ENTRY(nvmux_admin_req) link;
@@ -40,6 +40,10 @@ struct nvmux_aer {
 };
 
 #define LOG_MAX    4096u
+#define ADMIN_PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
+#define AER_NOTICE       2
+#define ANA_RGO          (1u << 8) /* groups only, in the log specific parameter */
+#define NOTICE_ANA       3 /* asymmetric namespace access change */
 #define OPC_VENDOR 0xc0 /* from here on the vendor's own */
 
 static bool takes_reserved_slot(uint8_t opc)
@@ -54,6 +58,7 @@ static bool has_deadline(const struct nvmux_ctrlr *ctrlr, uint8_t opc)
 {
 	switch (opc) {
 	case nvme_admin_async_event:
+	case nvme_admin_keep_alive: /* KATO is its own */
 	case nvme_admin_format_nvm:
 	case nvme_admin_sanitize_nvm:
 	case nvme_admin_fw_commit:
@@ -114,12 +119,12 @@ static void admin_expired(void *arg)
 		if (!req->deadline_ms)
 			continue;
 		if (req->deadline_ms <= now) {
-			nvmux_ctrlr_lost(ctrlr,
-					 nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
-						     "%s: admin command %02xh wasn't answered "
-						     "within %u ms",
-						     ctrlr->trid.traddr, req->cmd.opc,
-						     ctrlr->opts.admin_timeout_ms));
+			nvmux_ctrlr_link_lost(
+				ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
+						   "%s: admin command %02xh wasn't answered "
+						   "within %u ms",
+						   ctrlr->trid.traddr, req->cmd.opc,
+						   ctrlr->opts.admin_timeout_ms));
 			return;
 		}
 		next = next ? MIN(next, req->deadline_ms) : req->deadline_ms;
@@ -185,7 +190,7 @@ static int req_send(struct nvmux_admin_req *req)
 	};
 	int err;
 
-	if (q->n_free <= (req->reserved ? 0u : NVMUX_ADMIN_RESERVED))
+	if (q->n_free <= (req->reserved ? 0u : MIN(NVMUX_ADMIN_RESERVED, q->depth / 2)))
 		return -EAGAIN;
 	if (req->bounce) {
 		if (!bounce_take(req))
@@ -263,6 +268,34 @@ void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status)
 	}
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
+}
+
+/* Commands that only read. */
+static bool changes_nothing(uint8_t opc)
+{
+	return opc == nvme_admin_identify || opc == nvme_admin_get_log_page ||
+	       opc == nvme_admin_get_features || opc == nvme_admin_keep_alive ||
+	       opc == nvme_admin_async_event;
+}
+
+void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_qpair *q = ctrlr->adminq;
+	struct nvmux_cpl cpl = {0};
+
+	for (uint32_t cid = 0; q && cid < q->depth; cid++) {
+		const struct nvmux_admin_req *req = q->slots[cid].arg;
+		uint16_t status = ADMIN_PATH_ERROR;
+
+		if (!q->slots[cid].cb)
+			continue;
+		if (!changes_nothing(req->cmd.opc))
+			status = NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR;
+		cpl.cid = cpu_to_le16((uint16_t)cid);
+		cpl.status = cpu_to_le16((uint16_t)(status << 1));
+		nvmux_qpair_complete(q, &cpl);
+	}
+	ctrlr_admin_abort_all(ctrlr, ADMIN_PATH_ERROR); /* what wasn't sent */
 }
 
 static int req_new(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, nvmux_cmd_cb cb,
@@ -409,12 +442,76 @@ int nvmux_ctrlr_process_admin_completions(struct nvmux_ctrlr *ctrlr)
 	q->processing = false;
 	nvmux->processing = nested;
 	if (n < 0) {
-		nvmux_ctrlr_lost(ctrlr, n); /* may free the controller, as may ctrlr_run() */
+		/* may free the controller, as may ctrlr_run() */
+		nvmux_ctrlr_link_lost(ctrlr, n);
 		return n;
 	}
 	flush(ctrlr);
 	ctrlr_run(ctrlr);
 	return n;
+}
+
+/* ---- access states of namespaces. Base specification 2.0, section 5.16.1.13 ---- */
+
+int ctrlr_admin_read_ana(struct nvmux_ctrlr *ctrlr, nvmux_cmd_cb cb, void *arg)
+{
+	uint32_t size = (uint32_t)align_up(nvmux_ana_log_size(ctrlr), 4);
+	struct nvmux_cmd cmd = {
+		.opc = nvme_admin_get_log_page,
+		.nsid = cpu_to_le32(NVME_NSID_ALL),
+		.cdw10 = cpu_to_le32((size / 4 - 1) << 16 | ANA_RGO | NVME_LOG_LID_ANA),
+	};
+	int err;
+
+	if (ctrlr->ana_log)
+		return -EALREADY;
+	ctrlr->ana_log = calloc(1, size);
+	if (!ctrlr->ana_log)
+		return -ENOMEM;
+	ctrlr->ana_again = false;
+	err = nvmux_ctrlr_admin(ctrlr, &cmd, ctrlr->ana_log, size, cb, arg);
+	if (err) {
+		free(ctrlr->ana_log);
+		ctrlr->ana_log = NULL;
+	}
+	return err;
+}
+
+void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status)
+{
+	int err = 0;
+
+	if (!status)
+		err = nvmux_ana_take_log(ctrlr, ctrlr->ana_log, nvmux_ana_log_size(ctrlr));
+	if (status || err)
+		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
+			  "%s: no access states of namespaces: %s", ctrlr->trid.traddr,
+			  status ? nvmux_status_string(status) : strerror(-err));
+	free(ctrlr->ana_log);
+	ctrlr->ana_log = NULL;
+}
+
+static void ana_read(void *arg, const struct nvmux_cpl *cpl);
+
+/* They have changed: look, once more if they do so while we look. */
+static void ana_refresh(struct nvmux_ctrlr *ctrlr)
+{
+	if (!nvmux_ana_supported(ctrlr) || !ctrlr_is_usable(ctrlr))
+		return; /* the start reads them anyway */
+	if (ctrlr_admin_read_ana(ctrlr, ana_read, ctrlr) == -EALREADY)
+		ctrlr->ana_again = true;
+}
+
+static void ana_read(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+	bool again = ctrlr->ana_again;
+
+	ctrlr_admin_take_ana(ctrlr, nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK);
+	if (again)
+		ana_refresh(ctrlr);
+	else if (ctrlr->event_cb)
+		ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_ANA_CHANGED);
 }
 
 /* ---- asynchronous events ---- */
@@ -426,9 +523,24 @@ static void aer_log_read(void *arg, const struct nvmux_cpl *cpl)
 	struct nvmux_aer *aer = arg;
 	struct nvmux_ctrlr *ctrlr = aer->ctrlr;
 
+	uint32_t event = le32_to_cpu(aer->event.dw0);
+
+	if ((event & 7) == AER_NOTICE && (event >> 8 & 0xff) == NOTICE_ANA)
+		ana_refresh(ctrlr);
 	if (ctrlr->aer_cb)
 		ctrlr->aer_cb(ctrlr->aer_arg, &aer->event);
 	aer_send(aer);
+}
+
+/* Bytes of a log page that reading clears its event with: what every controller has of it. */
+static uint32_t event_log_size(uint8_t lid)
+{
+	switch (lid) {
+	case NVME_LOG_LID_ERROR: return 64;
+	case NVME_LOG_LID_SMART: return 512;
+	case NVME_LOG_LID_DISCOVER: return 1024;
+	default: return LOG_MAX;
+	}
 }
 
 /* The event is cleared by reading its log page with RAE=0; then the request goes out again. */
@@ -437,7 +549,7 @@ static void aer_done(void *arg, const struct nvmux_cpl *cpl)
 	struct nvmux_aer *aer = arg;
 	struct nvmux_ctrlr *ctrlr = aer->ctrlr;
 	uint8_t lid = (uint8_t)(le32_to_cpu(cpl->dw0) >> 16);
-	uint32_t len = lid == NVME_LOG_LID_SMART ? 512 : lid == NVME_LOG_LID_ERROR ? 64 : LOG_MAX;
+	uint32_t len = event_log_size(lid);
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_get_log_page,
 		.nsid = cpu_to_le32(NVME_NSID_ALL),

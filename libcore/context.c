@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "transport.h"
 
 #define WINDOW_DEFAULT (64ull << 30)
@@ -37,6 +38,24 @@ int nvmux_transport_register(struct nvmux *nvmux, const struct nvmux_transport *
 	return 0;
 }
 
+/* The host's own, which the caller's memory needn't hold for longer than the call. */
+static int take_identity(struct nvmux *nvmux)
+{
+	const char *nqn = nvmux->opts.hostnqn, *id = nvmux->opts.hostid;
+	const char *wrong = nqn ? nvmux_nqn_check(nqn) : NULL;
+
+	nvmux->opts.hostnqn = nvmux->opts.hostid = NULL;
+	if (wrong)
+		return nvmux_error(nvmux, -EINVAL, "hostnqn is '%.*s': %s", NVMUX_NQN_MAX, nqn,
+				   wrong);
+	if (nqn)
+		strcpy(nvmux->hostnqn, nqn);
+	if (id && nvmux_hostid_parse(id, nvmux->hostid))
+		return nvmux_error(nvmux, -EINVAL,
+				   "hostid is '%.64s'; it must be a UUID, not all zero", id);
+	return 0;
+}
+
 static int take_opts(struct nvmux *nvmux, const struct nvmux_opts *opts)
 {
 	nvmux_opts_init(&nvmux->opts, sizeof(nvmux->opts));
@@ -47,14 +66,11 @@ static int take_opts(struct nvmux *nvmux, const struct nvmux_opts *opts)
 	memcpy(&nvmux->opts, opts, MIN(opts->size, sizeof(nvmux->opts)));
 	if (nvmux->opts.mem_window < SLOT_SIZE || nvmux->opts.mem_window > WINDOW_MAX ||
 	    nvmux->opts.mem_window % SLOT_SIZE)
-		return -EINVAL;
-	if (nvmux->opts.hostnqn) {
-		if (strlen(nvmux->opts.hostnqn) >= sizeof(nvmux->hostnqn))
-			return -EINVAL;
-		strcpy(nvmux->hostnqn, nvmux->opts.hostnqn);
-		nvmux->opts.hostnqn = nvmux->hostnqn;
-	}
-	return 0;
+		return nvmux_error(nvmux, -EINVAL,
+				   "mem_window is %llu; it must be a multiple of 2 MiB, at most "
+				   "256 GiB",
+				   (unsigned long long)nvmux->opts.mem_window);
+	return take_identity(nvmux);
 }
 
 /* Address space without memory, aligned so that slot boundaries are huge-page boundaries. */
@@ -102,6 +118,9 @@ int nvmux_create(const struct nvmux_opts *opts, struct nvmux **ret)
 	*ret = nvmux;
 	return 0;
 fail:
+	/* The error text goes with the context. */
+	if (nvmux->error[0])
+		nvmux_log(nvmux, NVMUX_LOG_ERROR, "context", "%s", nvmux->error);
 	nvmux_destroy(nvmux);
 	return err;
 }
@@ -111,6 +130,7 @@ void nvmux_destroy(struct nvmux *nvmux)
 	if (!nvmux)
 		return;
 	NVMUX_ASSERT(!nvmux->processing);
+	nvmux->ending = true;
 	for (unsigned i = 0; i < NVMUX_CTRLRS_MAX; i++)
 		nvmux_ctrlr_end(nvmux, i);
 	for (unsigned i = 0; i < NVMUX_TRTYPE_COUNT; i++) {

@@ -70,6 +70,7 @@ struct nvmux {
 	uint8_t hostid[16];
 	int epoll_fd;
 	bool processing;
+	bool ending;                    /* nvmux_destroy() is under way: nothing new begins */
 	struct nvmux_timer_list timers; /* in the order of their deadlines */
 	struct nvmux_watch timer_watch;
 	int timer_fd;         /* readable at the earliest deadline */
@@ -254,6 +255,8 @@ struct nvmux_poll_group {
 void nvmux_poll_group_reap(struct nvmux_poll_group *group);
 void nvmux_poll_group_add(struct nvmux_poll_group *group, struct nvmux_qpair *qpair);
 void nvmux_poll_group_remove(struct nvmux_qpair *qpair);
+/* qpair.c: callbacks are off the stack: what they asked for can begin. */
+void nvmux_qpair_group_processed(struct nvmux_poll_group *group);
 
 int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
 		     uint32_t depth);
@@ -314,7 +317,6 @@ struct nvmux_admin_req; /* admin.c */
 struct nvmux_ns_scan;   /* ns.c */
 struct nvmux_aer;       /* admin.c */
 struct nvmux_recovery;  /* recover.c */
-struct nvmux_ana;       /* ana.c */
 TAILQ_HEAD(nvmux_admin_list, nvmux_admin_req);
 TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
 
@@ -338,6 +340,7 @@ struct nvmux_ns {
 	uint64_t n_lbas;
 	uint8_t uuid[16];
 	uint8_t nguid[16];
+	uint64_t known_lbas; /* n_lbas at the last look that found it; 0: none has */
 	bool changed; /* at the last look it was another one, or of another format, than before */
 	enum nvmux_ana_state ana_state;
 	uint32_t ana_group;
@@ -406,6 +409,9 @@ struct nvmux_ctrlr {
 	struct nvmux_recovery *recovery; /* NULL: it has none to lose */
 	uint32_t in_capsule;             /* bytes of data that a command capsule may hold */
 	bool discovery;
+	bool rescanning; /* its namespaces are looked at while I/O goes on */
+	uint8_t *ana_log; /* while it is being read; one reader at a time */
+	bool ana_again;   /* it has changed meanwhile */
 	nvmux_ctrlr_event_cb event_cb;
 	void *event_arg;
 	/* Tell the thread that owns an I/O queue pair that its state has changed, so that it
@@ -433,6 +439,9 @@ int nvmux_ctrlr_admin(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, vo
 /* The same with data in a region that is mapped for the controller. */
 int nvmux_ctrlr_admin_seg(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
 			  const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg);
+/* End the start that nvmux_connect_async() began with this callback argument, if it is still under
+ * way: its callback gets @err, perhaps from within. */
+void nvmux_connect_cancel(struct nvmux *nvmux, const void *arg, int err);
 /* Detach what is in this place of nvmux->ctrlrs, or end its start; blocks. */
 void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index);
 /* The transport lost the device: fail the controller, complete everything, tell its owner. */
@@ -452,7 +461,17 @@ void nvmux_ctrlr_renew_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void
  * length, so that an old geometry does no harm to memory. */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 
-/* host.c: fill the host's NQN and identifier of @opts where they aren't given. */
+/*
+ * Complete those commands of a queue pair that @match picks, by their callback and its argument, and
+ * forget to repeat them; what is with the controller isn't touched. For the owner of a queue pair,
+ * while nothing (QUIET, FAILING, REPLAY) or not everything (HOLDING) of it is. Return: how many.
+ */
+uint32_t nvmux_qpair_drop(struct nvmux_qpair *qpair,
+			  bool (*match)(void *arg, nvmux_cmd_cb cb, void *cb_arg), void *arg,
+			  uint16_t status);
+
+/* host.c: fill the host's NQN and identifier of @opts where they aren't given; -EINVAL: that which
+ * is given, or what the host's files say, can't be. */
 int nvmux_host_identity(struct nvmux *nvmux, struct nvmux_ctrlr_opts *opts);
 
 /* ana.c. The log page fits: its groups become the states of the namespaces. */

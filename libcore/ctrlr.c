@@ -7,7 +7,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 #include "sync.h"
 
 void nvmux_ctrlr_opts_init(struct nvmux_ctrlr_opts *opts, size_t size)
@@ -20,6 +20,10 @@ void nvmux_ctrlr_opts_init(struct nvmux_ctrlr_opts *opts, size_t size)
 		.admin_timeout_ms = 10000,
 		.keep_alive_timeout_ms = 10000,
 		.use_shutdown_notification = true,
+		.reconnect_delay_sec = 2,
+		.ctrlr_loss_timeout_sec = 600,
+		.command_quiesce_time_ms = 1000,
+		.path_retry_timeout_ms = 30000,
 	};
 
 	memset(opts, 0, size);
@@ -50,12 +54,19 @@ static int take_opts(struct nvmux *nvmux, const struct nvmux_ctrlr_opts *opts,
 	if (check_range(nvmux, "num_io_queues", ret->num_io_queues, 1, 65535) ||
 	    check_range(nvmux, "io_queue_depth", ret->io_queue_depth, 2, 65536) ||
 	    check_range(nvmux, "admin_queue_depth", ret->admin_queue_depth, 16, 4096) ||
-	    check_range(nvmux, "admin_timeout_ms", ret->admin_timeout_ms, 1, 3600000))
+	    check_range(nvmux, "admin_timeout_ms", ret->admin_timeout_ms, 1, 3600000) ||
+	    check_range(nvmux, "keep_alive_timeout_ms", ret->keep_alive_timeout_ms, 0, 3600000) ||
+	    check_range(nvmux, "command_quiesce_time_ms", ret->command_quiesce_time_ms, 0,
+			3600000) ||
+	    check_range(nvmux, "path_retry_timeout_ms", ret->path_retry_timeout_ms, 0, 3600000) ||
+	    check_range(nvmux, "transport_ack_timeout", ret->transport_ack_timeout, 0, 31))
 		return -EINVAL;
-	return 0;
+	ret->hostnqn[sizeof(ret->hostnqn) - 1] = '\0';
+	return reconnect_check_opts(nvmux, ret);
 }
 
-/* Only one owner for a device; a daemon's controllers may be opened many times. */
+/* Only one owner for a device; a daemon's controllers may be opened many times, and a discovery
+ * service asked by several at once. */
 static int check_unused(struct nvmux *nvmux, const struct nvmux_transport *transport,
 			const struct nvmux_trid *trid, uint16_t *ret_index)
 {
@@ -70,6 +81,7 @@ static int check_unused(struct nvmux *nvmux, const struct nvmux_transport *trans
 		}
 		if (!(transport->flags & NVMUX_TRANSPORT_MANAGED) &&
 		    transport->trtype != NVMUX_TRTYPE_LOOPBACK &&
+		    strcmp(trid->subnqn, NVMUX_DISCOVERY_NQN) != 0 &&
 		    !nvmux_trid_compare(&other->trid, trid))
 			return nvmux_error(nvmux, -EEXIST, "%s is attached already", trid->traddr);
 	}
@@ -90,11 +102,15 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	uint16_t index = 0;
 	int err;
 
+	if (nvmux->ending)
+		return nvmux_error(nvmux, -ECANCELED, "the context ends");
 	transport = trid->trtype < NVMUX_TRTYPE_COUNT ? nvmux->transports[trid->trtype] : NULL;
 	if (!transport)
 		return nvmux_error(nvmux, -EPROTONOSUPPORT, "this build has no transport %s",
 				   nvmux_trtype_string(trid->trtype) ?: "of that type");
 	err = take_opts(nvmux, opts, &checked);
+	if (!err && transport->flags & NVMUX_TRANSPORT_FABRICS)
+		err = nvmux_host_identity(nvmux, &checked);
 	if (!err)
 		err = check_unused(nvmux, transport, trid, &index);
 	if (!err)
@@ -109,6 +125,11 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	TAILQ_INIT(&ctrlr->admin_waiting);
 	TAILQ_INIT(&ctrlr->admin_sent);
 	TAILQ_INIT(&ctrlr->qpairs);
+	ctrlr->discovery = strcmp(trid->subnqn, NVMUX_DISCOVERY_NQN) == 0;
+	if (transport->flags & NVMUX_TRANSPORT_FABRICS && recover_init(ctrlr)) {
+		transport->ctrlr_free(ctrlr);
+		return -ENOMEM;
+	}
 	nvmux->ctrlrs[index] = ctrlr;
 	*ret = ctrlr;
 	return 0;
@@ -121,7 +142,9 @@ static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
+	recover_fini(ctrlr);
 	ctrlr_free_namespaces(ctrlr);
+	free(ctrlr->ana_log);
 	free(ctrlr->qids_used);
 	free(ctrlr->aers);
 	ctrlr->nvmux->ctrlrs[ctrlr->index] = NULL;
@@ -168,6 +191,21 @@ int nvmux_connect_async(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	op->arg = arg;
 	ctrlr_go(op->ctrlr, CTRLR_OPEN, connected, op);
 	return 0;
+}
+
+void nvmux_connect_cancel(struct nvmux *nvmux, const void *arg, int err)
+{
+	struct nvmux_ctrlr *ctrlr;
+
+	for (unsigned i = 0; i < NVMUX_CTRLRS_MAX; i++) {
+		ctrlr = nvmux->ctrlrs[i];
+		if (!ctrlr || ctrlr->goal_cb != connected)
+			continue;
+		if (((struct connect_op *)ctrlr->goal_arg)->arg == arg) {
+			nvmux_ctrlr_lost(ctrlr, err);
+			return;
+		}
+	}
 }
 
 static void connect_sync_done(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr *ctrlr,
@@ -278,6 +316,11 @@ void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index)
 	}
 }
 
+static bool ctrlr_is_fabrics(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
+}
+
 /* ---- loss ---- */
 
 void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err)
@@ -298,6 +341,21 @@ int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr)
 
 /* ---- reset ---- */
 
+/* Look at namespaces and access states again, without a reset. */
+void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	if (!ctrlr_is_fabrics(ctrlr) || ctrlr->discovery || ctrlr->state != CTRLR_READY ||
+	    !ctrlr_is_resting(ctrlr)) {
+		done(arg,
+		     nvmux_error(ctrlr->nvmux, -EBUSY, "%s can't be looked at: it is %s",
+				 ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr)),
+		     0);
+		return;
+	}
+	ctrlr->rescanning = true;
+	ctrlr_go(ctrlr, CTRLR_ACTIVE_NS, done, arg);
+}
+
 void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
 	struct nvmux_qpair *qpair;
@@ -309,7 +367,7 @@ void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
 		ctrlr->goal_arg = arg;
 		return;
 	}
-	if (ctrlr->state != CTRLR_READY || !ctrlr_is_resting(ctrlr)) {
+	if (ctrlr_is_fabrics(ctrlr) || ctrlr->state != CTRLR_READY || !ctrlr_is_resting(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
 				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
@@ -345,6 +403,25 @@ static int reset_step(struct nvmux_ctrlr *ctrlr,
 	return nvmux_sync_wait(&sync);
 }
 
+/* Its queue pairs have a part in it, and their owner is whoever calls us. */
+static int renew(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+	struct nvmux *nvmux = ctrlr->nvmux;
+	uint16_t index = ctrlr->index;
+
+	nvmux_ctrlr_renew_async(ctrlr, nvmux_sync_done, &sync);
+	while (!sync.done) {
+		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
+
+		poll(&pfd, 1, 1);
+		nvmux_process(nvmux);
+		if (nvmux->ctrlrs[index] == ctrlr)
+			recover_process_qpairs(ctrlr);
+	}
+	return sync.err;
+}
+
 int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_qpair *qpair;
@@ -352,6 +429,8 @@ int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 
 	if (err)
 		return err;
+	if (ctrlr_is_fabrics(ctrlr))
+		return renew(ctrlr);
 	if (ctrlr->transport->managed_reset)
 		return reset_step(ctrlr, ctrlr->transport->managed_reset);
 	err = reset_step(ctrlr, nvmux_ctrlr_disconnect_async);
@@ -373,6 +452,17 @@ int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 }
 
 /* ---- what it says of itself ---- */
+
+void nvmux_ctrlr_set_event_cb(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_event_cb cb, void *arg)
+{
+	ctrlr->event_cb = cb;
+	ctrlr->event_arg = arg;
+}
+
+bool nvmux_ctrlr_is_discovery(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->discovery;
+}
 
 bool nvmux_ctrlr_is_failed(const struct nvmux_ctrlr *ctrlr)
 {

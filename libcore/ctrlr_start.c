@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 
 #define ALL_ONES_32    0xffffffffu
 #define POLL_MS_MAX    10u
@@ -87,7 +87,7 @@ int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr)
 		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
 				   "%s: CAP.MPSMIN is %u: memory pages of 4 KiB aren't supported",
 				   ctrlr->trid.traddr, (unsigned)NVME_CAP_MPSMIN(cap));
-	if (!(NVME_CAP_CSS(cap) & NVME_CAP_CSS_NVM))
+	if (!(NVME_CAP_CSS(cap) & NVME_CAP_CSS_NVM) && !ctrlr->discovery)
 		return nvmux_error(
 			ctrlr->nvmux, -EOPNOTSUPP,
 			"%s: CAP.CSS is %#x: no NVM command set (not an I/O controller?)",
@@ -115,6 +115,11 @@ int ctrlr_finish_read_cc(struct nvmux_ctrlr *ctrlr)
 	if (ctrlr->cc == ALL_ONES_32)
 		return gone(ctrlr, "CC");
 	return NVME_CC_EN(ctrlr->cc) ? CTRLR_WAIT_ENABLED : CTRLR_WAIT_DISABLED;
+}
+
+static bool is_fabrics(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
 }
 
 static void look_at_csts(void *arg)
@@ -173,6 +178,9 @@ int ctrlr_finish_wait_disabled(struct nvmux_ctrlr *ctrlr)
 		return err;
 	if (NVME_CSTS_RDY(ctrlr->csts))
 		return CTRLR_WAIT_DISABLED;
+	/* Before a renewal, in which queue pairs are dealt with by their owners. */
+	if (recover_renewing(ctrlr))
+		return CTRLR_QUIESCE;
 	/* From now on the controller does no DMA; what its admin queue held is lost. */
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
 		qpair->live = false;
@@ -218,9 +226,12 @@ void ctrlr_enter_set_acq(struct nvmux_ctrlr *ctrlr)
 
 void ctrlr_enter_enable(struct nvmux_ctrlr *ctrlr)
 {
-	/* NVM command set, 4 KiB pages, round robin; entries of 64 and 16 bytes. Section 3.1.3.5.
-	 */
-	ctrlr->cc = 1u << NVME_CC_EN_SHIFT | NVME_CC_CSS_NVM << NVME_CC_CSS_SHIFT |
+	uint32_t css = NVME_CAP_CSS(ctrlr->cap) & NVME_CAP_CSS_NVM ? NVME_CC_CSS_NVM
+								   : NVME_CC_CSS_ADMIN;
+
+	/* NVM command set (a discovery controller may have none), 4 KiB pages, round robin; entries
+	 * of 64 and 16 bytes. Section 3.1.3.5. */
+	ctrlr->cc = 1u << NVME_CC_EN_SHIFT | css << NVME_CC_CSS_SHIFT |
 		    NVME_CC_AMS_RR << NVME_CC_AMS_SHIFT | 6u << NVME_CC_IOSQES_SHIFT |
 		    4u << NVME_CC_IOCQES_SHIFT;
 	reg_write(ctrlr, NVME_REG_CC, 4, ctrlr->cc);
@@ -236,7 +247,11 @@ int ctrlr_finish_wait_ready(struct nvmux_ctrlr *ctrlr)
 		return nvmux_error(ctrlr->nvmux, -EIO,
 				   "%s: CSTS.CFS: the controller reports a fatal status",
 				   ctrlr->trid.traddr);
-	return NVME_CSTS_RDY(ctrlr->csts) ? CTRLR_CREATE_POOL : CTRLR_WAIT_READY;
+	if (!NVME_CSTS_RDY(ctrlr->csts))
+		return CTRLR_WAIT_READY;
+	/* Keep-alives from now on: a controller that isn't enabled refuses them. */
+	recover_connected(ctrlr);
+	return CTRLR_CREATE_POOL;
 }
 
 static void pool_mapped(void *arg, int err, uint64_t value)
@@ -294,6 +309,33 @@ void ctrlr_enter_identify(struct nvmux_ctrlr *ctrlr)
 	admin_step(ctrlr, &cmd, &ctrlr->id, sizeof(ctrlr->id));
 }
 
+#define CNTRLTYPE_DISCOVERY 2
+
+/*
+ * The limits of capsules: IOCCSZ and IORCSZ in units of 16 bytes, ICDOFF, MAXCMD. Base
+ * specification 2.0, figure 275. One data descriptor is all that is sent, so any MSDBD will do.
+ */
+static int take_fabrics(struct nvmux_ctrlr *ctrlr)
+{
+	uint32_t ioccsz = le32_to_cpu(ctrlr->id.ioccsz), iorcsz = le32_to_cpu(ctrlr->id.iorcsz);
+	uint16_t maxcmd = le16_to_cpu(ctrlr->id.maxcmd);
+
+	if (ctrlr->id.cntrltype == CNTRLTYPE_DISCOVERY)
+		ctrlr->discovery = true;
+	if (ctrlr->discovery)
+		return 0;
+	if (ioccsz < 4 || iorcsz < 1)
+		return nvmux_error(ctrlr->nvmux, -EPROTO,
+				   "%s: IOCCSZ is %u, IORCSZ is %u; capsules of 64 and 16 bytes "
+				   "want at least 4 and 1",
+				   ctrlr->trid.traddr, ioccsz, iorcsz);
+	/* Data at another place than behind the command would need room of their own. */
+	ctrlr->in_capsule = le16_to_cpu(ctrlr->id.icdoff) ? 0 : (MIN(ioccsz, 4u + 65536) - 4) * 16;
+	if (maxcmd)
+		ctrlr->max_queue_entries = MIN(ctrlr->max_queue_entries, maxcmd + 1u);
+	return 0;
+}
+
 int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 {
 	bool managed = ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED;
@@ -303,6 +345,15 @@ int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 	if (ctrlr->id.mdts && ctrlr->id.mdts < 20)
 		limit = MIN(limit, NVMUX_PAGE_SIZE << ctrlr->id.mdts);
 	ctrlr->max_transfer = limit;
+	if (is_fabrics(ctrlr)) {
+		int err = take_fabrics(ctrlr);
+
+		if (err)
+			return err;
+	}
+	recover_identified(ctrlr);
+	if (ctrlr->discovery)
+		return CTRLR_AER;
 	if ((ctrlr->id.sqes & 0xf) > 6 || (ctrlr->id.cqes & 0xf) > 4)
 		return nvmux_error(
 			ctrlr->nvmux, -EOPNOTSUPP,
@@ -344,15 +395,16 @@ int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr)
  */
 void ctrlr_enter_aer(struct nvmux_ctrlr *ctrlr)
 {
-	uint32_t notices = le32_to_cpu(ctrlr->id.oaes) & NVME_CTRL_OAES_NA;
+	uint32_t notices = le32_to_cpu(ctrlr->id.oaes) &
+			   (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | (uint32_t)NVME_CTRL_OAES_DL);
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_set_features,
 		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ASYNC_EVENT),
-		.cdw11 = cpu_to_le32(notices | SMART_WARNINGS),
+		.cdw11 = cpu_to_le32(notices | (ctrlr->discovery ? 0 : SMART_WARNINGS)),
 	};
 	int err;
 
-	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED || !notices) {
+	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED || !notices || ctrlr->rescanning) {
 		ctrlr_step_done(ctrlr, 0, 0);
 		return;
 	}
@@ -367,12 +419,35 @@ int ctrlr_finish_aer(struct nvmux_ctrlr *ctrlr)
 	uint32_t n = ctrlr->max_io_qpairs;
 
 	/* Answers come when there are events; nothing to wait for. */
-	if (!(ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED))
+	if (!(ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED) && !ctrlr->rescanning)
 		ctrlr_admin_start_aers(ctrlr);
 
 	ctrlr->opts.io_queue_depth = MIN(ctrlr->opts.io_queue_depth, ctrlr->max_queue_entries);
 	ctrlr->opts.num_io_queues = MIN(ctrlr->opts.num_io_queues, n);
 	if (!ctrlr->qids_used)
 		ctrlr->qids_used = calloc((size_t)n + 1, 1);
-	return ctrlr->qids_used ? CTRLR_READY : -ENOMEM;
+	return ctrlr->qids_used ? CTRLR_ANA_LOG : -ENOMEM;
+}
+
+/* Access states of the namespaces; without them all are taken as reachable. */
+void ctrlr_enter_ana_log(struct nvmux_ctrlr *ctrlr)
+{
+	int err;
+
+	ctrlr->step_status = 0;
+	if (ctrlr->discovery || !nvmux_ana_supported(ctrlr)) {
+		ctrlr_step_done(ctrlr, 0, 0);
+		return;
+	}
+	err = ctrlr_admin_read_ana(ctrlr, ctrlr_step_cpl_any, ctrlr);
+	if (err)
+		ctrlr_step_done(ctrlr, err, 0);
+}
+
+int ctrlr_finish_ana_log(struct nvmux_ctrlr *ctrlr)
+{
+	if (!ctrlr->discovery && nvmux_ana_supported(ctrlr))
+		ctrlr_admin_take_ana(ctrlr, ctrlr->step_status);
+	ctrlr->rescanning = false;
+	return recover_active(ctrlr) ? CTRLR_RECONNECT_QPAIRS : CTRLR_READY;
 }

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 
 #define TO(s) (1ull << CTRLR_##s)
 
@@ -38,7 +38,8 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 			   TO(WAIT_DISABLED), DEADLINE_ADMIN},
 	[CTRLR_WAIT_DISABLED] = {"waiting for RDY=0", ctrlr_enter_wait_csts,
 				 ctrlr_finish_wait_disabled,
-				 TO(WAIT_DISABLED) | TO(DISABLED) | TO(SET_AQA) | TO(ENABLE),
+				 TO(WAIT_DISABLED) | TO(DISABLED) | TO(SET_AQA) | TO(ENABLE) |
+					 TO(QUIESCE),
 				 DEADLINE_READY},
 	[CTRLR_DISABLED] = {.name = "disabled"},
 	[CTRLR_SET_AQA] = {"setting AQA", ctrlr_enter_set_aqa, ctrlr_finish_to_next, TO(SET_ASQ),
@@ -54,7 +55,8 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 	[CTRLR_CREATE_POOL] = {"making admin buffers", ctrlr_enter_create_pool,
 			       ctrlr_finish_create_pool, TO(IDENTIFY), DEADLINE_ADMIN},
 	[CTRLR_IDENTIFY] = {"identifying the controller", ctrlr_enter_identify,
-			    ctrlr_finish_identify, TO(NUM_QUEUES) | TO(ACTIVE_NS), DEADLINE_ADMIN},
+			    ctrlr_finish_identify, TO(NUM_QUEUES) | TO(ACTIVE_NS) | TO(AER),
+			    DEADLINE_ADMIN},
 	[CTRLR_NUM_QUEUES] = {"setting the number of queues", ctrlr_enter_num_queues,
 			      ctrlr_finish_num_queues, TO(ACTIVE_NS), DEADLINE_ADMIN},
 	[CTRLR_ACTIVE_NS] = {"listing namespaces", ctrlr_enter_active_ns, ctrlr_finish_active_ns,
@@ -64,9 +66,18 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 			       DEADLINE_ADMIN},
 	[CTRLR_NS_DESC] = {"reading namespace descriptors", ctrlr_enter_ns_desc,
 			   ctrlr_finish_ns_desc, TO(IDENTIFY_NS) | TO(AER), DEADLINE_ADMIN},
-	[CTRLR_AER] = {"requesting events", ctrlr_enter_aer, ctrlr_finish_aer, TO(READY),
+	[CTRLR_AER] = {"requesting events", ctrlr_enter_aer, ctrlr_finish_aer, TO(ANA_LOG),
 		       DEADLINE_ADMIN},
+	[CTRLR_ANA_LOG] = {"reading access states", ctrlr_enter_ana_log, ctrlr_finish_ana_log,
+			   TO(READY) | TO(RECONNECT_QPAIRS), DEADLINE_ADMIN},
 	[CTRLR_READY] = {.name = "ready"},
+	[CTRLR_QUIESCE] = {"stopping queue pairs", ctrlr_enter_quiesce, ctrlr_finish_quiesce,
+			   TO(RECONNECT_WAIT), DEADLINE_NONE},
+	[CTRLR_RECONNECT_WAIT] = {"waiting to connect again", ctrlr_enter_reconnect_wait,
+				  ctrlr_finish_reconnect_wait, TO(CONNECT_ADMINQ), DEADLINE_NONE},
+	[CTRLR_RECONNECT_QPAIRS] = {"connecting I/O queue pairs again",
+				    ctrlr_enter_reconnect_qpairs, ctrlr_finish_reconnect_qpairs,
+				    TO(RECONNECT_QPAIRS) | TO(READY), DEADLINE_ADMIN},
 	[CTRLR_FREE_QPAIRS] = {"freeing queue pairs", ctrlr_enter_free_qpairs,
 			       ctrlr_finish_free_qpairs,
 			       TO(FREE_QPAIRS) | TO(SHUTDOWN) | TO(FREE_POOL) | TO(CLOSED),
@@ -93,6 +104,11 @@ const char *ctrlr_state_name(enum nvmux_ctrlr_state state)
 bool ctrlr_is_resting(const struct nvmux_ctrlr *ctrlr)
 {
 	return !states[ctrlr->state].enter && !ctrlr->stepping;
+}
+
+bool ctrlr_is_usable(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->state == CTRLR_READY || ctrlr->rescanning;
 }
 
 /* For the many steps of which only success matters: the one state that may follow. */
@@ -157,7 +173,12 @@ static enum nvmux_ctrlr_state finish(struct nvmux_ctrlr *ctrlr)
 		NVMUX_ASSERT(desc->next >> next & 1);
 		return (enum nvmux_ctrlr_state)next;
 	}
-	if (!ctrlr->result)
+	ctrlr->rescanning = false;
+	if (recover_active(ctrlr)) {
+		recover_attempt_failed(ctrlr, next);
+		return CTRLR_QUIESCE;
+	}
+	if (!ctrlr->result && !(ctrlr->detaching && next == -ECANCELED && ctrlr->recovery))
 		ctrlr->result = next;
 	ctrlr->failed = true;
 	return ctrlr->state < CTRLR_CLOSE ? CTRLR_CLOSE : CTRLR_CLOSED;
@@ -173,6 +194,8 @@ static void tell(struct nvmux_ctrlr *ctrlr)
 	bool lost = ctrlr->state == CTRLR_CLOSED && ctrlr->attached && !detaching;
 
 	ctrlr->goal_cb = NULL;
+	if (ctrlr->state == CTRLR_READY)
+		recover_ready(ctrlr);
 	if (done)
 		done(ctrlr->goal_arg, ctrlr->result, 0);
 	if (detaching)
@@ -214,8 +237,14 @@ void ctrlr_step_done(void *arg, int err, uint64_t value)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
 
-	if (ctrlr->state < CTRLR_CLOSE)
+	if (ctrlr->state < CTRLR_CLOSE && ctrlr->state != CTRLR_QUIESCE &&
+	    ctrlr->state != CTRLR_RECONNECT_WAIT)
 		step_ended(ctrlr, err, value);
+}
+
+void ctrlr_recover_step_done(struct nvmux_ctrlr *ctrlr, int err, uint64_t value)
+{
+	step_ended(ctrlr, err, value);
 }
 
 void ctrlr_close_step_done(void *arg, int err, uint64_t value)
@@ -230,7 +259,7 @@ void ctrlr_step_cpl_any(void *arg, const struct nvmux_cpl *cpl)
 	if (ctrlr->state >= CTRLR_CLOSE)
 		return;
 	ctrlr->step_status = nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK;
-	step_ended(ctrlr, 0, le32_to_cpu(cpl->dw0));
+	ctrlr_step_done(ctrlr, 0, le32_to_cpu(cpl->dw0));
 }
 
 void ctrlr_step_cpl(void *arg, const struct nvmux_cpl *cpl)
@@ -239,12 +268,12 @@ void ctrlr_step_cpl(void *arg, const struct nvmux_cpl *cpl)
 	uint16_t status = nvmux_cpl_status(cpl);
 
 	if (ctrlr->state < CTRLR_CLOSE && nvmux_cpl_is_error(cpl))
-		step_ended(ctrlr,
-			   nvmux_error(ctrlr->nvmux, -EIO, "%s: %s: status %03x (%s)",
-				       ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state),
-				       status & NVMUX_STATUS_CODE_MASK,
-				       nvmux_status_string(status)),
-			   0);
+		ctrlr_step_done(ctrlr,
+				nvmux_error(ctrlr->nvmux, -EIO, "%s: %s: status %03x (%s)",
+					    ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state),
+					    status & NVMUX_STATUS_CODE_MASK,
+					    nvmux_status_string(status)),
+				0);
 	else
 		ctrlr_step_cpl_any(ctrlr, cpl);
 }

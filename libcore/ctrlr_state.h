@@ -10,11 +10,17 @@
  *      └──────────────────────────────┘         │                ▲ disconnect
  *                                               ▼                │
  *   SET_AQA → SET_ASQ → SET_ACQ → ENABLE → WAIT_READY → CREATE_POOL → IDENTIFY → NUM_QUEUES →
- *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC)* → AER → READY
+ *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC)* → AER → ANA_LOG → READY
  *
  *   READY → FREE_QPAIRS → SHUTDOWN → WAIT_SHUTDOWN → FREE_POOL → CLOSE → DESTROY_ADMINQ → CLOSED
  *
- * Any failure or deadline on the way goes to CLOSE: the device is let go of first, then what waited
+ * A fabrics controller whose connection is lost, from any of the states above (recover.c):
+ *
+ *   QUIESCE → RECONNECT_WAIT → CONNECT_ADMINQ → … → ANA_LOG → RECONNECT_QPAIRS* → READY
+ *      ▲                             └───────── failure ────────┘
+ *      └─────────────────────────────────────────┘
+ *
+ * Any other failure or deadline on the way goes to CLOSE: the device is let go of first, then what waited
  * is told. A controller that somebody else manages skips from READ_CC to CREATE_POOL, and from
  * FREE_QPAIRS to FREE_POOL.
  */
@@ -47,7 +53,11 @@ enum nvmux_ctrlr_state {
 	CTRLR_IDENTIFY_NS,
 	CTRLR_NS_DESC,
 	CTRLR_AER,
+	CTRLR_ANA_LOG,
 	CTRLR_READY,
+	CTRLR_QUIESCE,
+	CTRLR_RECONNECT_WAIT,
+	CTRLR_RECONNECT_QPAIRS,
 	CTRLR_FREE_QPAIRS,
 	CTRLR_SHUTDOWN,
 	CTRLR_WAIT_SHUTDOWN,
@@ -83,6 +93,9 @@ struct ctrlr_state_desc {
 void ctrlr_step_done(void *arg, int err, uint64_t value);
 /* The same for CLOSE and DESTROY_ADMINQ. */
 void ctrlr_close_step_done(void *arg, int err, uint64_t value);
+/* The same for QUIESCE and RECONNECT_WAIT, in which answers to earlier steps are stale, too, and
+ * for READY, which ends when the connection is lost. */
+void ctrlr_recover_step_done(struct nvmux_ctrlr *ctrlr, int err, uint64_t value);
 /* The same as an nvmux_cmd_cb: an error status becomes -EIO with a text. */
 void ctrlr_step_cpl(void *arg, const struct nvmux_cpl *cpl);
 /* The same where an error status is an answer too: in ctrlr->step_status. */
@@ -99,6 +112,8 @@ void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err);
 /* Go on with steps that have ended. May free the controller. */
 void ctrlr_run(struct nvmux_ctrlr *ctrlr);
 bool ctrlr_is_resting(const struct nvmux_ctrlr *ctrlr);
+/* Ready, or looking at its namespaces anew while I/O goes on. */
+bool ctrlr_is_usable(const struct nvmux_ctrlr *ctrlr);
 const char *ctrlr_state_name(enum nvmux_ctrlr_state state);
 
 /* ctrlr.c: what follows for a resting controller that is to be detached. */
@@ -134,6 +149,8 @@ void ctrlr_enter_num_queues(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_aer(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_aer(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_ana_log(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_ana_log(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_to_next(struct nvmux_ctrlr *ctrlr);
 
 /* ns.c: the scan of the namespaces */
@@ -144,6 +161,14 @@ int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr);
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr);
+
+/* recover.c */
+void ctrlr_enter_quiesce(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_quiesce(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_reconnect_wait(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_reconnect_wait(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_reconnect_qpairs(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_reconnect_qpairs(struct nvmux_ctrlr *ctrlr);
 
 /* ctrlr_stop.c */
 void ctrlr_enter_free_qpairs(struct nvmux_ctrlr *ctrlr);
@@ -160,6 +185,12 @@ int ctrlr_finish_destroy_adminq(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_start_aers(struct nvmux_ctrlr *ctrlr);
 /* Complete every admin command, sent or waiting, with @status. */
 void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status);
+/* The connection is lost and quiet: complete all, those that may have changed something with
+ * "outcome unknown", the others with a path error. */
+void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr);
+/* Read the log page of access states into ctrlr->ana_log, and take what was read. */
+int ctrlr_admin_read_ana(struct nvmux_ctrlr *ctrlr, nvmux_cmd_cb cb, void *arg);
+void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status);
 void ctrlr_admin_send_waiting(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_kick(void *arg);
 

@@ -11,7 +11,7 @@
  */
 #include <errno.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 
 static void look_again(void *arg)
 {
@@ -84,6 +84,7 @@ void ctrlr_enter_free_pool(struct nvmux_ctrlr *ctrlr)
 
 void ctrlr_enter_close(struct nvmux_ctrlr *ctrlr)
 {
+	recover_stop(ctrlr);
 	if (ctrlr->adminq)
 		nvmux_qpair_set_state(ctrlr->adminq, NVMUX_QPAIR_FAILED);
 	transport_close(ctrlr, ctrlr_close_step_done, ctrlr);

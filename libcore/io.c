@@ -7,14 +7,19 @@
  */
 #include <errno.h>
 
+#include "replay.h"
 #include "split.h"
 #include "transport.h"
 
 /* Whether the queue pair takes a command now. */
 static inline int check_qpair(const struct nvmux_qpair *qpair, nvmux_cmd_cb cb)
 {
-	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED))
-		return -ENXIO;
+	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED)) {
+		int err = replay_refusal(qpair);
+
+		if (err)
+			return err;
+	}
 	if (unlikely(!cb))
 		return -EINVAL;
 	/* Large I/O that waits for slots comes first. */

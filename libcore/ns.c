@@ -4,7 +4,9 @@
  *
  * Happy path: the list of active namespaces (CNS 02h), then for each its data (CNS 00h) and its
  * identification descriptors (CNS 03h). A handle, once given out, stays valid until the controller
- * is detached; a namespace that has gone is inactive.
+ * is detached; a namespace that has gone is inactive. At a later scan, with or without I/O going
+ * on, a namespace keeps what was known of it until all of it has been read anew; then it is
+ * compared: is it another one, of another format or smaller than before, it has changed.
  *
  * Failure modes: controllers older than 1.1 have no list (every id up to NN is tried); a namespace
  * whose format can't be used is left out with a line in the log. All of it is the controller's word
@@ -20,11 +22,22 @@
 #define LBA_SHIFT_MAX         16u
 #define HANDLES_MAX           (4u * NVMUX_NS_MAX) /* of namespaces that came and went */
 
+/* What names a namespace, all of it or nothing. */
+struct identity {
+	uint8_t csi;
+	bool has_uuid;
+	bool has_nguid;
+	uint8_t uuid[16];
+	uint8_t nguid[16];
+};
+
 struct nvmux_ns_scan {
 	uint32_t n;
 	uint32_t index; /* being identified */
 	uint32_t nsid[NVMUX_NS_MAX];
-	struct nvmux_ns *ns; /* its handle while descriptors are read */
+	struct nvmux_ns *ns;      /* its handle, */
+	struct nvme_id_ns data;   /* what it says and */
+	struct identity identity; /* what it is called, while descriptors are read */
 	union {
 		__le32 list[NVMUX_NS_MAX];
 		struct nvme_id_ns id;
@@ -109,6 +122,23 @@ static void ns_deactivate(struct nvmux_ns *ns)
 	ns->n_lbas = 0;
 }
 
+static bool is_listed(const struct nvmux_ns_scan *scan, uint32_t nsid)
+{
+	uint32_t low = 0, high = scan->n;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (scan->nsid[mid] == nsid)
+			return true;
+		if (scan->nsid[mid] < nsid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
 int ctrlr_finish_active_ns(struct nvmux_ctrlr *ctrlr)
 {
 	int err = 0;
@@ -119,8 +149,11 @@ int ctrlr_finish_active_ns(struct nvmux_ctrlr *ctrlr)
 		take_all_ids(ctrlr);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
-		ns_deactivate(ctrlr->ns[i]);
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		ctrlr->ns[i]->changed = false;
+		if (!is_listed(ctrlr->scan, ctrlr->ns[i]->id))
+			ns_deactivate(ctrlr->ns[i]);
+	}
 	ctrlr->scan->index = 0;
 	return scan_next(ctrlr);
 }
@@ -172,13 +205,16 @@ static struct nvmux_ns *ns_get_or_make(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
 	return ns;
 }
 
-/* Why it can't be used, or NULL and @ns describes it. NVM command set 1.0, section 4.1.5.1. */
-static const char *ns_take_data(struct nvmux_ns *ns, const struct nvme_id_ns *id)
+static const struct nvme_lbaf *format_of(const struct nvme_id_ns *id)
 {
-	uint32_t index = (id->flbas & 0xf) | (id->nlbaf > 15 ? (id->flbas >> 5 & 3) << 4 : 0);
-	const struct nvme_lbaf *format = &id->lbaf[index];
+	return &id->lbaf[(id->flbas & 0xf) | (id->nlbaf > 15 ? (id->flbas >> 5 & 3) << 4 : 0)];
+}
+
+/* Why it can't be used, or NULL. NVM command set 1.0, section 4.1.5.1. */
+static const char *check_data(const struct nvmux_ctrlr *ctrlr, const struct nvme_id_ns *id)
+{
+	const struct nvme_lbaf *format = format_of(id);
 	uint64_t n_lbas = le64_to_cpu(id->nsze);
-	uint32_t block;
 
 	if (!n_lbas)
 		return "it is not active";
@@ -186,21 +222,88 @@ static const char *ns_take_data(struct nvmux_ns *ns, const struct nvme_id_ns *id
 		return "its block size is not 512 bytes to 64 KiB";
 	if (n_lbas > UINT64_MAX >> format->ds)
 		return "its size exceeds 64 bits of bytes";
-	ns->data = *id;
+	if (format->ms)
+		return "formats with metadata aren't supported";
+	if (ctrlr->max_transfer < 1u << format->ds)
+		return "one block exceeds the transfer limit";
+	return NULL;
+}
+
+/* Something that isn't there now and was before is a difference, too. */
+static bool is_other(const struct nvmux_ns *ns, const struct nvme_id_ns *id,
+		     const struct identity *identity)
+{
+	return identity->csi != ns->csi || identity->has_uuid != ns->has_uuid ||
+	       identity->has_nguid != ns->has_nguid ||
+	       memcmp(identity->uuid, ns->uuid, sizeof(ns->uuid)) ||
+	       memcmp(identity->nguid, ns->nguid, sizeof(ns->nguid)) ||
+	       memcmp(id->eui64, ns->data.eui64, sizeof(id->eui64));
+}
+
+static bool is_formatted_otherwise(const struct nvmux_ns *ns, const struct nvme_id_ns *id)
+{
+	const struct nvme_lbaf *format = format_of(id);
+
+	return format->ds != ns->lba_shift || le16_to_cpu(format->ms) != ns->md_size;
+}
+
+static void take_format(struct nvmux_ns *ns, const struct nvme_id_ns *id)
+{
+	const struct nvme_lbaf *format = format_of(id);
+
 	ns->lba_shift = format->ds;
-	ns->n_lbas = n_lbas;
 	ns->md_size = le16_to_cpu(format->ms);
 	ns->md_interleaved = ns->md_size && id->flbas & 0x10;
-	if (ns->md_size)
-		return "formats with metadata aren't supported";
-	block = 1u << ns->lba_shift;
-	if (ns->ctrlr->max_transfer < block)
-		return "one block exceeds the transfer limit";
 	ns->max_lbas = MIN(ns->ctrlr->max_transfer >> ns->lba_shift, 65536u);
 	ns->boundary_lbas = le16_to_cpu(id->noiob);
-	memcpy(ns->nguid, id->nguid, sizeof(ns->nguid));
-	ns->has_nguid = memcmp(id->nguid, (uint8_t[16]){0}, sizeof(id->nguid)) != 0;
-	return NULL;
+}
+
+static void take_identity(struct nvmux_ns *ns, const struct identity *identity)
+{
+	ns->csi = identity->csi;
+	ns->has_uuid = identity->has_uuid;
+	ns->has_nguid = identity->has_nguid;
+	memcpy(ns->uuid, identity->uuid, sizeof(ns->uuid));
+	memcpy(ns->nguid, identity->nguid, sizeof(ns->nguid));
+}
+
+/*
+ * Everything has been read. Others may be sending I/O by what they find in @ns: what didn't change
+ * isn't written, and while a format changes every range is beyond the end.
+ */
+static void ns_settle(struct nvmux_ns *ns, const struct nvme_id_ns *id,
+		      const struct identity *identity)
+{
+	uint64_t n_lbas = le64_to_cpu(id->nsze);
+	uint32_t max_lbas = MIN(ns->ctrlr->max_transfer >> format_of(id)->ds, 65536u);
+	bool known = ns->known_lbas != 0, other = is_other(ns, id, identity);
+	bool format = is_formatted_otherwise(ns, id);
+
+	ns->changed = known && (format || other || n_lbas < ns->known_lbas);
+	if (format || max_lbas != ns->max_lbas || le16_to_cpu(id->noiob) != ns->boundary_lbas) {
+		ns->n_lbas = 0;
+		take_format(ns, id);
+	}
+	if (other)
+		take_identity(ns, identity);
+	ns->data = *id; /* of which I/O reads nothing */
+	ns->ana_group = nvmux_ana_supported(ns->ctrlr) ? le32_to_cpu(id->anagrpid) : 0;
+	if (!ns->ana_group)
+		ns->ana_state = NVMUX_ANA_NONE;
+	ns->known_lbas = n_lbas;
+	if (ns->n_lbas != n_lbas)
+		ns->n_lbas = n_lbas;
+	if (!ns->active)
+		ns->active = true;
+}
+
+static int settle_and_next(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_ns_scan *scan = ctrlr->scan;
+
+	ns_settle(scan->ns, &scan->data, &scan->identity);
+	scan->index++;
+	return scan_next(ctrlr);
 }
 
 int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
@@ -213,7 +316,7 @@ int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
 	if (!ns)
 		return -ENOMEM;
 	why = ctrlr->step_status ? nvmux_status_string(ctrlr->step_status)
-				 : ns_take_data(ns, &scan->id);
+				 : check_data(ctrlr, &scan->id);
 	if (why) {
 		ns_deactivate(ns);
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
@@ -221,12 +324,12 @@ int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
 		scan->index++;
 		return scan_next(ctrlr);
 	}
-	ns->active = true;
 	scan->ns = ns;
-	if (ctrlr->vs >= VERSION(1, 3))
-		return CTRLR_NS_DESC;
-	scan->index++;
-	return scan_next(ctrlr);
+	scan->data = scan->id;
+	scan->identity = (struct identity){0};
+	memcpy(scan->identity.nguid, scan->id.nguid, sizeof(scan->identity.nguid));
+	scan->identity.has_nguid = memcmp(scan->id.nguid, (uint8_t[16]){0}, 16) != 0;
+	return ctrlr->vs >= VERSION(1, 3) ? CTRLR_NS_DESC : settle_and_next(ctrlr);
 }
 
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr)
@@ -238,7 +341,7 @@ void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr)
 int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_ns_scan *scan = ctrlr->scan;
-	struct nvmux_ns *ns = scan->ns;
+	struct identity *identity = &scan->identity;
 	size_t at = 0;
 
 	/* There are controllers that refuse it, whatever their version says. */
@@ -249,18 +352,17 @@ int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr)
 		if (!len || len > sizeof(scan->descs) - at - 4)
 			break;
 		if (type == NVME_NIDT_UUID && len == 16) {
-			memcpy(ns->uuid, value, 16);
-			ns->has_uuid = true;
+			memcpy(identity->uuid, value, 16);
+			identity->has_uuid = true;
 		} else if (type == NVME_NIDT_NGUID && len == 16) {
-			memcpy(ns->nguid, value, 16);
-			ns->has_nguid = true;
+			memcpy(identity->nguid, value, 16);
+			identity->has_nguid = true;
 		} else if (type == NVME_NIDT_CSI && len == 1) {
-			ns->csi = value[0];
+			identity->csi = value[0];
 		}
 		at += 4u + len;
 	}
-	scan->index++;
-	return scan_next(ctrlr);
+	return settle_and_next(ctrlr);
 }
 
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr)

@@ -70,6 +70,9 @@ int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_
 	struct nvmux_qpair *qpair, *next;
 	int err = 0, n = 0;
 
+	if (group->processing)
+		return -EDEADLK;
+	group->processing = true; /* none is freed before the end */
 	for (qpair = TAILQ_FIRST(&group->qpairs); qpair; qpair = next) {
 		int ret;
 
@@ -83,6 +86,7 @@ int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_
 		else
 			n += ret;
 	}
+	nvmux_qpair_group_processed(group);
 	return err ? err : n;
 }
 

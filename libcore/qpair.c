@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
+#include "replay.h"
 #include "split.h"
 #include "sync.h"
 
-#define RETRY_MS 5
+#define RETRY_MS   5
+#define PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 
 struct nvmux_qpair_free {
 	struct nvmux_ctrlr *ctrlr;
@@ -47,7 +49,8 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 	TAILQ_INIT(&qpair->splits_waiting);
 	qpair->slots = calloc(depth, sizeof(*qpair->slots));
 	qpair->free_cids = calloc(depth, sizeof(*qpair->free_cids));
-	if (!qpair->slots || !qpair->free_cids || (id && nvmux_split_init(qpair))) {
+	if (!qpair->slots || !qpair->free_cids || (id && nvmux_split_init(qpair)) ||
+	    (id && qpair->transport->repost && replay_init(qpair))) {
 		nvmux_qpair_fini(qpair);
 		return -ENOMEM;
 	}
@@ -61,9 +64,17 @@ void nvmux_qpair_fini(struct nvmux_qpair *qpair)
 	free(qpair->slots);
 	free(qpair->free_cids);
 	free(qpair->splits);
+	replay_fini(qpair);
 	qpair->slots = NULL;
 	qpair->free_cids = NULL;
 	qpair->splits = NULL;
+}
+
+/* Its callbacks may also be called while another one of its group is processed, by the same thread
+ * that frees it. */
+static bool shares_callbacks(const struct nvmux_qpair *qpair)
+{
+	return qpair->group && !qpair->group->other_thread;
 }
 
 /*
@@ -77,6 +88,10 @@ static void end_processing(struct nvmux_qpair *qpair)
 	qpair->processing = false;
 	if (likely(!op))
 		return;
+	if (shares_callbacks(qpair) && qpair->group->processing) {
+		qpair->group->free_wanted = true;
+		return;
+	}
 	qpair->free_wanted = NULL;
 	if (op->cb || sync.nvmux->processing) {
 		free_start(op);
@@ -86,6 +101,23 @@ static void end_processing(struct nvmux_qpair *qpair)
 	op->arg = &sync;
 	free_start(op);
 	nvmux_sync_wait(&sync);
+}
+
+void nvmux_qpair_group_processed(struct nvmux_poll_group *group)
+{
+	struct nvmux_qpair *qpair;
+
+	group->processing = false;
+	while (group->free_wanted) {
+		group->free_wanted = false;
+		TAILQ_FOREACH (qpair, &group->qpairs, group_link) {
+			if (!qpair->free_wanted || qpair->processing)
+				continue;
+			group->free_wanted = true; /* look again: the list changes */
+			end_processing(qpair);
+			break;
+		}
+	}
 }
 
 static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
@@ -187,6 +219,7 @@ static int take_qid(struct nvmux_ctrlr *ctrlr, uint16_t *ret)
 struct alloc_op {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_qpair *qpair;
+	struct nvmux_poll_group *group;
 	uint16_t qid;
 	int err;
 	nvmux_qpair_cb cb;
@@ -215,6 +248,8 @@ static void alloc_connected(void *arg, int err, uint64_t value)
 
 	op->err = err;
 	TAILQ_INSERT_TAIL(&op->ctrlr->qpairs, op->qpair, link);
+	if (op->group)
+		nvmux_poll_group_add(op->group, op->qpair);
 	if (err)
 		nvmux_qpair_free_async(op->qpair, alloc_undone, op);
 	else
@@ -243,7 +278,7 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 	uint16_t qid = 0;
 	int err;
 
-	if (ctrlr->failed || ctrlr->state != CTRLR_READY)
+	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr))
 		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
 				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
 	err = take_opts(ctrlr, opts, &checked);
@@ -256,7 +291,8 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 		ctrlr->qids_used[qid] = 0;
 		return -ENOMEM;
 	}
-	*op = (struct alloc_op){.ctrlr = ctrlr, .qid = qid, .cb = cb, .arg = arg};
+	*op = (struct alloc_op){
+		.ctrlr = ctrlr, .group = checked.poll_group, .qid = qid, .cb = cb, .arg = arg};
 	ctrlr->n_qpair_ops++;
 	transport_qpair_create(ctrlr, qid, checked.io_queue_depth + 1, checked.poll_group,
 			       alloc_created, op);
@@ -341,6 +377,7 @@ static void free_quiet(struct nvmux_qpair_free *op)
 	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
 	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
 	TAILQ_REMOVE(&op->ctrlr->qpairs, qpair, link);
+	nvmux_poll_group_remove(qpair);
 	transport_qpair_destroy(qpair, free_destroyed, op);
 }
 
@@ -366,6 +403,22 @@ static void free_disconnect_done(void *arg, int err, uint64_t value)
 	free_start(op);
 }
 
+/*
+ * Its connection is lost or being restored. Whoever frees a queue pair owns it: the owner's part is
+ * done here. Not while an attempt has connected it again.
+ */
+static void free_recovering(struct nvmux_qpair_free *op)
+{
+	struct nvmux_qpair *qpair = op->qpair;
+
+	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING)
+		nvmux_qpair_process_completions(qpair, 0);
+	if (qpair->live)
+		free_wait(op);
+	else
+		free_quiet(op);
+}
+
 /* Take the next step towards a queue pair that the controller knows nothing of. */
 static void free_start(void *arg)
 {
@@ -376,10 +429,13 @@ static void free_start(void *arg)
 
 	if (state == NVMUX_QPAIR_CONNECTING) {
 		free_wait(op);
+	} else if (state == NVMUX_QPAIR_QUIESCING || state == NVMUX_QPAIR_QUIET ||
+		   state == NVMUX_QPAIR_FAILING) {
+		free_recovering(op);
 	} else if (!qpair->live) {
 		free_quiet(op);
-	} else if (state == NVMUX_QPAIR_CONNECTED &&
-		   (at == CTRLR_READY || at == CTRLR_FREE_QPAIRS)) {
+	} else if ((state == NVMUX_QPAIR_CONNECTED || state >= NVMUX_QPAIR_REPLAY) &&
+		   (ctrlr_is_usable(op->ctrlr) || at == CTRLR_FREE_QPAIRS)) {
 		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTING);
 		transport_qpair_disconnect(qpair, free_disconnect_done, op);
 	} else {
@@ -408,10 +464,14 @@ void nvmux_qpair_free_async(struct nvmux_qpair *qpair, nvmux_ctrlr_cb cb, void *
 		.ctrlr = ctrlr, .qpair = qpair, .qid = qpair->id, .cb = cb, .arg = arg};
 	qpair->freeing = true;
 	ctrlr->n_qpair_ops++;
-	if (qpair->processing)
+	if (qpair->processing) {
 		qpair->free_wanted = op;
-	else
+	} else if (shares_callbacks(qpair) && qpair->group->processing) {
+		qpair->free_wanted = op;
+		qpair->group->free_wanted = true;
+	} else {
 		free_start(op);
+	}
 }
 
 void nvmux_qpair_free(struct nvmux_qpair *qpair)
@@ -434,28 +494,45 @@ void nvmux_qpair_free(struct nvmux_qpair *qpair)
 /* The control thread marked it as failed, or disconnected it for a reset. */
 static int process_broken(struct nvmux_qpair *qpair)
 {
+	bool fabrics = qpair->transport->flags & NVMUX_TRANSPORT_FABRICS;
+
 	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_FAILED)
-		nvmux_qpair_abort_all(qpair, NVMUX_SC_CTRLR_GONE);
+		nvmux_qpair_abort_all(qpair, fabrics ? PATH_ERROR : NVMUX_SC_CTRLR_GONE);
 	return -ENXIO;
+}
+
+int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
+{
+	int n;
+
+	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
+		nvmux_split_resume(qpair);
+	n = qpair->transport->process(qpair, max);
+	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
+		nvmux_split_resume(qpair);
+	return n;
 }
 
 int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
 {
+	struct nvmux_poll_group *group = qpair->group;
+	bool outer = shares_callbacks(qpair) && !group->processing;
 	int n;
 
 	if (unlikely(qpair->processing))
 		return -EDEADLK;
 	qpair->processing = true;
-	if (likely(nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED)) {
-		if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
-			nvmux_split_resume(qpair);
-		n = qpair->transport->process(qpair, max);
-		if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
-			nvmux_split_resume(qpair);
-	} else {
+	if (outer)
+		group->processing = true;
+	if (likely(nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED))
+		n = nvmux_qpair_process_connected(qpair, max);
+	else if (nvmux_qpair_get_state(qpair) >= NVMUX_QPAIR_QUIESCING)
+		n = replay_process(qpair, max);
+	else
 		n = process_broken(qpair);
-	}
 	end_processing(qpair);
+	if (outer)
+		nvmux_qpair_group_processed(group);
 	return n;
 }
 
@@ -476,5 +553,5 @@ uint32_t nvmux_qpair_get_num_outstanding(const struct nvmux_qpair *qpair)
 
 bool nvmux_qpair_is_connected(const struct nvmux_qpair *qpair)
 {
-	return nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED;
+	return replay_refusal(qpair) == 0;
 }

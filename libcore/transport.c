@@ -53,7 +53,9 @@ void transport_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 
 void transport_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
-	NVMUX_ASSERT(qpair->ctrlr->device_open && !nvmux_qpair_outstanding(qpair));
+	/* Where a connection is restored, commands wait in their slots to be repeated. */
+	NVMUX_ASSERT(qpair->ctrlr->device_open);
+	NVMUX_ASSERT(!nvmux_qpair_outstanding(qpair) || qpair->transport->repost);
 	qpair->transport->qpair_connect(qpair, done, arg);
 }
 

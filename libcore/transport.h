@@ -86,6 +86,9 @@ struct nvmux_transport {
 	void (*qpair_disconnect)(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
 	/*
 	 * Recovery of a lost connection (fabrics; NULL elsewhere).
+	 * qpair_end: by the control thread, which needn't own the queue pair: let go of its
+	 * connection, in whatever state; a connect that is under way ends with -ECANCELED. The queue
+	 * pair is to be quiesced after that.
 	 * quiesce: by the queue pair's owner, again and again until it returns 1: nothing of it is
 	 * with the device any more, and the device reaches none of its commands' memory. Afterwards
 	 * process() isn't called, and qpair_connect() makes a new connection with what was in
@@ -93,6 +96,7 @@ struct nvmux_transport {
 	 * inflight: the command in a slot, as given to submit().
 	 * repost: send the command of a slot once more, under the same identifier.
 	 */
+	void (*qpair_end)(struct nvmux_qpair *qpair);
 	int (*quiesce)(struct nvmux_qpair *qpair);
 	const struct nvmux_cmd *(*inflight)(const struct nvmux_qpair *qpair, uint16_t cid);
 	int (*repost)(struct nvmux_qpair *qpair, uint16_t cid);
@@ -149,6 +153,14 @@ void transport_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux
 
 /* Make a transport known to a context; -EEXIST when its type is taken. */
 int nvmux_transport_register(struct nvmux *nvmux, const struct nvmux_transport *transport);
+
+/*
+ * enumerate() for a fabrics transport (referrals.c). @trid without an NQN or with that of
+ * discovery: each NVM subsystem of the same transport that the discovery service there and those it
+ * refers to report, with the host_traddr and host_iface of @trid; with another NQN: @trid itself.
+ */
+void nvmux_discovery_enumerate(struct nvmux *nvmux, const struct nvmux_trid *trid,
+			       nvmux_found_fn found, nvmux_done_fn done, void *arg);
 
 /* The transports of this build, NULL at the end; defined in transports/builtin.c. */
 extern const struct nvmux_transport *const nvmux_builtin_transports[];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Transport ids as text. Pure functions of their arguments. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -135,6 +136,95 @@ static int parse_pair(struct nvmux_trid *trid, char *pair, struct reason why)
 	return set_field(trid, pair, sep + 1, why);
 }
 
+/* ---- addresses of IP based fabrics ---- */
+
+#define RDMA_PORT_DEFAULT 4420 /* NVMe over RDMA transport specification 1.0, section 2 */
+
+struct ip_address {
+	enum nvmux_adrfam family; /* NONE: it is none */
+	uint8_t bytes[16];
+	char scope[NVMUX_TRADDR_MAX]; /* the interface after '%' of an IPv6 address */
+};
+
+static void parse_ip(const char *text, struct ip_address *ret)
+{
+	const char *scope = strchr(text, '%');
+	char copy[NVMUX_TRADDR_MAX];
+
+	*ret = (struct ip_address){0};
+	snprintf(copy, sizeof(copy), "%s", text);
+	if (inet_pton(AF_INET, copy, ret->bytes) == 1) {
+		ret->family = NVMUX_ADRFAM_IPV4;
+		return;
+	}
+	if (scope) {
+		copy[scope - text] = '\0';
+		snprintf(ret->scope, sizeof(ret->scope), "%s", scope + 1);
+		if (!ret->scope[0])
+			return;
+	}
+	if (inet_pton(AF_INET6, copy, ret->bytes) == 1)
+		ret->family = NVMUX_ADRFAM_IPV6;
+}
+
+/* A port number; -1: it is none. */
+static long parse_port(const char *text)
+{
+	long port = 0;
+
+	if (!*text)
+		return RDMA_PORT_DEFAULT;
+	if (strlen(text) > 5 || text[strspn(text, "0123456789")])
+		return -1;
+	port = strtol(text, NULL, 10);
+	return port > 0 && port < 65536 ? port : -1;
+}
+
+static int check_ip(const struct nvmux_trid *trid, const char *key, const char *text,
+		    enum nvmux_adrfam *family, struct reason why)
+{
+	struct ip_address ip;
+
+	parse_ip(text, &ip);
+	if (*family == NVMUX_ADRFAM_NONE)
+		*family = ip.family;
+	if (ip.family == NVMUX_ADRFAM_NONE)
+		return invalid(why, "%s is '%s': not an IPv4 or IPv6 address", key, text);
+	if (ip.family != *family)
+		return invalid(why, "%s is '%s': not an %s address, which %s", key, text,
+			       adrfam_names[*family], trid->adrfam ? "adrfam says" : "traddr is");
+	return 0;
+}
+
+static int check_rdma(struct nvmux_trid *trid, struct reason why)
+{
+	enum nvmux_adrfam family = trid->adrfam;
+	int err;
+
+	if (!trid->traddr[0])
+		return invalid(why, "traddr is missing: RDMA needs the target's address");
+	if ((unsigned)family >= NVMUX_ADRFAM_COUNT)
+		return invalid(why, "adrfam is %u; known: IPv4, IPv6, IB", (unsigned)family);
+	if (parse_port(trid->trsvcid) < 0)
+		return invalid(why, "trsvcid is '%s'; RDMA needs a port number, 1 to 65535",
+			       trid->trsvcid);
+	if (family == NVMUX_ADRFAM_IB)
+		return 0;
+	err = check_ip(trid, "traddr", trid->traddr, &family, why);
+	if (!err && trid->host_traddr[0])
+		err = check_ip(trid, "host_traddr", trid->host_traddr, &family, why);
+	if (!err)
+		trid->adrfam = family;
+	return err;
+}
+
+int nvmux_trid_check(struct nvmux_trid *trid, char *why_text, size_t why_size)
+{
+	struct reason why = {why_text, why_size};
+
+	return trid->trtype == NVMUX_TRTYPE_RDMA ? check_rdma(trid, why) : 0;
+}
+
 int nvmux_trid_parse(struct nvmux_trid *ret, const char *text, char *why_text, size_t why_size)
 {
 	struct reason why = {why_text, why_size};
@@ -161,6 +251,13 @@ int nvmux_trid_parse(struct nvmux_trid *ret, const char *text, char *why_text, s
 	}
 	if (!has_type)
 		return invalid(why, "'%s' names no transport (trtype)", text);
+	/* The address may still come from elsewhere. */
+	if (trid.traddr[0]) {
+		int err = nvmux_trid_check(&trid, why_text, why_size);
+
+		if (err)
+			return err;
+	}
 	*ret = trid;
 	return 0;
 }
@@ -195,12 +292,59 @@ static int compare_traddr(const struct nvmux_trid *a, const struct nvmux_trid *b
 	return strcmp(a->traddr, b->traddr);
 }
 
+static int order(long a, long b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Addresses as addresses, and before those that are none. */
+static int compare_ip(const char *a, const char *b)
+{
+	struct ip_address x, y;
+	int diff;
+
+	parse_ip(a, &x);
+	parse_ip(b, &y);
+	diff = order(y.family, x.family);
+	if (diff)
+		return diff;
+	if (x.family == NVMUX_ADRFAM_NONE)
+		return strcmp(a, b);
+	diff = memcmp(x.bytes, y.bytes, sizeof(x.bytes));
+	return diff ? diff : strcmp(x.scope, y.scope);
+}
+
+static int compare_ports(const char *a, const char *b)
+{
+	long x = parse_port(a), y = parse_port(b);
+
+	return x < 0 && y < 0 ? strcmp(a, b) : order(x, y);
+}
+
+/* The families are those of the addresses. Another way out of this host is another path. */
+static int compare_rdma(const struct nvmux_trid *a, const struct nvmux_trid *b)
+{
+	int diff = order(a->adrfam == NVMUX_ADRFAM_IB, b->adrfam == NVMUX_ADRFAM_IB);
+
+	if (!diff)
+		diff = compare_ip(a->traddr, b->traddr);
+	if (!diff)
+		diff = compare_ports(a->trsvcid, b->trsvcid);
+	if (!diff)
+		diff = strcmp(a->subnqn, b->subnqn);
+	if (!diff)
+		diff = compare_ip(a->host_traddr, b->host_traddr);
+	return diff ? diff : strcmp(a->host_iface, b->host_iface);
+}
+
 int nvmux_trid_compare(const struct nvmux_trid *a, const struct nvmux_trid *b)
 {
 	int diff;
 
 	if (a->trtype != b->trtype)
 		return a->trtype < b->trtype ? -1 : 1;
+	if (a->trtype == NVMUX_TRTYPE_RDMA)
+		return compare_rdma(a, b);
 	diff = compare_traddr(a, b);
 	if (diff || a->trtype == NVMUX_TRTYPE_PCIE)
 		return diff;

@@ -73,8 +73,14 @@ static void fake_free(struct nvmux_ctrlr *ctrlr)
 
 static void fake_open(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
+	int err = fake.open_error ? fake.open_error(ctrlr) : 0;
+
 	to_fake(ctrlr)->open = true;
 	fake.opened++;
+	if (err) {
+		done(arg, nvmux_error(ctrlr->nvmux, err, "fake failure to open"), 0);
+		return;
+	}
 	answer(ctrlr, done, arg, 0);
 }
 
@@ -199,6 +205,8 @@ static void fill_identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd
 		ns->lbaf[0].ds = 9;
 		break;
 	}
+	if (fake.identify)
+		fake.identify(ctrlr, cmd, buf);
 }
 
 static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
@@ -228,6 +236,10 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		if (cmd->opc == nvme_admin_identify && payload->n_data)
 			fill_identify(qpair->ctrlr, cmd,
 				      payload->data->mem->addr + payload->data->offset);
+		if (cmd->opc == nvme_admin_get_log_page && fake.log_page && !status)
+			status = fake.log_page(qpair->ctrlr, cmd,
+					       payload->data->mem->addr + payload->data->offset,
+					       payload->data_len);
 		if (cmd->opc == nvme_admin_set_features)
 			dw0 = 15u << 16 | 15;
 	} else {

@@ -59,6 +59,12 @@ struct fake_config {
 	struct fake_ctrlr *last;
 	uint32_t aers;  /* event requests held */
 	bool tolerated; /* the fault hit a command whose failure a driver lives with */
+	/* hooks of a test, or NULL: an error of the opening; what Identify has answered may be
+	 * changed; a log page is filled, and the status returned */
+	int (*open_error)(struct nvmux_ctrlr *ctrlr);
+	void (*identify)(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf);
+	uint16_t (*log_page)(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, uint8_t *buf,
+			     uint32_t len);
 };
 
 extern struct fake_config fake;

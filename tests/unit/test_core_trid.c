@@ -114,6 +114,91 @@ static void test_compare(void **state)
 			     0);
 }
 
+static void test_rdma_rules(void **state)
+{
+	struct nvmux_trid t = {.trtype = NVMUX_TRTYPE_RDMA};
+	char why[200];
+
+	check_error("trtype:RDMA traddr:target1",
+		    "traddr is 'target1': not an IPv4 or IPv6 address");
+	check_error("trtype:RDMA traddr:10.0.0", "not an IPv4 or IPv6");
+	check_error("trtype:RDMA traddr:fe80::1%", "not an IPv4 or IPv6");
+	check_error("trtype:RDMA traddr:10.0.0.1%eth0", "not an IPv4 or IPv6");
+	check_error("trtype:RDMA adrfam:IPv6 traddr:10.0.0.1",
+		    "traddr is '10.0.0.1': not an IPv6 address, which adrfam says");
+	check_error("trtype:RDMA traddr:fe80::1 host_traddr:10.0.0.1",
+		    "host_traddr is '10.0.0.1': not an IPv6 address, which traddr is");
+	check_error("trtype:RDMA traddr:10.0.0.1 host_traddr:eth0", "host_traddr is 'eth0'");
+	check_error("trtype:RDMA traddr:10.0.0.1 trsvcid:nvme", "trsvcid is 'nvme'");
+	check_error("trtype:RDMA traddr:10.0.0.1 trsvcid:0", "1 to 65535");
+	check_error("trtype:RDMA traddr:10.0.0.1 trsvcid:65536", "1 to 65535");
+	check_error("trtype:RDMA traddr:10.0.0.1 trsvcid:+44", "1 to 65535");
+	/* without an address it is text only */
+	assert_int_equal(nvmux_trid_parse(&t, "trtype:RDMA subnqn:nqn.x", NULL, 0), 0);
+	assert_int_equal(nvmux_trid_check(&t, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "traddr is missing"));
+	/* the family that the address is of */
+	assert_int_equal(nvmux_trid_parse(&t, "trtype:RDMA traddr:10.0.0.1", NULL, 0), 0);
+	assert_int_equal(t.adrfam, NVMUX_ADRFAM_IPV4);
+	assert_int_equal(nvmux_trid_parse(&t, "trtype:RDMA traddr:fe80::1%eth0", NULL, 0), 0);
+	assert_int_equal(t.adrfam, NVMUX_ADRFAM_IPV6);
+	assert_int_equal(nvmux_trid_parse(&t, "trtype:RDMA adrfam:IB traddr:whatever", NULL, 0), 0);
+	assert_int_equal(t.adrfam, NVMUX_ADRFAM_IB);
+	/* others have no rules */
+	assert_int_equal(nvmux_trid_parse(&t, "trtype:DAEMON traddr:/run/x trsvcid:c0", NULL, 0),
+			 0);
+	assert_int_equal(nvmux_trid_check(&t, NULL, 0), 0);
+}
+
+static void test_compare_rdma(void **state)
+{
+	static const char *const ascending[] = {
+		"trtype:RDMA traddr:fe80::1",
+		"trtype:RDMA traddr:fe80::1%eth0",
+		"trtype:RDMA traddr:fe80::2",
+		"trtype:RDMA traddr:9.255.0.1",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:999",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:4420",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:4420 host_iface:eth0",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:4420 host_traddr:10.0.0.9 subnqn:a",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:4420 subnqn:a",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:4420 subnqn:b",
+		"trtype:RDMA traddr:10.0.0.1 trsvcid:10000 subnqn:a",
+		"trtype:RDMA traddr:10.0.0.2 trsvcid:1",
+		"trtype:RDMA adrfam:IB traddr:10.0.0.1",
+	};
+	struct nvmux_trid a, b;
+
+	assert_int_equal(compare("trtype:RDMA traddr:fe80::1", "trtype:RDMA traddr:FE80:0:0::0001"),
+			 0);
+	assert_int_equal(compare("trtype:RDMA traddr:10.0.0.1",
+				 "trtype:rdma adrfam:ipv4 traddr:10.0.0.1 trsvcid:4420"),
+			 0);
+	assert_int_equal(
+		compare("trtype:RDMA traddr:10.0.0.1 trsvcid:04420", "trtype:RDMA traddr:10.0.0.1"),
+		0);
+	assert_int_equal(compare("trtype:RDMA traddr:::1 host_traddr:::2",
+				 "trtype:RDMA traddr:::1 host_traddr:0::2"),
+			 0);
+	for (size_t i = 0; i < sizeof(ascending) / sizeof(ascending[0]); i++) {
+		for (size_t k = 0; k < sizeof(ascending) / sizeof(ascending[0]); k++) {
+			int diff = compare(ascending[i], ascending[k]);
+
+			assert_int_equal((diff > 0) - (diff < 0), (i > k) - (i < k));
+		}
+	}
+	/* what isn't an address, put together otherwise than from text, still has an order */
+	assert_int_equal(nvmux_trid_parse(&a, "trtype:RDMA traddr:10.0.0.1", NULL, 0), 0);
+	b = a;
+	strcpy(b.traddr, "target");
+	assert_true(nvmux_trid_compare(&a, &b) < 0);
+	assert_true(nvmux_trid_compare(&b, &a) > 0);
+	assert_int_equal(nvmux_trid_compare(&b, &b), 0);
+	b = a;
+	b.adrfam = NVMUX_ADRFAM_NONE;
+	assert_int_equal(nvmux_trid_compare(&a, &b), 0);
+}
+
 static void test_names(void **state)
 {
 	for (int i = 0; i < NVMUX_TRTYPE_COUNT; i++) {
@@ -138,6 +223,8 @@ int main(void)
 		cmocka_unit_test(test_errors_name_key_and_rule),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_rdma_rules),
+		cmocka_unit_test(test_compare_rdma),
 		cmocka_unit_test(test_names),
 	};
 

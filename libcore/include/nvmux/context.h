@@ -61,7 +61,8 @@ NVMUX_API void nvmux_opts_init(struct nvmux_opts *opts, size_t size);
  * @opts: options, or NULL for the defaults.
  * @ret: the context, owned by the caller; ends with nvmux_destroy().
  *
- * Return: 0, -EINVAL (an option out of range), -ENOMEM, or what epoll_create1() failed with.
+ * Return: 0, -EINVAL (an option out of range; @log is told which), -ENOMEM, or what epoll_create1()
+ * failed with.
  */
 NVMUX_API int nvmux_create(const struct nvmux_opts *opts, struct nvmux **ret);
 
@@ -105,6 +106,19 @@ NVMUX_API int nvmux_process(struct nvmux *nvmux);
  * Valid until the next call with this context.
  */
 NVMUX_API const char *nvmux_error_text(const struct nvmux *nvmux);
+
+#define NVMUX_UUID_TEXT 37 /* 36 characters and the NUL */
+
+/**
+ * nvmux_uuid_parse() - "8-4-4-4-12" hexadecimal digits in either case; the bytes in their order.
+ *
+ * Return: 0 or -EINVAL, with @ret as it was. Thread: any.
+ */
+NVMUX_API int nvmux_uuid_parse(const char *text, uint8_t ret[16]);
+/** nvmux_uuid_format() - the inverse, in lower case. Thread: any. */
+NVMUX_API void nvmux_uuid_format(const uint8_t uuid[16], char ret[NVMUX_UUID_TEXT]);
+/** nvmux_hostid_parse() - the same for a host's identifier: one that isn't all zero. */
+NVMUX_API int nvmux_hostid_parse(const char *text, uint8_t ret[16]);
 
 /** nvmux_version() - the library's version, "MAJOR.MINOR.PATCH". Thread: any. */
 NVMUX_API const char *nvmux_version(void);

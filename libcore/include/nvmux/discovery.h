@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Discovery services: who offers which subsystems where. Base specification 2.0, section 5.16.1.23. */
+/* Discovery services: who offers which subsystems where. Base specification 2.0, section 5.16.1.23
+ */
 #ifndef NVMUX_DISCOVERY_H
 #define NVMUX_DISCOVERY_H
 
@@ -22,8 +23,8 @@ enum nvmux_discovery_subtype {
  * @trid: where to connect. trtype is NVMUX_TRTYPE_COUNT for a transport that isn't known here.
  * @trtype: as in the record (1 RDMA, 2 FC, 3 TCP, 254 loop).
  * @portid, @cntlid, @asqsz, @eflags, @treq: as in the record, host order.
- * @rdma_prtype: 1 IB, 2 none, 3 RoCE, … of an RDMA record (TSAS, figure of the RDMA transport
- *	specification); also @rdma_qptype, @rdma_cms.
+ * @rdma_prtype: 1 not specified, 2 InfiniBand, 3 RoCE, 4 RoCEv2, 5 iWARP, of an RDMA record (TSAS,
+ *	figure of the RDMA transport specification); also @rdma_qptype, @rdma_cms, @rdma_pkey.
  * @depth: 0: of the service that was asked; else the number of referrals on the way to it.
  */
 struct nvmux_discovery_entry {
@@ -40,6 +41,7 @@ struct nvmux_discovery_entry {
 	uint8_t rdma_prtype;
 	uint8_t rdma_cms;
 	uint8_t depth;
+	uint16_t rdma_pkey;
 };
 
 /**
@@ -78,6 +80,9 @@ NVMUX_API int nvmux_ctrlr_get_discovery_log_async(struct nvmux_ctrlr *ctrlr, nvm
  *
  * A referral that can't be reached is left out, with a line in the log. Records come in the order
  * in which they were found, those of the same transport id and subtype once.
+ *
+ * @cb is called once, from nvmux_process() or from here. Return: 0, or -EINVAL, -EPROTONOSUPPORT,
+ * -ENOMEM, and @cb isn't called.
  */
 NVMUX_API int nvmux_discover_async(struct nvmux *nvmux, const struct nvmux_trid *trid,
 				   const struct nvmux_ctrlr_opts *opts, nvmux_discovery_cb cb,

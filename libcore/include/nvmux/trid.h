@@ -60,7 +60,8 @@ struct nvmux_trid {
  * @ret: set on success only.
  * @text: "trtype:RDMA adrfam:IPv4 traddr:10.0.0.1 trsvcid:4420 subnqn:nqn.x" (also with '=' in
  *        place of ':'), or "transport=rdma;traddr=10.0.0.1;trsvcid=4420;nqn=nqn.x"; keys and the
- *        names of transports and families are matched without regard to case.
+ *        names of transports and families are matched without regard to case. Where traddr is
+ *        given the rules of nvmux_trid_check() apply.
  * @why: where to put the reason of a failure, or NULL.
  * @why_size: size of @why in bytes.
  *
@@ -68,6 +69,20 @@ struct nvmux_trid {
  */
 NVMUX_API int nvmux_trid_parse(struct nvmux_trid *ret, const char *text, char *why,
 			       size_t why_size);
+
+/**
+ * nvmux_trid_check() - whether an address is complete for its transport.
+ * @trid: for RDMA @adrfam is set where it isn't given: the address says which it is.
+ * @why: where to put the reason of a failure, or NULL.
+ * @why_size: size of @why in bytes.
+ *
+ * RDMA: traddr is there and an IPv4 or IPv6 address (names aren't looked up), that of adrfam if it
+ * is given, host_traddr of the same family, trsvcid empty (4420) or a port number.
+ * Others: no rules.
+ *
+ * Return: 0, or -EINVAL with @why naming the key, the value and the rule. Thread: any.
+ */
+NVMUX_API int nvmux_trid_check(struct nvmux_trid *trid, char *why, size_t why_size);
 
 /**
  * nvmux_trid_format() - the inverse of nvmux_trid_parse(), in the first way of writing.
@@ -79,9 +94,20 @@ NVMUX_API int nvmux_trid_format(const struct nvmux_trid *trid, char *buf, size_t
 /**
  * nvmux_trid_compare() - order of two transport ids; 0 when they name the same thing.
  *
- * PCI addresses are compared as numbers, families and types by value, NQNs by byte. Thread: any.
+ * PCI and IP addresses are compared as numbers, families and types by value, NQNs by byte. For RDMA
+ * no trsvcid is 4420, and another host_traddr or host_iface is another path. Thread: any.
  */
 NVMUX_API int nvmux_trid_compare(const struct nvmux_trid *a, const struct nvmux_trid *b);
+
+/**
+ * nvmux_nqn_check() - whether an NVMe qualified name can be that of a host.
+ *
+ * It begins with "nqn.", says more, has at most 223 bytes, all of them printable ASCII without
+ * spaces. Base specification 2.0, section 4.5.
+ *
+ * Return: NULL, or the rule that it breaks, for people. Thread: any.
+ */
+NVMUX_API const char *nvmux_nqn_check(const char *nqn);
 
 /** nvmux_trtype_string() - "PCIE", "VFIOUSER", "RDMA", "DAEMON", "LOOPBACK"; NULL if unknown. */
 NVMUX_API const char *nvmux_trtype_string(enum nvmux_trtype trtype);
