@@ -38,6 +38,10 @@ void fabrics_connect(struct nvmux_cmd *cmd, struct fabrics_connect_data *data, u
 int fabrics_connect_error(const struct nvmux_cpl *cpl, const struct fabrics_connect_data *data,
 			  char *why, size_t why_size, bool *permanent);
 
+/* The completion of a Connect that succeeded: the controller's identifier. -EACCES with the reason:
+ * it wants authentication. */
+int fabrics_connect_result(uint32_t dw0, uint16_t *ret_cntlid, char *why, size_t why_size);
+
 void fabrics_property_get(struct nvmux_cmd *cmd, uint32_t offset, uint32_t size);
 void fabrics_property_set(struct nvmux_cmd *cmd, uint32_t offset, uint32_t size, uint64_t value);
 /* The value in the completion of Property Get. */
@@ -56,8 +60,8 @@ NVMUX_STATIC_ASSERT(sizeof(struct fabrics_rdma_request) == 32, "the request has 
 
 void fabrics_rdma_request(struct fabrics_rdma_request *req, uint16_t qid, uint16_t hrqsize,
 			  uint16_t hsqsize, uint16_t cntlid);
-/* crqsize out of an accept's private data; 0 when it is absent (some targets send none). -EPROTO:
- * too short, or an unknown format. */
+/* crqsize (1's based) out of an accept's private data; 0 when it is absent (some targets send none).
+ * -EPROTO: too short, or an unknown format. */
 int fabrics_rdma_accept(const void *data, size_t len, uint16_t *ret_crqsize);
 /*
  * Why a target rejected: the status of its private data, or what the connection manager says

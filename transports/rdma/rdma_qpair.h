@@ -1,23 +1,151 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The structure of a queue pair over RDMA; see rdma_int.h, which includes this. */
+/* The structure of a queue pair over RDMA; see rdma_int.h. */
 #ifndef NVMUX_RDMA_QPAIR_H
 #define NVMUX_RDMA_QPAIR_H
+
+#include <infiniband/verbs.h>
+#include <rdma/rdma_cma.h>
+
+#include "fabrics.h"
+
+struct rdma_cq;
+
+/* An asynchronous call that ends later; done is NULL when there is none. */
+struct rdma_call {
+	nvmux_done_fn done;
+	void *arg;
+};
+
+static inline void rdma_call_end(struct rdma_call *call, int err, uint64_t value)
+{
+	struct rdma_call ended = *call;
+
+	*call = (struct rdma_call){0};
+	if (ended.done)
+		ended.done(ended.arg, err, value);
+}
 
 /* rdma_conn.c's part. */
 struct rdma_conn {
 	struct rdma_cm_id *id; /* NULL: none */
 	uint8_t state;         /* rdma_conn.c's */
 	uint8_t retries;       /* of a stale connection */
+	uint8_t resolves;      /* attempts to resolve the address so far */
 	struct rdma_call call; /* the connect or disconnect under way */
 	struct nvmux_timer timer;
+	uint64_t deadline_ms; /* of what is under way */
+	struct fabrics_rdma_request request;
+	int err;       /* what a connect that failed ends with, when nothing is left of it */
+	char why[256]; /* its text */
 };
 
+/*
+ * Identifier of a work request: the queue pair's wr_base, which names it in the table of its
+ * completion queue together with a generation; SEND or RECV; the command identifier of a SEND, the
+ * buffer of a RECV.
+ */
+#define RDMA_WR_INDEX      0xffffull
+#define RDMA_WR_RECV       0x10000ull
+#define RDMA_WR_BASE       (~0x1ffffull)
+#define RDMA_WR_SLOT_SHIFT 17
+#define RDMA_WR_GEN_SHIFT  32
+
+#define RDMA_CID_NONE 0xffffu /* end of a list of commands; no command's identifier */
+
+/* Which completions of a command's work requests are still to come. */
+enum rdma_pend {
+	RDMA_PEND_SEND = 1 << 0,
+	RDMA_PEND_RECV = 1 << 1,
+};
+
+/* What is kept of a command, from submit() until it has completed. */
+struct rdma_slot {
+	struct ibv_send_wr wr;
+	struct ibv_sge sge[2];       /* the submission queue entry; data in the capsule */
+	const struct nvmux_mem *mem; /* its data, NULL: none */
+	uint64_t offset;
+	uint32_t len;
+	uint16_t next;        /* in the list in which it waits */
+	uint8_t pend;         /* enum rdma_pend */
+	struct nvmux_cpl cpl; /* the response, while the SEND's completion is still to come */
+	uint64_t first_ms;    /* when it first ended with a path related status, 0: it didn't */
+	uint64_t due_ms;      /* when it is to be repeated after one */
+} __attribute__((aligned(64)));
+
+struct rdma_recv {
+	struct ibv_recv_wr wr;
+	struct ibv_sge sge;
+};
+
+/* Commands that wait, oldest first, linked by rdma_slot.next. */
+struct rdma_fifo {
+	uint16_t first;
+	uint16_t last;
+};
+
+enum rdma_destroy {
+	RDMA_DESTROY_NONE,
+	RDMA_DESTROY_WANTED, /* by the queue pair's owner; rdma_qpair_look() does it */
+	RDMA_DESTROY_DONE,
+};
+
+/*
+ * A queue pair: memory from create to destroy; an RDMA queue pair (cm_id->qp) and a place in a
+ * completion queue from rdma_qpair_make() to rdma_qpair_unmake(), with each connection anew.
+ * The fields before conn are those of rdma_queue.c and rdma_qpair.c.
+ */
 struct rdma_qpair {
 	struct nvmux_qpair base;
 	struct rdma_cq *cq;
-	struct ibv_qp *qp;
+	struct ibv_qp *qp; /* NULL: not made */
 	uint64_t wr_base;
-	uint16_t hsqsize; /* as in the private data of the connect request */
+
+	/* the I/O path */
+	struct rdma_slot *slots;        /* n_slots of commands, one of Connect */
+	struct nvmux_cmd *sqes;         /* as many */
+	struct rdma_recv *recvs;        /* a ring of n_slots */
+	struct nvmux_cpl *cqes;         /* as many, which the device writes to */
+	struct ibv_send_wr *send_first; /* submitted, not posted: each with a RECV */
+	struct ibv_send_wr **send_tail;
+	struct ibv_recv_wr *recv_first;
+	struct ibv_recv_wr **recv_tail;
+	uint32_t n_slots;
+	uint32_t recv_next;      /* in the ring */
+	uint32_t n_chained;      /* SENDs in the chain, and RECVs in the other */
+	uint32_t n_wr;           /* work requests posted whose completions are still to come */
+	uint32_t n_posted;       /* commands posted or chained, which haven't completed */
+	uint32_t limit;          /* of n_posted */
+	uint32_t in_capsule;     /* bytes of data that a capsule may hold */
+	struct rdma_fifo queued; /* beyond the limit */
+	struct rdma_fifo held;   /* until they are repeated after a path related status */
+	bool broken;             /* atomic: of no use any more, see why; the poller's to set */
+	bool quiescing;          /* atomic: in the error state, completions are awaited */
+	bool silent;             /* atomic: what completes meanwhile isn't delivered */
+	uint8_t destroy;         /* atomic: enum rdma_destroy */
+	uint64_t
+		quiet_deadline; /* when completions of the error state aren't waited for any more */
+	char why[160];
+
+	/* memory */
+	struct nvmux_poll_group *group; /* that it was made for */
+	int epoll_fd; /* without one: readable with completions, through all connections; or -1 */
+	void *memory; /* sqes, cqes and connect_data */
+	size_t memory_size;
+	struct ibv_mr *mr;
+	struct ibv_mr *connect_mr; /* of connect_data, which the target reads */
+	struct rdma_cm_id *id;     /* whose queue pair it is */
+	uint32_t n_entries;        /* reserved in the completion queue */
+	bool watched;              /* the control thread watches the completion queue */
+	bool reported;             /* that it is broken */
+	bool used;                 /* connected at least once: the depth stays */
+
+	/* Connect: the call is the control thread's, the answer is the poller's to give */
+	struct fabrics_connect_data *connect_data;
+	struct rdma_call connect;
+	struct nvmux_cpl connect_cpl;
+	bool answered; /* atomic: connect_cpl is there */
+
+	uint16_t hsqsize;             /* as in the private data of the connect request */
 	TAILQ_ENTRY(rdma_qpair) link; /* of the controller */
 	struct rdma_conn conn;
 };

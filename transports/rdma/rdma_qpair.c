@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The I/O path of a queue pair over RDMA.
+ *
+ * The happy path. submit() takes a command identifier, writes the command once, into the capsule of
+ * that identifier, and links its SEND and a RECV for a response to two chains; nothing reaches the
+ * device. process() posts the chains, RECVs first, and polls the completion queue. Data is
+ * described by the key of its region, for the target to read or write; small data for the
+ * controller goes in the capsule, by a second segment straight from the region. A command is done
+ * when its SEND and a RECV with its response have completed, in whatever order: before that the
+ * device may read the capsule (again). Responses fill the RECV buffers in the order of posting,
+ * whatever command they are for.
+ *
+ * Limits. What is posted never exceeds what the target accepted; there is one RECV for each
+ * command, and room in the completion queue for both. Commands beyond (only after a reconnect to a
+ * target that accepts less) wait in their order.
+ *
+ * Failure modes.
+ * - A work completion with an error, a response that isn't 16 bytes, one for a command that isn't
+ * in flight or has had its response, a post that fails: the queue pair is broken. It posts nothing
+ *   any more, and the control thread is told, which gives up the connection. A target that mixes up
+ *   commands can't be trusted with any.
+ * - A path related status (type 3h) says that another time may be better: an I/O command stays in
+ *   its slot and is sent again after a while, until path_retry_timeout_ms has passed since the
+ * first.
+ * - Quiesce: the RDMA queue pair is brought to its error state, in which all that is posted
+ *   completes. A response that had arrived before that counts, even if it is polled now or if its
+ *   SEND completes with an error: the target has done with the command, and so has the device. All
+ *   others stay in their slots to be repeated. If completions don't come, the RDMA queue pair is
+ *   destroyed, which ends all access as well, and it is taken out of the completion queue's table
+ *   before: no command can both complete and be repeated.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "rdma_int.h"
+
+#define DATA_LEN_MAX  0xffffffu /* a keyed data block's length has 24 bits */
+#define PATH_RETRY_MS 100
+#define QUIESCE_MS    5000 /* for the completions of a queue pair in the error state */
+
+#define STATUS_TYPE_MASK 0x700
+#define STATUS_TYPE_PATH 0x300
+
+/* ---- lists of commands that wait ---- */
+
+static void fifo_push(struct rdma_qpair *q, struct rdma_fifo *fifo, uint16_t cid)
+{
+	q->slots[cid].next = RDMA_CID_NONE;
+	if (fifo->first == RDMA_CID_NONE)
+		fifo->first = cid;
+	else
+		q->slots[fifo->last].next = cid;
+	fifo->last = cid;
+}
+
+static uint16_t fifo_pop(const struct rdma_qpair *q, struct rdma_fifo *fifo)
+{
+	uint16_t cid = fifo->first;
+
+	fifo->first = q->slots[cid].next;
+	return cid;
+}
+
+/* Drop what has been submitted and not posted; the commands stay in their slots. */
+static void drop_waiting(struct rdma_qpair *q)
+{
+	q->send_first = NULL;
+	q->send_tail = &q->send_first;
+	q->recv_first = NULL;
+	q->recv_tail = &q->recv_first;
+	q->n_chained = 0;
+	q->queued.first = RDMA_CID_NONE;
+	q->held.first = RDMA_CID_NONE;
+}
+
+void rdma_qpair_reset(struct rdma_qpair *q)
+{
+	drop_waiting(q);
+	q->recv_next = 0;
+	q->n_wr = 0;
+	q->n_posted = 0;
+	q->broken = false;
+	q->quiescing = false;
+	q->silent = false;
+	q->destroy = RDMA_DESTROY_NONE;
+	q->reported = false;
+	q->answered = false;
+	q->wr_base = 0;
+}
+
+__attribute__((cold, noinline)) void rdma_qpair_break(struct rdma_qpair *q, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (q->broken)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(q->why, sizeof(q->why), fmt, ap);
+	va_end(ap);
+	__atomic_store_n(&q->broken, true, __ATOMIC_RELEASE);
+	rdma_ctrlr_poke(rdma_ctrlr(q->base.ctrlr));
+}
+
+/* Work requests under way: counted by whoever posts and by whoever polls, which while the queue
+ * pair is being connected may be two threads, one after the other. */
+static inline void count_wr(struct rdma_qpair *q, uint32_t n)
+{
+	uint32_t now = __atomic_load_n(&q->n_wr, __ATOMIC_RELAXED) + n;
+
+	__atomic_store_n(&q->n_wr, now, __ATOMIC_RELEASE);
+}
+
+/* ---- sending ---- */
+
+static inline void chain(struct rdma_qpair *q, uint16_t cid)
+{
+	struct rdma_slot *slot = &q->slots[cid];
+	struct rdma_recv *recv = &q->recvs[q->recv_next];
+
+	q->recv_next = q->recv_next + 1 == q->n_slots ? 0 : q->recv_next + 1;
+	slot->pend = RDMA_PEND_SEND | RDMA_PEND_RECV;
+	slot->wr.next = NULL;
+	*q->send_tail = &slot->wr;
+	q->send_tail = &slot->wr.next;
+	recv->wr.next = NULL;
+	*q->recv_tail = &recv->wr;
+	q->recv_tail = &recv->wr.next;
+	q->n_chained++;
+	q->n_posted++;
+}
+
+void rdma_qpair_send(struct rdma_qpair *q, uint16_t cid)
+{
+	if (likely(q->n_posted < q->limit))
+		chain(q, cid);
+	else
+		fifo_push(q, &q->queued, cid);
+}
+
+/* How many were not posted, from the one that failed on. */
+static uint32_t sends_from(const struct ibv_send_wr *wr)
+{
+	uint32_t n = 0;
+
+	for (; wr; wr = wr->next)
+		n++;
+	return n;
+}
+
+static uint32_t recvs_from(const struct ibv_recv_wr *wr)
+{
+	uint32_t n = 0;
+
+	for (; wr; wr = wr->next)
+		n++;
+	return n;
+}
+
+__attribute__((cold, noinline)) static void post_failed(struct rdma_qpair *q, const char *call,
+							int err, uint32_t not_posted)
+{
+	count_wr(q, -not_posted);
+	rdma_qpair_break(q, "%s: %s", call, strerror(err < 0 ? -err : err));
+}
+
+/* Both at once: what can't be posted is known by the list that is left. */
+void rdma_qpair_post(struct rdma_qpair *q)
+{
+	struct ibv_recv_wr *recv = q->recv_first, *bad_recv = recv;
+	struct ibv_send_wr *send = q->send_first, *bad_send = send;
+	uint32_t n = q->n_chained;
+	int err;
+
+	q->recv_first = NULL;
+	q->recv_tail = &q->recv_first;
+	q->send_first = NULL;
+	q->send_tail = &q->send_first;
+	q->n_chained = 0;
+	count_wr(q, 2 * n); /* before a completion can be seen */
+	err = ibv_post_recv(q->qp, recv, &bad_recv);
+	if (unlikely(err)) {
+		post_failed(q, "ibv_post_recv", err, n + recvs_from(bad_recv));
+		return;
+	}
+	err = ibv_post_send(q->qp, send, &bad_send);
+	if (unlikely(err))
+		post_failed(q, "ibv_post_send", err, sends_from(bad_send));
+}
+
+/* Say in the command where its data is, by the keys of today. */
+static inline void describe(struct rdma_qpair *q, uint16_t cid)
+{
+	struct rdma_slot *slot = &q->slots[cid];
+	struct nvmux_cmd *sqe = &q->sqes[cid];
+	const struct nvmux_mem_map *map;
+	uint64_t addr;
+
+	slot->wr.num_sge = 1;
+	if (!slot->mem) {
+		fabrics_sgl_keyed(sqe, 0, 0, 0);
+		return;
+	}
+	map = &slot->mem->maps[q->base.ctrlr->index];
+	addr = (uintptr_t)slot->mem->addr + slot->offset;
+	/* Bits 1:0 of an opcode are the direction; 01b: host to controller. */
+	if (slot->len > q->in_capsule || (sqe->opc & 3) != 1) {
+		fabrics_sgl_keyed(sqe, addr, slot->len, map->rkey);
+		return;
+	}
+	fabrics_sgl_in_capsule(sqe, 0, slot->len);
+	slot->sge[1] = (struct ibv_sge){.addr = addr, .length = slot->len, .lkey = map->lkey};
+	slot->wr.num_sge = 2;
+}
+
+/* One descriptor takes one piece of memory under one key. */
+static bool in_one_piece(const struct nvmux_payload *payload)
+{
+	const struct nvmux_seg *seg = payload->data;
+
+	for (uint32_t i = 1; i < payload->n_data; i++) {
+		if (seg[i].mem != seg[0].mem || seg[i].offset != seg[i - 1].offset + seg[i - 1].len)
+			return false;
+	}
+	return true;
+}
+
+int rdma_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
+{
+	struct rdma_qpair *q = rdma_qpair(qpair);
+	const struct nvmux_seg *seg = payload->data_len ? payload->data : NULL;
+	struct rdma_slot *slot;
+	uint16_t cid;
+
+	if (unlikely(payload->md.len || payload->data_len > DATA_LEN_MAX))
+		return -EINVAL;
+	if (unlikely(payload->n_data > 1 && !in_one_piece(payload)))
+		return -EINVAL;
+
+	cid = nvmux_qpair_take_cid(qpair, cb, arg);
+	slot = &q->slots[cid];
+	slot->mem = seg ? seg->mem : NULL;
+	slot->offset = seg ? seg->offset : 0;
+	slot->len = payload->data_len;
+	slot->first_ms = 0;
+	q->sqes[cid] = (struct nvmux_cmd){
+		.opc = cmd->opc,
+		.flags = cmd->flags & 0x3, /* FUSE; PSDT comes with the descriptor */
+		.cid = cpu_to_le16(cid),
+		.nsid = cmd->nsid,
+		.cdw2 = cmd->cdw2,
+		.cdw3 = cmd->cdw3,
+		.cdw10 = cmd->cdw10,
+		.cdw11 = cmd->cdw11,
+		.cdw12 = cmd->cdw12,
+		.cdw13 = cmd->cdw13,
+		.cdw14 = cmd->cdw14,
+		.cdw15 = cmd->cdw15,
+	};
+	describe(q, cid);
+	rdma_qpair_send(q, cid);
+	return 0;
+}
+
+const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+{
+	const struct rdma_qpair *q = rdma_qpair(qpair);
+
+	return cid < qpair->depth && qpair->slots[cid].cb ? &q->sqes[cid] : NULL;
+}
+
+int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid)
+{
+	struct rdma_qpair *q = rdma_qpair(qpair);
+	struct rdma_slot *slot = &q->slots[cid];
+
+	NVMUX_ASSERT(cid < qpair->depth && qpair->slots[cid].cb && !slot->pend);
+	if (slot->mem && !nvmux_mem_is_mapped(slot->mem, qpair->ctrlr))
+		return -EFAULT;
+	slot->first_ms = 0;
+	describe(q, cid);
+	rdma_qpair_send(q, cid);
+	return 0;
+}
+
+/* ---- path related statuses ---- */
+
+static inline bool is_path_status(const struct nvmux_cpl *cpl)
+{
+	return (nvmux_cpl_status(cpl) & (STATUS_TYPE_MASK | NVMUX_STATUS_DNR)) == STATUS_TYPE_PATH;
+}
+
+/* Keep the command for another attempt. False: it has had its time. */
+__attribute__((cold, noinline)) static bool hold(struct rdma_qpair *q, uint16_t cid)
+{
+	struct rdma_slot *slot = &q->slots[cid];
+	uint64_t now;
+
+	if (__atomic_load_n(&q->quiescing, __ATOMIC_RELAXED))
+		return true; /* it is dealt with as those without a response */
+	now = nvmux_now_ms();
+	if (!slot->first_ms)
+		slot->first_ms = now;
+	if (now - slot->first_ms >= q->base.ctrlr->opts.path_retry_timeout_ms)
+		return false;
+	slot->due_ms = now + PATH_RETRY_MS;
+	fifo_push(q, &q->held, cid);
+	q->n_posted--;
+	rdma_cq_held(q->cq);
+	return true;
+}
+
+__attribute__((cold, noinline)) static void resend_held(struct rdma_qpair *q)
+{
+	uint64_t now = nvmux_now_ms();
+
+	while (q->held.first != RDMA_CID_NONE && q->slots[q->held.first].due_ms <= now)
+		rdma_qpair_send(q, fifo_pop(q, &q->held));
+}
+
+/* ---- completions ---- */
+
+/* Both halves of Connect: the control thread goes on from here. */
+__attribute__((cold, noinline)) static int answered(struct rdma_qpair *q,
+						    const struct nvmux_cpl *cpl)
+{
+	struct rdma_ctrlr *rc = rdma_ctrlr(q->base.ctrlr);
+
+	q->n_posted--;
+	q->connect_cpl = *cpl;
+	__atomic_store_n(&q->answered, true, __ATOMIC_RELEASE);
+	rdma_ctrlr_poke(rc);
+	return 0;
+}
+
+/* A command is done. Its callback may end the queue pair. */
+static inline int complete(struct rdma_qpair *q, uint16_t cid, const struct nvmux_cpl *cpl)
+{
+	if (unlikely(cid >= q->base.depth))
+		return answered(q, cpl);
+	if (unlikely(is_path_status(cpl)) && q->base.id && hold(q, cid))
+		return 0;
+	q->n_posted--;
+	if (unlikely(q->queued.first != RDMA_CID_NONE))
+		chain(q, fifo_pop(q, &q->queued));
+	nvmux_qpair_complete(&q->base, cpl);
+	return 1;
+}
+
+__attribute__((cold, noinline)) static int bad_capsule(struct rdma_qpair *q,
+						       const struct ibv_wc *wc)
+{
+	if (wc->opcode != IBV_WC_RECV)
+		rdma_qpair_break(q, "the target sent something that isn't a response capsule");
+	else
+		rdma_qpair_break(q, "a response capsule has %u bytes; it must have %u",
+				 wc->byte_len, FABRICS_CQE_SIZE);
+	return 0;
+}
+
+__attribute__((cold, noinline)) static int unknown_cid(struct rdma_qpair *q, uint16_t cid)
+{
+	q->base.unknown_cids++;
+	rdma_qpair_break(q, "the target answered command %u, which isn't in flight", cid);
+	return 0;
+}
+
+static inline int received(struct rdma_qpair *q, const struct ibv_wc *wc, uint32_t index)
+{
+	struct rdma_slot *slot;
+	struct nvmux_cpl cpl;
+	uint16_t cid;
+
+	if (unlikely(wc->byte_len != FABRICS_CQE_SIZE || wc->opcode != IBV_WC_RECV))
+		return bad_capsule(q, wc);
+	cpl = q->cqes[index];
+	cid = le16_to_cpu(cpl.cid);
+	if (unlikely(cid > q->n_slots))
+		return unknown_cid(q, cid);
+	slot = &q->slots[cid];
+	if (unlikely(!(slot->pend & RDMA_PEND_RECV)))
+		return unknown_cid(q, cid);
+	slot->pend &= (uint8_t)~RDMA_PEND_RECV;
+	if (unlikely(slot->pend)) {
+		slot->cpl = cpl;
+		return 0;
+	}
+	return complete(q, cid, &cpl);
+}
+
+static inline int sent(struct rdma_qpair *q, uint16_t cid)
+{
+	struct rdma_slot *slot = &q->slots[cid];
+	struct nvmux_cpl cpl;
+
+	slot->pend &= (uint8_t)~RDMA_PEND_SEND;
+	if (likely(slot->pend))
+		return 0;
+	cpl = slot->cpl;
+	return complete(q, cid, &cpl);
+}
+
+__attribute__((cold, noinline)) static int wc_failed(struct rdma_qpair *q, const struct ibv_wc *wc)
+{
+	bool quiescing = __atomic_load_n(&q->quiescing, __ATOMIC_RELAXED);
+	bool recv = wc->wr_id & RDMA_WR_RECV;
+
+	/* RECVs may be flushed before the SEND that says why. */
+	if (!quiescing && wc->status == IBV_WC_WR_FLUSH_ERR && (!recv || !q->n_wr))
+		rdma_qpair_break(q, "the connection ended");
+	else if (!quiescing && wc->status != IBV_WC_WR_FLUSH_ERR)
+		rdma_qpair_break(q, "%s: %s (vendor error %#x)", recv ? "RECV" : "SEND",
+				 ibv_wc_status_str(wc->status), wc->vendor_err);
+	return recv ? 0 : sent(q, (uint16_t)(wc->wr_id & RDMA_WR_INDEX));
+}
+
+int rdma_qpair_wc(struct rdma_qpair *q, const struct ibv_wc *wc)
+{
+	uint32_t index = (uint32_t)(wc->wr_id & RDMA_WR_INDEX);
+
+	count_wr(q, -1u);
+	if (unlikely(__atomic_load_n(&q->silent, __ATOMIC_RELAXED)))
+		return 0;
+	if (unlikely(wc->status != IBV_WC_SUCCESS))
+		return wc_failed(q, wc);
+	return wc->wr_id & RDMA_WR_RECV ? received(q, wc, index) : sent(q, (uint16_t)index);
+}
+
+int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
+{
+	struct rdma_qpair *q = rdma_qpair(qpair);
+	int n;
+
+	if (unlikely(q->broken))
+		return 0;
+	if (unlikely(q->held.first != RDMA_CID_NONE))
+		resend_held(q);
+	if (q->send_first)
+		rdma_qpair_post(q);
+	n = rdma_cq_poll(q->cq, max);
+	/* An admin queue is processed again only when something completes. */
+	if (!qpair->id && q->send_first && !q->broken)
+		rdma_qpair_post(q);
+	return n;
+}
+
+/* ---- quiesce ---- */
+
+/* No completion is going to come, and to wait has taken too long: destroy the RDMA queue pair. Its
+ * connection manager's id is the control thread's. */
+static int give_up(struct rdma_qpair *q, bool polled_here)
+{
+	uint8_t destroy = __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE);
+
+	if (destroy == RDMA_DESTROY_DONE)
+		return 1;
+	if (destroy == RDMA_DESTROY_WANTED)
+		return 0;
+	if (polled_here)
+		rdma_cq_forget(q->cq, q);
+	else
+		rdma_cq_remove(q->cq, q);
+	if (polled_here && rdma_cq_foreign(q->cq)) {
+		__atomic_store_n(&q->destroy, RDMA_DESTROY_WANTED, __ATOMIC_RELEASE);
+		rdma_ctrlr_poke(rdma_ctrlr(q->base.ctrlr));
+		return 0;
+	}
+	rdma_destroy_qp(q->id);
+	__atomic_store_n(&q->destroy, RDMA_DESTROY_DONE, __ATOMIC_RELEASE);
+	return 1;
+}
+
+static void begin_quiesce(struct rdma_qpair *q)
+{
+	struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
+
+	__atomic_store_n(&q->quiescing, true, __ATOMIC_RELAXED);
+	drop_waiting(q);
+	q->quiet_deadline = nvmux_now_ms() + QUIESCE_MS;
+	if (ibv_modify_qp(q->qp, &attr, IBV_QP_STATE))
+		q->quiet_deadline = 0; /* then nothing is going to complete either */
+}
+
+int rdma_qpair_quiesce(struct nvmux_qpair *qpair)
+{
+	struct rdma_qpair *q = rdma_qpair(qpair);
+	bool polled_here;
+
+	if (!q->qp || __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE) == RDMA_DESTROY_DONE)
+		return 1;
+	/* A completion queue that another thread polls is polled here if this is that thread, which
+	 * owns the queue pair until it is freed; what isn't its own the control thread ends. */
+	polled_here = !rdma_cq_foreign(q->cq) ||
+		      (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING && !qpair->freeing);
+	/* Else the thread that polls only counts. */
+	__atomic_store_n(&q->silent, !polled_here, __ATOMIC_RELAXED);
+	if (!q->quiescing)
+		begin_quiesce(q);
+	if (polled_here)
+		rdma_cq_poll(q->cq, 0);
+	else
+		rdma_cq_notify(q->cq); /* wakes that thread */
+	if (__atomic_load_n(&q->n_wr, __ATOMIC_ACQUIRE))
+		return nvmux_now_ms() < q->quiet_deadline ? 0 : give_up(q, polled_here);
+	if (!polled_here)
+		rdma_cq_remove(q->cq, q); /* it may still be in the middle of the last one */
+	return 1;
+}
+
+/* ---- waiting, without a poll group ---- */
+
+int rdma_qpair_get_fd(const struct nvmux_qpair *qpair)
+{
+	const struct rdma_qpair *q = rdma_qpair(qpair);
+
+	return q->epoll_fd >= 0 ? q->epoll_fd : -EOPNOTSUPP;
+}
+
+int rdma_qpair_arm(struct nvmux_qpair *qpair)
+{
+	const struct rdma_qpair *q = rdma_qpair(qpair);
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(qpair);
+
+	if (q->epoll_fd < 0)
+		return -EOPNOTSUPP;
+	/* Else there is its part in recovery to do, or the completion queue is the control thread's,
+	 * which may be freeing it. */
+	return state == NVMUX_QPAIR_CONNECTED || state == NVMUX_QPAIR_HOLDING ? rdma_cq_arm(q->cq)
+									      : -EAGAIN;
+}
