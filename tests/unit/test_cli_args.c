@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The command line of nvmux: options by table, sizes, transport ids, names, suggestions. */
+/* The command line of nvmux: options by table, sizes, transport ids, names, suggestions; and what it
+ * shows of connections. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <cmocka.h>
 
 #include "cli/args.h"
+#include "cli/connection.h"
+#include "cli/ctrlr_opts.h"
 #include "cli/target.h"
 
 static const struct cli_option options[] = {
@@ -17,6 +20,7 @@ static const struct cli_option options[] = {
 	{"depth", 'd', "LIST", "depths"},
 	{"allow-write", 0, NULL, "a switch"},
 	CLI_TRID_OPTIONS(0),
+	CLI_CTRLR_OPTIONS_BRIEF,
 	{0},
 };
 
@@ -27,7 +31,7 @@ static const struct cli_command command = {
 	.max_args = 2,
 };
 
-#define MAX_ARGS 16
+#define MAX_ARGS 24
 
 static struct cli_args args;
 static char why[512];
@@ -237,21 +241,6 @@ static void test_transport_ids(void **state)
 	assert_int_equal(trid.trtype, NVMUX_TRTYPE_PCIE);
 	assert_string_equal(trid.traddr, "0000:01:00.0");
 
-	/* What needs fabrics is refused by the name it was given. */
-	for (size_t i = 0; i < 5; i++) {
-		static const char *const lines[] = {"try -s 4420", "try --nqn nqn.x", "try -w x",
-						    "try --host-iface=eth0", "try -q nqn.y"};
-		static const char *const names[] = {"-s", "--nqn", "-w", "--host-iface", "-q"};
-		char text[128];
-
-		snprintf(text, sizeof(text), "%s needs a fabrics transport; this build has none",
-			 names[i]);
-		assert_int_equal(parse(lines[i]), -EINVAL);
-		assert_string_equal(why, text);
-	}
-	assert_int_equal(parse("try -t rdma -a 10.0.0.1"), 0);
-	assert_int_equal(cli_trid_from_args(&args, &trid, why, sizeof(why)), -EINVAL);
-	assert_string_equal(why, "--transport: rdma is a fabrics transport; this build has none");
 	assert_string_equal(cli_transport_name(NVMUX_TRTYPE_VFIOUSER), "vfio-user");
 
 	/* A whole transport id, of which an option replaces a part. */
@@ -259,6 +248,286 @@ static void test_transport_ids(void **state)
 	assert_int_equal(cli_trid_from_args(&args, &trid, why, sizeof(why)), 0);
 	assert_int_equal(trid.trtype, NVMUX_TRTYPE_VFIOUSER);
 	assert_string_equal(trid.traddr, "/b");
+}
+
+/* Options for fabrics where there is none: refused by name. */
+static void test_local_transports(void **state)
+{
+	static const struct {
+		const char *line, *name;
+	} cases[] = {
+		{"try -a x -s 4420", "-s"},
+		{"try -a x --nqn nqn.x", "--nqn"},
+		{"try -a x --subnqn nqn.x", "--subnqn"},
+		{"try -t pcie -w x", "-w"},
+		{"try -t vfio-user --host-iface=eth0", "--host-iface"},
+		{"try -t pcie -q nqn.y", "-q"},
+		{"try -t pcie -I y", "-I"},
+		{"try -t loopback --ctrl-loss-tmo 5", "--ctrl-loss-tmo"},
+		{"try -t loopback --keep-alive-tmo 5", "--keep-alive-tmo"},
+		{"try -t daemon --transport-ack-timeout 5", "--transport-ack-timeout"},
+	};
+	struct cli_target target;
+	char text[128];
+	int place;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (!cli_have_rdma()) {
+			snprintf(text, sizeof(text),
+				 "%s needs a fabrics transport; this build has none",
+				 cases[i].name);
+			assert_int_equal(parse(cases[i].line), -EINVAL);
+			assert_string_equal(why, text);
+			continue;
+		}
+		assert_int_equal(parse(cases[i].line), 0);
+		assert_int_equal(cli_target_from_args(&args, "/sock", &target, &place, why,
+						      sizeof(why)),
+				 -EINVAL);
+		assert_non_null(strstr(why, " needs a fabrics transport: -t rdma"));
+		/* By letter it is the long name that is said. */
+		if (cases[i].name[1] == '-')
+			assert_memory_equal(why, cases[i].name, strlen(cases[i].name));
+	}
+}
+
+static int rdma_target(const char *line, struct cli_target *target)
+{
+	int place;
+
+	assert_int_equal(parse(line), 0);
+	return cli_target_from_args(&args, "/sock", target, &place, why, sizeof(why));
+}
+
+static void test_rdma(void **state)
+{
+	struct cli_target target;
+
+	if (!cli_have_rdma()) {
+		assert_int_equal(rdma_target("try -t rdma -a 10.0.0.1", &target), -EINVAL);
+		assert_string_equal(why, "--transport: this build has no transport RDMA: it was "
+					 "made without libibverbs and librdmacm");
+		return;
+	}
+	assert_int_equal(rdma_target("try -t rdma -a 10.0.0.1 --nqn nqn.x -w 10.0.0.2 -f v1 "
+				     "-q nqn.h -I 12345678-1234-5678-9abc-0123456789ab",
+				     &target),
+			 0);
+	assert_int_equal(target.trid.trtype, NVMUX_TRTYPE_RDMA);
+	assert_int_equal(target.trid.adrfam, NVMUX_ADRFAM_IPV4);
+	assert_string_equal(target.trid.trsvcid, "4420");
+	assert_string_equal(target.trid.subnqn, "nqn.x");
+	assert_string_equal(target.trid.host_traddr, "10.0.0.2");
+	assert_string_equal(target.trid.host_iface, "v1");
+	assert_string_equal(target.opts.hostnqn, "nqn.h");
+	assert_memory_equal(target.opts.hostid,
+			    "\x12\x34\x56\x78\x12\x34\x56\x78\x9a\xbc\x01\x23\x45\x67\x89\xab", 16);
+	assert_int_equal(rdma_target("try -t RDMA -a fe80::1%eth0 --subnqn nqn.x -s 4421", &target),
+			 0);
+	assert_int_equal(target.trid.adrfam, NVMUX_ADRFAM_IPV6);
+	assert_string_equal(target.trid.trsvcid, "4421");
+	assert_string_equal(target.trid.subnqn, "nqn.x");
+	/* A discovery service needs no NQN; a controller does. */
+	assert_int_equal(parse("try -t rdma -a 10.0.0.1"), 0);
+	assert_int_equal(cli_trid_from_args(&args, &target.trid, why, sizeof(why)), 0);
+	assert_int_equal(cli_trid_of_one(&args, &target.trid, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "--nqn is missing: which subsystem? nvmux discover -t rdma -a "
+				 "10.0.0.1 -s 4420 lists them");
+}
+
+static void test_wrong_rdma(void **state)
+{
+	static const struct {
+		const char *line, *why;
+	} cases[] = {
+		{"try -t rdma --nqn nqn.x", "--traddr is missing"},
+		{"try -t rdma -a host.example --nqn nqn.x", "host.example"},
+		{"try -t rdma -a 10.0.0.256 --nqn nqn.x", "10.0.0.256"},
+		{"try -t rdma -a 10.0.0.1 -s 0 --nqn nqn.x", "port"},
+		{"try -t rdma -a 10.0.0.1 -s 65536 --nqn nqn.x", "65536"},
+		{"try -t rdma -a 10.0.0.1 -s 0x10 --nqn nqn.x", "0x10"},
+		{"try -t rdma -a 10.0.0.1 -w fe80::1 --nqn nqn.x", "fe80::1"},
+		{"try -t rdma -a 10.0.0.1 -f a-name-that-is-too-long --nqn nqn.x", "--host-iface"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x -q host", "--hostnqn: \"host\" isn't an NQN"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x -I 1234", "--hostid: \"1234\" isn't a UUID"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --nr-io-queues 0",
+		 "--nr-io-queues: 0 is out of range; allowed are 1 to 65535"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --ctrl-loss-tmo -2",
+		 "--ctrl-loss-tmo: -2 is out of range; allowed are -1 to 2592000"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --ctrl-loss-tmo never",
+		 "--ctrl-loss-tmo: \"never\" isn't a number"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --transport-ack-timeout 32", "0 to 31"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --keep-alive-tmo 3601", "0 to 3600"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --keep-alive-tmo 5 --keep-alive-timeout-ms 1",
+		 "say the same thing"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --reconnect-delay 5 --fast_io_fail_tmo 4",
+		 "--reconnect-delay is 5, longer than --fast_io_fail_tmo, which is 4"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --fast_io_fail_tmo 9 --ctrl-loss-tmo 8",
+		 "--fast_io_fail_tmo is 9, longer than --ctrl-loss-tmo, which is 8"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --ctrl-loss-tmo 1",
+		 "--reconnect-delay-sec is 2, longer than --ctrl-loss-tmo, which is 1"},
+	};
+	struct cli_target target;
+
+	if (!cli_have_rdma())
+		skip();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(rdma_target(cases[i].line, &target), -EINVAL);
+		if (!strstr(why, cases[i].why))
+			fail_msg("%s: \"%s\"", cases[i].line, why);
+	}
+}
+
+/* Options of a controller, for this process and as parameters of a method: only what was given. */
+static void test_controller_options(void **state)
+{
+	struct cli_target target;
+	json_t *object, *expected;
+
+	assert_int_equal(rdma_target("try -t loopback -a mem --nr-io-queues 3 --queue-size 65536",
+				     &target),
+			 0);
+	assert_int_equal(target.opts.num_io_queues, 3);
+	assert_int_equal(target.opts.io_queue_depth, 65536);
+	assert_int_equal(target.opts.admin_queue_depth, 32);
+	object = json_object();
+	cli_ctrlr_opts_to_json(&args, &target.opts, object);
+	expected = json_pack("{s:i, s:i}", "num_io_queues", 3, "io_queue_depth", 65536);
+	assert_true(json_equal(object, expected));
+	json_decref(object);
+	json_decref(expected);
+	if (!cli_have_rdma())
+		return;
+	assert_int_equal(rdma_target("try -t rdma -a ::1 --nqn nqn.x --keep-alive-tmo 7 "
+				     "--ctrl-loss-tmo -1 --fast-io-fail-timeout-sec -1 -q nqn.h "
+				     "--transport-ack-timeout=20",
+				     &target),
+			 0);
+	assert_int_equal(target.opts.keep_alive_timeout_ms, 7000);
+	assert_int_equal(target.opts.ctrlr_loss_timeout_sec, -1);
+	assert_int_equal(target.opts.fast_io_fail_timeout_sec, -1);
+	assert_int_equal(target.opts.transport_ack_timeout, 20);
+	object = json_object();
+	cli_ctrlr_opts_to_json(&args, &target.opts, object);
+	expected = json_pack("{s:i, s:i, s:i, s:i, s:s}", "keep_alive_timeout_ms", 7000,
+			     "ctrlr_loss_timeout_sec", -1, "fast_io_fail_timeout_sec", -1,
+			     "transport_ack_timeout", 20, "hostnqn", "nqn.h");
+	assert_true(json_equal(object, expected));
+	json_decref(object);
+	json_decref(expected);
+}
+
+static void test_uuids(void **state)
+{
+	static const char *const bad[] = {"", "12345678-1234-5678-9abc-0123456789a",
+					  "12345678-1234-5678-9abc-0123456789abc",
+					  "12345678x1234-5678-9abc-0123456789ab",
+					  "1234567g-1234-5678-9abc-0123456789ab",
+					  "12345678123456789abc0123456789a-"};
+	uint8_t uuid[16] = {0}, other[16];
+
+	assert_int_equal(cli_parse_uuid("12345678-1234-5678-9ABC-0123456789ab", uuid), 0);
+	assert_int_equal(cli_parse_uuid("12345678123456789abc0123456789AB", other), 0);
+	assert_memory_equal(uuid, other, 16);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(cli_parse_uuid(bad[i], uuid), -EINVAL);
+	assert_memory_equal(uuid, other, 16);
+}
+
+static void test_integers(void **state)
+{
+	static const struct {
+		const char *line;
+		int64_t value;
+	} good[] = {{"try --offset -1", -1}, {"try --offset 0", 0}, {"try --offset=-0x10", -16}};
+	static const char *const bad[] = {"try --offset -", "try --offset --1", "try --offset -17",
+					  "try --offset 18446744073709551615", "try --offset 1.5"};
+	int64_t v = 5;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(parse(good[i].line), 0);
+		assert_int_equal(
+			cli_args_integer(&args, "offset", -16, 16, &v, why, sizeof(why)), 0);
+		assert_int_equal(v, good[i].value);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		v = 5;
+		assert_int_equal(parse(bad[i]), 0);
+		assert_int_equal(
+			cli_args_integer(&args, "offset", -16, 16, &v, why, sizeof(why)),
+			-EINVAL);
+		assert_int_equal(v, 5);
+	}
+}
+
+/* What list shows of a connection's life. */
+static void test_connections(void **state)
+{
+	static const struct {
+		const char *json, *state, *text, *deadlines;
+	} cases[] = {
+		{"{\"state\": \"up\", \"lost\": 0, \"keep_alive_ms\": 10000}", "ready",
+		 "keep-alive 10 s", ""},
+		{"{\"state\": \"up\", \"lost\": 1, \"keep_alive_ms\": 0}", "ready",
+		 "no keep-alive, lost 1 time so far", ""},
+		{"{\"state\": \"reconnecting\", \"lost\": 1, \"attempts\": 2, "
+		 "\"lost_for_ms\": 3210, \"next_attempt_ms\": 800, \"fast_io_fail_ms\": null, "
+		 "\"ctrlr_loss_ms\": 596790}",
+		 "reconnecting", "lost 3.2 s ago, 2 attempts, next in 0.8 s",
+		 "commands wait, given up in 9 min 56 s"},
+		{"{\"state\": \"reconnecting\", \"lost\": 4, \"attempts\": 1, "
+		 "\"lost_for_ms\": 61000, \"next_attempt_ms\": 0, \"fast_io_fail_ms\": 1800, "
+		 "\"ctrlr_loss_ms\": null}",
+		 "reconnecting", "lost 1 min 1 s ago, 1 attempt, trying",
+		 "commands fail in 1.8 s, never given up"},
+		{"{\"state\": \"failing\", \"lost\": 1, \"attempts\": 9, \"lost_for_ms\": 7300000, "
+		 "\"next_attempt_ms\": 2000, \"fast_io_fail_ms\": null, \"ctrlr_loss_ms\": 0}",
+		 "failing", "lost 2 h 1 min ago, 9 attempts, next in 2 s",
+		 "commands fail, given up in 0 s"},
+		{"{\"state\": \"none\", \"lost\": 0, \"attempts\": 3, \"next_attempt_ms\": 1500}",
+		 "ready", "3 attempts, next in 1.5 s", ""},
+		{"{\"state\": \"none\", \"attempts\": 0, \"next_attempt_ms\": 0}", "ready", "", ""},
+		{"{\"state\": \"holding\", \"lost\": 2, \"keep_alive_ms\": 10000, "
+		 "\"hold_ms\": 7500}",
+		 "holding", "keep-alive 10 s, lost 2 times so far",
+		 "what isn't a read is repeated in 7.5 s"},
+	};
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *connection = json_loads(cases[i].json, 0, NULL);
+		json_t *ctrlr = json_pack("{s:s, s:o}", "state", "ready", "connection", connection);
+
+		assert_non_null(ctrlr);
+		assert_string_equal(cli_connection_state(ctrlr), cases[i].state);
+		assert_string_equal(cli_connection_text(connection, text, sizeof(text)),
+				    cases[i].text);
+		assert_string_equal(cli_connection_deadlines(connection, text, sizeof(text)),
+				    cases[i].deadlines);
+		/* Too small a buffer cuts. */
+		assert_true(strlen(cli_connection_text(connection, text, 8)) < 8);
+		json_decref(ctrlr);
+	}
+}
+
+static void test_transport_id_of_json(void **state)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "trtype", "rdma", "adrfam",
+				   "ipv4", "traddr", "10.0.0.1", "trsvcid", "4420", "subnqn",
+				   "nqn.x", "portid", 1);
+	struct nvmux_trid trid;
+	char where[64];
+
+	assert_true(cli_trid_from_json(object, &trid));
+	assert_int_equal(trid.trtype, NVMUX_TRTYPE_RDMA);
+	assert_int_equal(trid.adrfam, NVMUX_ADRFAM_IPV4);
+	assert_string_equal(trid.subnqn, "nqn.x");
+	assert_string_equal(cli_address_of(object, where, sizeof(where)), "10.0.0.1 4420");
+	json_object_set_new(object, "trtype", json_string("tcp"));
+	assert_false(cli_trid_from_json(object, &trid));
+	json_object_del(object, "trtype");
+	assert_false(cli_trid_from_json(object, &trid));
+	json_decref(object);
 }
 
 static void test_wrong_transport_ids(void **state)
@@ -354,6 +623,12 @@ static void test_targets(void **state)
 	assert_int_equal(parse("try"), 0);
 	assert_int_equal(cli_target_from_args(&args, "/sock", &target, &place, why, sizeof(why)),
 			 -EINVAL);
+	/* What is for a controller of one's own says nothing about the daemon's. */
+	assert_int_equal(parse("try nvme0 --queue-size 5"), 0);
+	assert_int_equal(cli_target_from_args(&args, "/sock", &target, &place, why, sizeof(why)),
+			 -EINVAL);
+	assert_string_equal(why, "--queue-size is for a controller that this command drives "
+				 "itself: give -t and -a as well");
 }
 
 int main(void)
@@ -369,6 +644,14 @@ int main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_suggestions),
 		cmocka_unit_test(test_transport_ids),
+		cmocka_unit_test(test_local_transports),
+		cmocka_unit_test(test_rdma),
+		cmocka_unit_test(test_wrong_rdma),
+		cmocka_unit_test(test_controller_options),
+		cmocka_unit_test(test_uuids),
+		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_transport_id_of_json),
 		cmocka_unit_test(test_wrong_transport_ids),
 		cmocka_unit_test(test_transport_id_as_json),
 		cmocka_unit_test(test_names),

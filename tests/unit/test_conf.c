@@ -170,8 +170,8 @@ static void test_values(void **state)
 	assert_int_equal(c->trid.adrfam, NVMUX_ADRFAM_IPV4);
 	assert_string_equal(c->trid.trsvcid, "4420");
 	assert_string_equal(c->trid.subnqn, "nqn.x");
-	assert_int_equal(c->num_io_queues, 3);
-	assert_int_equal(c->io_queue_depth, 0);
+	assert_int_equal(c->opts.num_io_queues, 3);
+	assert_int_equal(c->opts.io_queue_depth, 256);
 	c = &f->config.controllers[1];
 	assert_int_equal(c->trid.trtype, NVMUX_TRTYPE_PCIE);
 	assert_string_equal(c->trid.traddr, "0000:01:00.0");
@@ -253,12 +253,194 @@ static void test_controllers(void **state)
 	assert_refused(f, "[controller a]\ntraddr = 01:00.0\n",
 		       "n.conf:1: [controller a] has neither 'trtype' nor 'trid'\n");
 	assert_refused(f, "[controller a]\ntrtype = pcie\n",
-		       "n.conf:1: [controller a] has no 'traddr'\n");
+		       "n.conf:1: [controller a]: traddr is missing: it names the controller\n");
 	assert_refused(f, "[controller a]\ntrtype = daemon\ntraddr = /s\n",
 		       "n.conf:1: [controller a]: trtype DAEMON is for clients of nvmuxd\n");
 	assert_refused(f, "[controller a]\ntrtype = tcp\n",
 		       "n.conf:2: trtype = tcp: must be PCIE, VFIOUSER, RDMA or LOOPBACK\n"
 		       "n.conf:1: [controller a] has neither 'trtype' nor 'trid'\n");
+}
+
+#define RDMA "[controller a]\ntrtype = rdma\ntraddr = 10.0.0.1\nsubnqn = nqn.x\n"
+
+static void test_connection(void **state)
+{
+	static const uint8_t id[16] = {0x4f, 0x6f, 0x0a, 0x5e, 0x5d, 0x2c, 0x4c, 0x8e,
+				       0x9d, 0x3b, 0x7a, 0x6c, 0x1e, 0x2f, 0x3b, 0x40};
+	struct fixture *f = *state;
+	const struct conf_controller *c;
+
+	assert_int_equal(load(f, RDMA "host_traddr = 10.0.0.2\n"
+				      "host_iface = eth0\n"
+				      "hostnqn = nqn.2014-08.org.example:h\n"
+				      "hostid = 4F6F0A5E-5d2c-4c8e-9d3b-7a6c1e2f3b40\n"
+				      "admin_queue_depth = 16\n"
+				      "reconnect_delay_sec = 3\n"
+				      "fast_io_fail_timeout_sec = -1\n"
+				      "ctrlr_loss_timeout_sec = -1\n"
+				      "keep_alive_timeout_ms = 0\n"
+				      "command_quiesce_time_ms = 5\n"
+				      "path_retry_timeout_ms = 7\n"
+				      "transport_ack_timeout = 20\n"),
+			 0);
+	assert_string_equal(f->report, "");
+	c = &f->config.controllers[0];
+	assert_int_equal(c->trid.adrfam, NVMUX_ADRFAM_IPV4);
+	assert_string_equal(c->trid.host_traddr, "10.0.0.2");
+	assert_string_equal(c->trid.host_iface, "eth0");
+	assert_string_equal(c->opts.hostnqn, "nqn.2014-08.org.example:h");
+	assert_memory_equal(c->opts.hostid, id, 16);
+	assert_int_equal(c->opts.admin_queue_depth, 16);
+	assert_int_equal(c->opts.reconnect_delay_sec, 3);
+	assert_int_equal(c->opts.fast_io_fail_timeout_sec, -1);
+	assert_int_equal(c->opts.ctrlr_loss_timeout_sec, -1);
+	assert_int_equal(c->opts.keep_alive_timeout_ms, 0);
+	assert_int_equal(c->opts.command_quiesce_time_ms, 5);
+	assert_int_equal(c->opts.path_retry_timeout_ms, 7);
+	assert_int_equal(c->opts.transport_ack_timeout, 20);
+	/* what isn't given is what the library says */
+	assert_int_equal(c->opts.num_io_queues, 64);
+	assert_true(conf_option_given(c, "ctrlr_loss_timeout_sec"));
+	assert_false(conf_option_given(c, "num_io_queues"));
+}
+
+static void test_connection_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_refused(f,
+		       RDMA "reconnect_delay_sec = 0\n"
+			    "ctrlr_loss_timeout_sec = -2\n"
+			    "fast_io_fail_timeout_sec = 5s\n"
+			    "keep_alive_timeout_ms = 99999999999999999999\n"
+			    "transport_ack_timeout = 32\n"
+			    "hostnqn = host\n"
+			    "hostid = 00000000-0000-0000-0000-000000000000\n"
+			    "reconect_delay_sec = 3\n",
+		       "n.conf:5: reconnect_delay_sec = 0: must be a number from 1 to 3600\n"
+		       "n.conf:6: ctrlr_loss_timeout_sec = -2: must be a number from -1 to "
+		       "2592000\n"
+		       "n.conf:7: fast_io_fail_timeout_sec = 5s: must be a number from -1 to "
+		       "2592000\n"
+		       "n.conf:8: keep_alive_timeout_ms = 99999999999999999999: must be a number "
+		       "from 0 to 3600000\n"
+		       "n.conf:9: transport_ack_timeout = 32: must be a number from 0 to 31\n"
+		       "n.conf:10: hostnqn = host: an NQN begins with 'nqn.' and says more\n"
+		       "n.conf:11: hostid = 00000000-0000-0000-0000-000000000000: a host "
+		       "identifier is a UUID such as 4f6f0a5e-5d2c-4c8e-9d3b-7a6c1e2f3b40, and not "
+		       "all zero\n"
+		       "n.conf:12: unknown key 'reconect_delay_sec' in [controller a]; did you "
+		       "mean 'reconnect_delay_sec'?\n");
+	assert_refused(f, "[controller a]\ntrtype = rdma\ntraddr = 10.0.0.1\n",
+		       "n.conf:1: [controller a]: subnqn is missing: it names the subsystem; a "
+		       "discovery service reports those that there are\n");
+	assert_refused(f, RDMA "fast_io_fail_timeout_sec = 4\nreconnect_delay_sec = 5\n",
+		       "n.conf:1: [controller a]: fast_io_fail_timeout_sec is 4; it must be at "
+		       "least reconnect_delay_sec, which is 5\n");
+	assert_refused(f, RDMA "ctrlr_loss_timeout_sec = 4\nreconnect_delay_sec = 5\n",
+		       "n.conf:1: [controller a]: ctrlr_loss_timeout_sec is 4; it must be at "
+		       "least reconnect_delay_sec, which is 5\n");
+	assert_refused(f, RDMA "ctrlr_loss_timeout_sec = 9\nfast_io_fail_timeout_sec = 10\n",
+		       "n.conf:1: [controller a]: ctrlr_loss_timeout_sec is 9; it must be at "
+		       "least fast_io_fail_timeout_sec, which is 10\n");
+	assert_refused(f, RDMA "adrfam = ipv6\n",
+		       "n.conf:1: [controller a]: traddr is '10.0.0.1': not an IPv6 address, which "
+		       "adrfam says\n");
+	/* those of fabrics alone, by name */
+	assert_refused(f,
+		       "[controller a]\ntrtype = pcie\ntraddr = 01:00.0\nhost_iface = eth0\n"
+		       "[controller b]\ntrtype = vfiouser\ntraddr = /x\nhostnqn = nqn.x\n"
+		       "[controller c]\ntrtype = loopback\ntraddr = x\nadmin_queue_depth = 16\n"
+		       "keep_alive_timeout_ms = 1\n",
+		       "n.conf:1: [controller a]: host_iface makes sense for fabrics (RDMA) only; "
+		       "trtype is PCIE\n"
+		       "n.conf:5: [controller b]: hostnqn makes sense for fabrics (RDMA) only; "
+		       "trtype is VFIOUSER\n"
+		       "n.conf:9: [controller c]: keep_alive_timeout_ms makes sense for fabrics "
+		       "(RDMA) only; trtype is LOOPBACK\n");
+}
+
+static void test_discovery(void **state)
+{
+	struct fixture *f = *state;
+	const struct conf_controller *c;
+
+	assert_int_equal(load(f, "[discovery d]\n"
+				 "trtype = rdma\n"
+				 "traddr = fe80::1%eth0\n"
+				 "attach = Yes\n"
+				 "reconnect_delay_sec = 9\n"
+				 "[discovery e]\n"
+				 "trid = trtype:RDMA traddr:10.0.0.1 trsvcid:8009 subnqn:nqn.d\n"),
+			 0);
+	assert_string_equal(f->report, "");
+	assert_int_equal(f->config.n_controllers, 0);
+	assert_int_equal(f->config.n_discoveries, 2);
+	c = &f->config.discoveries[0];
+	assert_string_equal(c->name, "d");
+	assert_true(c->attach);
+	assert_int_equal(c->trid.adrfam, NVMUX_ADRFAM_IPV6);
+	assert_string_equal(c->trid.subnqn, NVMUX_DISCOVERY_NQN);
+	assert_int_equal(c->opts.reconnect_delay_sec, 9);
+	c = &f->config.discoveries[1];
+	assert_false(c->attach);
+	assert_string_equal(c->trid.subnqn, "nqn.d");
+	assert_refused(f, "[discovery]\n",
+		       "n.conf:1: section [discovery] lacks a name; write [discovery NAME]\n");
+	assert_refused(f, "[discovery aaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
+		       "n.conf:1: section [discovery aaaaaaaaaaaaaaaaaaaaaaaaaaaa]: a discovery "
+		       "service's name has 1 to 27 letters, digits, '-', '_' or '.', as in "
+		       "[discovery storage]\n");
+	assert_refused(f, "[discovery a]\ntrtype = pcie\ntraddr = 01:00.0\n",
+		       "n.conf:1: [discovery a]: trtype is PCIE; a discovery service is reached "
+		       "by RDMA\n");
+	assert_refused(f, "[discovery a]\ntrtype = rdma\n",
+		       "n.conf:1: [discovery a]: traddr is missing: it names the discovery "
+		       "service\n");
+	assert_refused(f, "[discovery a]\ntrtype = rdma\ntraddr = ::1\nattach = maybe\natach = 1\n",
+		       "n.conf:4: attach = maybe: must be yes or no\n"
+		       "n.conf:5: unknown key 'atach' in [discovery a]; did you mean 'attach'?\n");
+	assert_refused(f, RDMA "attach = yes\n",
+		       "n.conf:5: unknown key 'attach' in [controller a]; it belongs to "
+		       "[discovery]\n");
+}
+
+static void test_host(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(load(f, "[host]\nhostnqn = nqn.2014-08.org.example:h\n"
+				 "hostid = 4F6F0A5E5d2c4c8e9d3b7a6c1e2f3b40\n"),
+			 0);
+	assert_string_equal(f->config.hostnqn, "nqn.2014-08.org.example:h");
+	assert_string_equal(f->config.hostid, "4f6f0a5e-5d2c-4c8e-9d3b-7a6c1e2f3b40");
+	assert_refused(f, "[host]\nhostnqn = nqn.two words\nhostid = 1234\n",
+		       "n.conf:2: hostnqn = nqn.two words: an NQN has no spaces and no characters "
+		       "other than printable ASCII\n"
+		       "n.conf:3: hostid = 1234: a host identifier is a UUID such as "
+		       "4f6f0a5e-5d2c-4c8e-9d3b-7a6c1e2f3b40, and not all zero\n");
+}
+
+/* The defaults that people read are those of the library. */
+static void test_option_defaults(void **state)
+{
+	struct conf_controller controller;
+	const struct conf_option *option;
+	unsigned n = 0;
+
+	conf_controller_init(&controller);
+	for (const struct conf_key *key = conf_keys; key->section; key++) {
+		option = strcmp(key->section, "controller") == 0 ? conf_option_find(key->name)
+								 : NULL;
+		if (!option)
+			continue;
+		n++;
+		assert_int_equal(conf_controller_get_option(&controller, option),
+				 strtoll(key->def, NULL, 10));
+	}
+	for (option = conf_options; option->name; option++)
+		n--;
+	assert_int_equal(n, 0);
 }
 
 static void test_drop_ins(void **state)
@@ -355,7 +537,7 @@ static void test_cores(void **state)
 
 /* ---- the sample file ---- */
 
-#define KEYS_MAX 64
+#define KEYS_MAX 96
 
 struct sample {
 	char text[32768]; /* with every key uncommented */
@@ -428,7 +610,8 @@ static void test_sample(void **state)
 		if (strcmp(key->section, "controller") != 0 || key->def[0])
 			assert_string_equal(sample->values[i], key->def);
 	}
-	assert_int_equal(sample->n_keys, n);
+	/* and the two that a discovery service can't do without */
+	assert_int_equal(sample->n_keys, n + 2);
 	free(sample);
 }
 
@@ -442,6 +625,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_controllers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connection_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_discovery, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test(test_option_defaults),
 		cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_untouched, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_lines, setup, teardown),
