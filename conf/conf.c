@@ -34,10 +34,12 @@ struct loader {
 	int line;
 	bool section_known;                 /* else its keys are passed over: it was reported */
 	struct conf_controller *controller; /* of the section, or NULL */
-	struct {
+	const char *kind;                   /* of section, where that has a name */
+	struct origin {
 		char file[256];
 		int line;
-	} origin[CONF_CONTROLLERS_MAX]; /* where each controller's section began */
+	} origins[CONF_CONTROLLERS_MAX]; /* where each controller's section began */
+	struct origin discovery_origins[CONF_DISCOVERIES_MAX];
 	struct seen_key seen[SEEN_MAX];
 	unsigned n_seen;
 	unsigned problems;
@@ -87,6 +89,18 @@ static unsigned distance(const char *a, const char *b)
 	return row[n];
 }
 
+static bool has_name(const char *section)
+{
+	return strcmp(section, "controller") == 0 || strcmp(section, "discovery") == 0;
+}
+
+/* Whether a key is one of @section: a discovery service is described as a controller is. */
+static bool is_key_of(const struct conf_key *key, const char *section)
+{
+	return strcmp(key->section, section) == 0 ||
+	       (strcmp(section, "discovery") == 0 && strcmp(key->section, "controller") == 0);
+}
+
 /* The key of @section (NULL: the section) that @word may stand for, or NULL. */
 static const char *suggest(const char *section, const char *word)
 {
@@ -94,7 +108,7 @@ static const char *suggest(const char *section, const char *word)
 	unsigned least = 4, d; /* more than three mistakes are another word */
 
 	for (const struct conf_key *key = conf_keys; key->section; key++) {
-		if (section && strcmp(key->section, section) != 0)
+		if (section && !is_key_of(key, section))
 			continue;
 		d = distance(word, section ? key->name : key->section);
 		if (d < least && d < strlen(word)) {
@@ -120,7 +134,7 @@ static const char *section_of(const char *name)
 static const struct conf_key *find_key(const char *section, const char *name)
 {
 	for (const struct conf_key *key = conf_keys; key->section; key++) {
-		if (strcmp(key->section, section) == 0 && strcmp(key->name, name) == 0)
+		if (is_key_of(key, section) && strcmp(key->name, name) == 0)
 			return key;
 	}
 	return NULL;
@@ -129,43 +143,58 @@ static const struct conf_key *find_key(const char *section, const char *name)
 static bool section_known(const char *section)
 {
 	for (const struct conf_key *key = conf_keys; key->section; key++) {
-		if (strcmp(key->section, section) == 0 && strcmp(section, "controller") != 0)
+		if (strcmp(key->section, section) == 0 && !has_name(section))
 			return true;
 	}
 	return false;
 }
 
-/* The controller that a section's name stands for: found or made. NULL: reported. */
+/* A controller or a discovery service by its name: found or made. NULL: reported. */
+static struct conf_controller *find_or_make(struct loader *loader, const char *name,
+					    struct conf_controller *list, struct origin *origins,
+					    uint32_t *n, uint32_t max)
+{
+	struct conf_controller *controller;
+
+	for (uint32_t i = 0; i < *n; i++) {
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	}
+	if (*n == max) {
+		problem(loader, loader->line, "more than %u sections [%s NAME]", max, loader->kind);
+		return NULL;
+	}
+	controller = &list[*n];
+	conf_controller_init(controller);
+	snprintf(controller->name, sizeof(controller->name), "%s", name);
+	snprintf(origins[*n].file, sizeof(origins[*n].file), "%s", loader->file);
+	origins[*n].line = loader->line;
+	(*n)++;
+	return controller;
+}
+
+/* What the section [KIND NAME] is about. NULL: reported. */
 static struct conf_controller *controller_of(struct loader *loader, const char *section)
 {
 	struct nvmuxd_config *config = &loader->config;
-	const char *name = section + strlen("controller");
-	struct conf_controller *controller;
+	const char *name = section + strlen(loader->kind);
+	bool discovery = strcmp(loader->kind, "discovery") == 0;
+	unsigned max = discovery ? CONF_DISCOVERY_NAME_MAX : CONF_NAME_MAX;
 
 	name += strspn(name, " \t");
-	if (!conf_name_valid(name)) {
+	if (!conf_name_valid(name) || strlen(name) >= max) {
 		problem(loader, loader->line,
-			"section [%s]: a controller's name has 1 to %u letters, digits, '-', '_' "
-			"or "
-			"'.', as in [controller nvme0]",
-			section, CONF_NAME_MAX - 1);
+			"section [%s]: a %s's name has 1 to %u letters, digits, '-', '_' or '.', "
+			"as in [%s %s]",
+			section, discovery ? "discovery service" : "controller", max - 1,
+			loader->kind, discovery ? "storage" : "nvme0");
 		return NULL;
 	}
-	for (uint32_t i = 0; i < config->n_controllers; i++) {
-		if (strcmp(config->controllers[i].name, name) == 0)
-			return &config->controllers[i];
-	}
-	if (config->n_controllers == CONF_CONTROLLERS_MAX) {
-		problem(loader, loader->line, "more than %u controllers", CONF_CONTROLLERS_MAX);
-		return NULL;
-	}
-	controller = &config->controllers[config->n_controllers++];
-	memset(controller, 0, sizeof(*controller));
-	snprintf(controller->name, sizeof(controller->name), "%s", name);
-	snprintf(loader->origin[config->n_controllers - 1].file, sizeof(loader->origin[0].file),
-		 "%s", loader->file);
-	loader->origin[config->n_controllers - 1].line = loader->line;
-	return controller;
+	if (discovery)
+		return find_or_make(loader, name, config->discoveries, loader->discovery_origins,
+				    &config->n_discoveries, CONF_DISCOVERIES_MAX);
+	return find_or_make(loader, name, config->controllers, loader->origins,
+			    &config->n_controllers, CONF_CONTROLLERS_MAX);
 }
 
 /* Whether the key was given before in the same file; a later file may override an earlier one. */
@@ -213,17 +242,30 @@ static void unknown_section(struct loader *loader, const char *section)
 {
 	const char *near = suggest(NULL, section);
 
-	if (near && strcmp(near, "controller") == 0)
-		problem(loader, loader->line, "section [%s] lacks a name; write [controller NAME]",
-			section);
+	if (near && has_name(near))
+		problem(loader, loader->line, "section [%s] lacks a name; write [%s NAME]", section,
+			near);
 	else if (near)
 		problem(loader, loader->line, "unknown section [%s]; did you mean [%s]?", section,
 			near);
 	else
 		problem(loader, loader->line,
-			"unknown section [%s]; there are [daemon], [reactor], [limits] and "
-			"[controller NAME]",
+			"unknown section [%s]; there are [daemon], [host], [reactor], [limits], "
+			"[controller NAME] and [discovery NAME]",
 			section);
+}
+
+/* "controller" of "controller NAME"; NULL: a section without a name. */
+static const char *kind_of(const char *section)
+{
+	static const char *const kinds[] = {"controller", "discovery"};
+	size_t len = strcspn(section, " \t");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (section[len] && strlen(kinds[i]) == len && strncmp(section, kinds[i], len) == 0)
+			return kinds[i];
+	}
+	return NULL;
 }
 
 static void on_section(struct loader *loader, const char *line)
@@ -242,7 +284,8 @@ static void on_section(struct loader *loader, const char *line)
 	}
 	memcpy(section, line, len);
 	section[len] = '\0';
-	if (strncmp(section, "controller", 10) == 0 && strchr(" \t", section[10]) && section[10]) {
+	loader->kind = kind_of(section);
+	if (loader->kind) {
 		loader->controller = controller_of(loader, section);
 		loader->section_known = loader->controller != NULL;
 	} else if (section_known(section)) {
@@ -263,7 +306,7 @@ static void note_cores(struct loader *loader)
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct loader *loader = user;
-	const char *kind = loader->controller ? "controller" : section;
+	const char *kind = loader->controller ? loader->kind : section;
 	char *base = loader->controller ? (char *)loader->controller : (char *)&loader->config;
 	const struct conf_key *key;
 	char why[256];
@@ -383,24 +426,19 @@ static void load_drop_ins(struct loader *loader, const char *file)
 }
 
 /* What can be judged only when everything has been read. */
-static void check_controllers(struct loader *loader)
+static void check_sections(struct loader *loader, const char *kind, struct conf_controller *list,
+			   const struct origin *origins, uint32_t n,
+			   int (*check)(struct conf_controller *, char *, size_t))
 {
-	const struct conf_controller *controller;
-	int line;
+	char why[256];
 
-	for (uint32_t i = 0; i < loader->config.n_controllers; i++) {
-		controller = &loader->config.controllers[i];
-		loader->file = loader->origin[i].file;
-		line = loader->origin[i].line;
-		if (!controller->has_transport)
-			problem(loader, line, "[controller %s] has neither 'trtype' nor 'trid'",
-				controller->name);
-		else if (controller->trid.trtype == NVMUX_TRTYPE_DAEMON)
-			problem(loader, line,
-				"[controller %s]: trtype DAEMON is for clients of nvmuxd",
-				controller->name);
-		else if (!controller->trid.traddr[0])
-			problem(loader, line, "[controller %s] has no 'traddr'", controller->name);
+	for (uint32_t i = 0; i < n; i++) {
+		loader->file = origins[i].file;
+		if (!list[i].has_transport)
+			problem(loader, origins[i].line, "[%s %s] has neither 'trtype' nor 'trid'",
+				kind, list[i].name);
+		else if (check(&list[i], why, sizeof(why)))
+			problem(loader, origins[i].line, "[%s %s]: %s", kind, list[i].name, why);
 	}
 }
 
@@ -410,7 +448,7 @@ void conf_init(struct nvmuxd_config *config)
 
 	memset(config, 0, sizeof(*config));
 	for (const struct conf_key *key = conf_keys; key->section; key++) {
-		if (strcmp(key->section, "controller") == 0)
+		if (has_name(key->section))
 			continue;
 		if (key->set(key, (char *)config + key->offset, key->def, why, sizeof(why)))
 			NVMUX_ASSERT(!"a default that its own key refuses");
@@ -434,7 +472,10 @@ int conf_load(struct nvmuxd_config *config, const char *file, bool must_exist,
 	loader->arg = arg;
 	load_file(loader, file, must_exist);
 	load_drop_ins(loader, file);
-	check_controllers(loader);
+	check_sections(loader, "controller", loader->config.controllers, loader->origins,
+		       loader->config.n_controllers, conf_controller_check);
+	check_sections(loader, "discovery", loader->config.discoveries, loader->discovery_origins,
+		       loader->config.n_discoveries, conf_discovery_check);
 	err = loader->err;
 	if (!err)
 		*config = loader->config;

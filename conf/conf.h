@@ -18,6 +18,9 @@
 #define CONF_NAME_MAX        NVMUX_TRSVCID_MAX /* a controller's name is its clients' trsvcid */
 #define CONF_REACTORS_MAX    64
 #define CONF_CONTROLLERS_MAX 64
+#define CONF_DISCOVERIES_MAX 16
+/* What a discovery service finds is called NAME-0, NAME-1, …: room for that. */
+#define CONF_DISCOVERY_NAME_MAX (CONF_NAME_MAX - 5)
 #define CONF_MODULES_MAX     16
 #define CONF_CPUS_MAX        1024
 
@@ -32,12 +35,52 @@ struct conf_limits {
 	uint32_t drain_timeout_ms; /* wait for a client's commands before the controller is reset */
 };
 
+/*
+ * The numbers among the options of a controller: keys of [controller NAME] and [discovery NAME],
+ * and parameters of methods. X(name, least, greatest, for fabrics only, default, help); names are
+ * those of struct nvmux_ctrlr_opts, where each has four bytes.
+ */
+#define CONF_TIMEOUT_MAX_SEC (30 * 24 * 3600)
+#define CONF_OPTIONS(X)                                                                            \
+	X(num_io_queues, 1, 65535, false, "64", "I/O queue pairs to ask for")                      \
+	X(io_queue_depth, 2, 65536, false, "256", "entries of an I/O queue")                       \
+	X(admin_queue_depth, 16, 4096, false, "32", "entries of the admin queue")                  \
+	X(reconnect_delay_sec, 1, 3600, true, "2",                                                 \
+	  "seconds between two attempts to connect again")                                         \
+	X(fast_io_fail_timeout_sec, -1, CONF_TIMEOUT_MAX_SEC, true, "0",                           \
+	  "seconds after the loss of the connection from which on commands end with a path "       \
+	  "error while attempts go on; 0 or -1: they wait")                                        \
+	X(ctrlr_loss_timeout_sec, -1, CONF_TIMEOUT_MAX_SEC, true, "600",                           \
+	  "seconds after the loss of the connection after which the controller is given up; -1: "  \
+	  "never; 0: at once")                                                                     \
+	X(keep_alive_timeout_ms, 0, 3600000, true, "10000",                                        \
+	  "KATO: the target ends a connection over which it has heard nothing for so many "        \
+	  "milliseconds; 0: never")                                                                \
+	X(command_quiesce_time_ms, 0, 3600000, true, "1000",                                       \
+	  "how many milliseconds a target that doesn't say it (CQT) may go on with commands of a " \
+	  "lost connection")                                                                       \
+	X(path_retry_timeout_ms, 0, 3600000, true, "30000",                                        \
+	  "for how many milliseconds a command that ends with a path related status is repeated")  \
+	X(transport_ack_timeout, 0, 31, true, "0",                                                 \
+	  "RDMA: local ACK time-out, 4.096 us * 2^n; 0: the connection manager's own")
+
+struct conf_option {
+	const char *name; /* NULL ends a table */
+	int64_t min;
+	int64_t max;
+	size_t offset; /* in struct nvmux_ctrlr_opts */
+	bool fabrics;
+};
+
+/* A controller, or a discovery service, and how to connect to it. */
 struct conf_controller {
 	char name[CONF_NAME_MAX];
 	struct nvmux_trid trid;
-	uint32_t num_io_queues;  /* 0: the library's default */
-	uint32_t io_queue_depth; /* 0: the library's default */
+	struct nvmux_ctrlr_opts opts;
+	uint32_t given;          /* a bit for each of conf_options that was */
+	const char *fabrics_key; /* one that was given and makes sense for fabrics only, or NULL */
 	bool has_transport;      /* trtype or trid was given */
+	bool attach;             /* of a discovery service: what it reports, too */
 };
 
 struct conf_module_level {
@@ -59,13 +102,19 @@ struct nvmuxd_config {
 	int cores_line;
 	bool busy;
 
+	char hostnqn[NVMUX_NQN_MAX]; /* empty: the library's */
+	char hostid[37];             /* a UUID; empty: the library's */
+
 	struct conf_limits limits;
 
 	uint32_t n_controllers;
 	struct conf_controller controllers[CONF_CONTROLLERS_MAX];
+	uint32_t n_discoveries;
+	struct conf_controller discoveries[CONF_DISCOVERIES_MAX];
 };
 
-/* One key of a section; "controller" stands for every [controller NAME]. */
+/* One key of a section; "controller" stands for every [controller NAME], "discovery" for every
+ * [discovery NAME], which has the keys of "controller" too. */
 struct conf_key {
 	const char *section; /* NULL ends the table */
 	const char *name;
@@ -79,6 +128,7 @@ struct conf_key {
 };
 
 extern const struct conf_key conf_keys[];
+extern const struct conf_option conf_options[];
 
 /* One problem, in words; @line is 0 when it isn't about a line. @text NULL: nothing is wrong with
  * this file. */
@@ -104,5 +154,34 @@ int conf_parse_size(const char *text, uint64_t *ret);
 int conf_parse_cores(const char *text, uint16_t *ret, uint32_t max);
 /* Whether @name can name a controller: letters, digits, '-', '_', '.', at most 32 bytes. */
 bool conf_name_valid(const char *name);
+
+/* ---- connections (connection.c): for the configuration, and for parameters of methods ---- */
+
+void conf_controller_init(struct conf_controller *controller);
+/* One of conf_options, whose range has been checked. */
+void conf_controller_set_option(struct conf_controller *controller,
+				const struct conf_option *option, int64_t value);
+int64_t conf_controller_get_option(const struct conf_controller *controller,
+				   const struct conf_option *option);
+bool conf_option_given(const struct conf_controller *controller, const char *name);
+const struct conf_option *conf_option_find(const char *name);
+/* Texts among the options; 0 or -EINVAL, with the rule that @value broke in @why. */
+int conf_controller_set_hostnqn(struct conf_controller *controller, const char *value, char *why,
+				size_t why_size);
+int conf_controller_set_hostid(struct conf_controller *controller, const char *value, char *why,
+			       size_t why_size);
+/* Whether it is of a transport for fabrics. */
+bool conf_is_fabrics(const struct nvmux_trid *trid);
+
+/*
+ * What can be judged only when all is known: the address is complete, options that make sense for
+ * fabrics only aren't given for others, the times of recovery are in order. Fills in what follows
+ * from the rest (address family). 0 or -EINVAL with @why naming the key and the rule.
+ * The second is for a discovery service, whose NQN is filled in; the third for what is only looked
+ * at, and need not name a controller.
+ */
+int conf_controller_check(struct conf_controller *controller, char *why, size_t why_size);
+int conf_discovery_check(struct conf_controller *discovery, char *why, size_t why_size);
+int conf_probe_check(struct conf_controller *controller, char *why, size_t why_size);
 
 #endif

@@ -290,8 +290,85 @@ static int set_adrfam(const struct conf_key *key, void *where, const char *value
 	return 0;
 }
 
+static int set_bool(const struct conf_key *key, void *where, const char *value, char *why,
+		    size_t why_size)
+{
+	static const char *const words[][2] = {
+		{"yes", "no"}, {"true", "false"}, {"on", "off"}, {"1", "0"}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+		for (unsigned no = 0; no < 2; no++) {
+			if (strcasecmp(value, words[i][no]) != 0)
+				continue;
+			*(bool *)where = !no;
+			return 0;
+		}
+	}
+	snprintf(why, why_size, "must be yes or no");
+	return -EINVAL;
+}
+
+/* A whole number, which may be negative. */
+static int set_option(const struct conf_key *key, void *where, const char *value, char *why,
+		      size_t why_size)
+{
+	const struct conf_option *option = conf_option_find(key->name);
+	const char *digits = value + (value[0] == '-');
+	size_t len = strlen(digits);
+	int64_t number;
+
+	number = len && len < 16 ? strtoll(value, NULL, 10) : option->max + 1;
+	if (strspn(digits, "0123456789") != len || number < option->min || number > option->max) {
+		snprintf(why, why_size, "must be a number from %lld to %lld",
+			 (long long)option->min, (long long)option->max);
+		return -EINVAL;
+	}
+	conf_controller_set_option(where, option, number);
+	return 0;
+}
+
+static int set_hostnqn(const struct conf_key *key, void *where, const char *value, char *why,
+		       size_t why_size)
+{
+	return conf_controller_set_hostnqn(where, value, why, why_size);
+}
+
+static int set_hostid(const struct conf_key *key, void *where, const char *value, char *why,
+		      size_t why_size)
+{
+	return conf_controller_set_hostid(where, value, why, why_size);
+}
+
+/* Those of [host]: of every connection that doesn't say otherwise; empty: found elsewhere. */
+static int set_default_hostnqn(const struct conf_key *key, void *where, const char *value,
+			       char *why, size_t why_size)
+{
+	struct conf_controller probe;
+	int err = value[0] ? conf_controller_set_hostnqn(&probe, value, why, why_size) : 0;
+
+	if (!err)
+		strcpy(where, value);
+	return err;
+}
+
+static int set_default_hostid(const struct conf_key *key, void *where, const char *value, char *why,
+			      size_t why_size)
+{
+	struct conf_controller probe;
+
+	*(char *)where = '\0';
+	if (!value[0])
+		return 0;
+	if (conf_controller_set_hostid(&probe, value, why, why_size))
+		return -EINVAL;
+	nvmux_uuid_format(probe.opts.hostid, where);
+	return 0;
+}
+
 #define OFF(member)  offsetof(struct nvmuxd_config, member)
 #define COFF(member) offsetof(struct conf_controller, member)
+#define OPTION_KEY(name, min, max, fabrics, def, help) \
+	{"controller", #name, set_option, 0, 0, 0, def, help},
 
 const struct conf_key conf_keys[] = {
 	{"daemon", "socket", set_path, OFF(socket), 2, CONF_SOCKET_MAX - 1, NVMUX_DEFAULT_SOCKET,
@@ -302,6 +379,9 @@ const struct conf_key conf_keys[] = {
 	 "owner group of the socket"},
 	{"daemon", "log_level", set_levels, 0, 0, 0, "info",
 	 "least severity that is logged, perhaps other ones for some modules"},
+	{"host", "hostnqn", set_default_hostnqn, OFF(hostnqn), 0, 0, "", "NQN of this host"},
+	{"host", "hostid", set_default_hostid, OFF(hostid), 0, 0, "",
+	 "identifier of this host, a UUID"},
 	{"reactor", "cores", set_cores, 0, 0, 0, "", "CPUs, each with a reactor pinned to it"},
 	{"reactor", "mode", set_busy, OFF(busy), 0, 0, "adaptive", "whether reactors may sleep"},
 	{"limits", "max_clients", set_u32, OFF(limits.max_clients), 1, 4096, "64",
@@ -327,9 +407,13 @@ const struct conf_key conf_keys[] = {
 	 "transport service id"},
 	{"controller", "subnqn", set_text, COFF(trid.subnqn), 0, NVMUX_NQN_MAX - 1, "",
 	 "NQN of the subsystem"},
-	{"controller", "num_io_queues", set_u32, COFF(num_io_queues), 1, 65535, "64",
-	 "I/O queue pairs to ask for"},
-	{"controller", "io_queue_depth", set_u32, COFF(io_queue_depth), 2, 65536, "256",
-	 "entries of an I/O queue"},
+	{"controller", "host_traddr", set_text, COFF(trid.host_traddr), 0, NVMUX_TRADDR_MAX - 1, "",
+	 "address of this host to connect from"},
+	{"controller", "host_iface", set_text, COFF(trid.host_iface), 0, 63, "",
+	 "network interface of this host to connect from"},
+	{"controller", "hostnqn", set_hostnqn, 0, 0, 0, "", "NQN of this host"},
+	{"controller", "hostid", set_hostid, 0, 0, 0, "", "identifier of this host, a UUID"},
+	CONF_OPTIONS(OPTION_KEY){"discovery", "attach", set_bool, COFF(attach), 0, 0, "no",
+				 "whether subsystems that the service reports are attached"},
 	{NULL, NULL, NULL, 0, 0, 0, NULL, NULL},
 };

@@ -4,9 +4,12 @@
  *
  * Happy path: libnvmux starts it → a base queue pair for each reactor → READY, event, answer.
  *
- * Failure modes. It can't be started: nothing to undo. No queue pair can be made: it is detached
- * again. It is lost meanwhile: handled right after it has become ready. The daemon ends: its start
- * is given up.
+ * A discovery controller has no I/O queues: only its admin queue can be used.
+ *
+ * Failure modes. It can't be started: nothing to undo; one for fabrics that the configuration (or a
+ * discovery service) names stays ATTACHING, and another attempt follows after reconnect_delay_sec.
+ * No queue pair can be made: it is detached again. It is lost meanwhile: handled right after it has
+ * become ready. The daemon ends, or it is to be detached: its start is given up.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +20,8 @@ struct attach_op {
 	struct op op;
 	struct controller *c;
 	struct rpc_request *req; /* NULL: at start, from the configuration */
+	bool given_up;
+	struct rpc_request *detach_req; /* of who gave it up, or NULL */
 };
 
 static struct controller *controller_of(struct op *op)
@@ -52,6 +57,20 @@ static void on_aer(void *arg, const struct nvmux_cpl *cpl)
 		controller_namespaces_changed(c);
 }
 
+static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_event event)
+{
+	struct controller *c = arg;
+
+	/* while it is being attached, or is going away, nobody has anything of it */
+	if (!c->ctrlr || c->state == CONTROLLER_ATTACHING)
+		return;
+	/* a restored connection may show other namespaces too */
+	if (event == NVMUX_CTRLR_NS_CHANGED || event == NVMUX_CTRLR_ANA_CHANGED ||
+	    event == NVMUX_CTRLR_RECONNECTED)
+		controller_refresh_views(c);
+	events_ctrlr(c, event);
+}
+
 static void on_started(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr *ctrlr, int err)
 {
 	struct op *op = arg;
@@ -62,7 +81,11 @@ static void on_started(void *arg, const struct nvmux_trid *trid, struct nvmux_ct
 		op_fail(op, err, "%s", daemon_error_text(c->d, err));
 	} else {
 		c->ctrlr = ctrlr;
+		ctrlr->user = c;
+		ctrlr->attention = hw_queues_attention;
+		ctrlr->attention_arg = c;
 		nvmux_ctrlr_set_remove_cb(ctrlr, on_removed, c);
+		nvmux_ctrlr_set_event_cb(ctrlr, on_event, c);
 		nvmux_ctrlr_register_aer_callback(ctrlr, on_aer, c);
 	}
 	op_release(op, 0);
@@ -73,11 +96,13 @@ static void attach_start(struct op *op)
 	struct controller *c = controller_of(op);
 	int err;
 
-	if (c->d->state == DAEMON_STOPPING) {
-		op_fail(op, -ECANCELED, "the daemon ends");
+	if (c->d->state == DAEMON_STOPPING || c->attaching->given_up) {
+		op_fail(op, -ECANCELED,
+			c->attaching->given_up ? "it is detached" : "the daemon ends");
 		return;
 	}
 	op_hold(op);
+	daemon_clear_error(c->d);
 	err = nvmux_connect_async(c->d->nvmux, &c->trid, &c->opts, on_started, op);
 	if (err) {
 		op_fail(op, err, "%s", daemon_error_text(c->d, err));
@@ -87,14 +112,21 @@ static void attach_start(struct op *op)
 
 static void attach_make_queues(struct op *op)
 {
-	hw_queues_make_base(controller_of(op), op);
+	struct controller *c = controller_of(op);
+
+	if (!nvmux_ctrlr_is_discovery(c->ctrlr))
+		hw_queues_make_base(c, op);
 }
 
 static void attach_check_queues(struct op *op)
 {
 	struct controller *c = controller_of(op);
 
-	if (TAILQ_EMPTY(&c->hw_queues)) {
+	if (c->attaching->given_up) {
+		op_fail(op, -ECANCELED, "it is detached");
+		return;
+	}
+	if (TAILQ_EMPTY(&c->hw_queues) && !nvmux_ctrlr_is_discovery(c->ctrlr)) {
 		op_fail(op, -ENOSPC, "the controller grants no I/O queue pair");
 		return;
 	}
@@ -140,30 +172,81 @@ static json_t *attach_result(const struct controller *c)
 	return json_pack("{s:s,s:o}", "name", c->name, "namespaces", ids);
 }
 
-static void attach_done(struct op *op)
+/* Whether another attempt could end in another way. */
+static bool worth_a_retry(const struct controller *c, int err)
 {
-	struct attach_op *attach = container_of(op, struct attach_op, op);
+	return c->retry && c->d->state != DAEMON_STOPPING && err != -EPROTONOSUPPORT &&
+	       err != -EINVAL;
+}
+
+static void try_later(struct controller *c)
+{
+	uint32_t sec = (uint32_t)c->opts.reconnect_delay_sec;
+	const struct timeval tv = {.tv_sec = sec};
+
+	if (c->attempts == 1)
+		log_error(&c->d->log, "ctrlr", "%s: can't be attached: %s; trying every %u s",
+			  c->name, c->reason, sec);
+	else
+		log_info(&c->d->log, "ctrlr", "%s: attempt %u to attach it failed: %s", c->name,
+			 c->attempts, c->reason);
+	c->retry_at_ms = nvmux_now_ms() + sec * 1000ull;
+	evtimer_add(c->retry, &tv);
+}
+
+static void attach_failed(struct attach_op *attach)
+{
+	struct controller *c = attach->c;
+	struct nvmuxd *d = c->d;
+	int err = attach->op.err;
+
+	c->attempts++;
+	snprintf(c->reason, sizeof(c->reason), "%.*s", (int)sizeof(c->reason) - 1, attach->op.why);
+	if (attach->req)
+		rpc_reply_errno(attach->req, err, "controller '%s' can't be attached: %s", c->name,
+				c->reason);
+	if (!attach->given_up && worth_a_retry(c, err)) {
+		try_later(c);
+		return;
+	}
+	if (attach->given_up)
+		log_info(&d->log, "ctrlr", "%s: detached before it was attached", c->name);
+	else
+		log_error(&d->log, "ctrlr", "%s: can't be attached: %s", c->name, c->reason);
+	if (attach->detach_req)
+		rpc_reply(attach->detach_req, json_true());
+	controller_free(c);
+	daemon_progress(d);
+}
+
+static void attach_succeeded(struct attach_op *attach)
+{
 	struct controller *c = attach->c;
 	struct nvmuxd *d = c->d;
 
-	if (op->err) {
-		log_error(&d->log, "ctrlr", "%s: can't be attached: %s", c->name, op->why);
-		if (attach->req)
-			rpc_reply_errno(attach->req, op->err,
-					"controller '%s' can't be attached: %s", c->name, op->why);
-		controller_free(c);
-		daemon_progress(d);
-	} else {
-		c->state = CONTROLLER_READY;
-		log_info(&d->log, "ctrlr",
-			 "%s: attached, %u namespaces, %u of %u queue pairs in use", c->name,
-			 c->view->n_ns, c->n_hw_queues, nvmux_ctrlr_get_max_io_qpairs(c->ctrlr));
-		events_controller(c, "controller_attached");
-		if (attach->req)
-			rpc_reply(attach->req, attach_result(c));
-		controller_check_lost(c);
-		daemon_progress(d);
-	}
+	c->state = CONTROLLER_READY;
+	c->reason[0] = '\0';
+	if (c->retry)
+		event_free(c->retry);
+	c->retry = NULL;
+	log_info(&d->log, "ctrlr", "%s: attached, %u namespaces, %u of %u queue pairs in use",
+		 c->name, c->view->n_ns, c->n_hw_queues, nvmux_ctrlr_get_max_io_qpairs(c->ctrlr));
+	events_controller(c, "controller_attached");
+	if (attach->req)
+		rpc_reply(attach->req, attach_result(c));
+	controller_check_lost(c);
+	daemon_progress(d);
+}
+
+static void attach_done(struct op *op)
+{
+	struct attach_op *attach = container_of(op, struct attach_op, op);
+
+	attach->c->attaching = NULL;
+	if (op->err)
+		attach_failed(attach);
+	else
+		attach_succeeded(attach);
 	free(attach);
 }
 
@@ -179,21 +262,91 @@ static const struct op_step attach_steps[] = {
 
 static const struct op_kind attach_kind = {"attach", attach_steps, attach_done};
 
-int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
-		      const struct nvmux_ctrlr_opts *opts, struct rpc_request *req)
+static int attempt(struct controller *c, struct rpc_request *req)
 {
 	struct attach_op *attach = calloc(1, sizeof(*attach));
 
 	if (!attach)
 		return -ENOMEM;
 	attach->req = req;
-	attach->c = controller_new(d, name, trid);
-	if (!attach->c) {
-		free(attach);
-		return -ENOMEM;
-	}
-	attach->c->state = CONTROLLER_ATTACHING;
-	attach->c->opts = *opts;
-	op_submit(&attach->c->ops, &attach->op, &attach_kind, attach->c->name);
+	attach->c = c;
+	c->attaching = attach;
+	c->retry_at_ms = 0;
+	c->lost = false; /* of an earlier attempt */
+	op_submit(&c->ops, &attach->op, &attach_kind, c->name);
 	return 0;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct controller *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (attempt(c, NULL)) {
+		snprintf(c->reason, sizeof(c->reason), "out of memory");
+		c->attempts++;
+		try_later(c);
+	}
+}
+
+int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
+		      const struct nvmux_ctrlr_opts *opts, bool retry, struct rpc_request *req)
+{
+	struct controller *c = controller_new(d, name, trid);
+
+	if (!c)
+		return -ENOMEM;
+	c->state = CONTROLLER_ATTACHING;
+	c->opts = *opts;
+	if (retry && conf_is_fabrics(trid)) {
+		c->retry = evtimer_new(d->base, on_retry, c);
+		if (!c->retry)
+			goto fail;
+	}
+	if (attempt(c, req))
+		goto fail;
+	return 0;
+fail:
+	controller_free(c);
+	return -ENOMEM;
+}
+
+/* ---- giving up ---- */
+
+void controller_cancel_attach(struct controller *c, struct rpc_request *req)
+{
+	struct attach_op *attach = c->attaching;
+	struct nvmuxd *d = c->d;
+
+	NVMUX_ASSERT(c->state == CONTROLLER_ATTACHING);
+	if (attach && attach->given_up) {
+		if (req)
+			rpc_reply_errno(req, -EBUSY, "controller '%s' is being detached", c->name);
+		return;
+	}
+	if (attach) {
+		attach->given_up = true;
+		attach->detach_req = req;
+		nvmux_connect_cancel(d->nvmux, &attach->op,
+				     nvmux_error(d->nvmux, -ECANCELED, "it is detached"));
+		return;
+	}
+	/* between two attempts */
+	log_info(&d->log, "ctrlr", "%s: detached before it was attached", c->name);
+	if (req)
+		rpc_reply(req, json_true());
+	controller_free(c);
+	daemon_progress(d);
+}
+
+void controllers_cancel_retries(struct nvmuxd *d)
+{
+	struct controller *c, *next;
+
+	for (c = TAILQ_FIRST(&d->controllers); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->state == CONTROLLER_ATTACHING && !c->attaching)
+			controller_cancel_attach(c, NULL);
+	}
 }

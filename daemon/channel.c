@@ -157,6 +157,13 @@ void channel_stop(struct channel *channel, reactor_cb cb, void *arg)
 	send(channel, message_new(MSG_CHANNEL_STOP, cb, arg));
 }
 
+void channel_abandon(struct channel *channel)
+{
+	/* where the stop has ended nothing is in flight */
+	if (channel->ctl_stopping)
+		send(channel, message_new(MSG_CHANNEL_ABANDON, NULL, NULL));
+}
+
 void channel_set_region(struct channel *channel, uint32_t number, const struct region_view *region,
 			reactor_cb cb, void *arg)
 {

@@ -42,8 +42,7 @@ static void complete(void *arg, const struct nvmux_cpl *cpl)
 __attribute__((noinline, cold)) static void
 refuse(struct channel *channel, const struct nvmux_ring_cmd *cmd, uint16_t status)
 {
-	ring_server_complete(&channel->ring, le16_to_cpu(cmd->cid), 0, 0,
-			     status | NVMUX_STATUS_DNR);
+	ring_server_complete(&channel->ring, le16_to_cpu(cmd->cid), 0, 0, status);
 	channel->refused++;
 }
 
@@ -62,7 +61,7 @@ static inline void serve(struct channel *channel, const struct nvmux_ring_cmd *c
 	uint16_t status;
 
 	if (unlikely(channel->n_free == 0)) {
-		refuse(channel, cmd, NVMUX_SC_DEPTH_EXCEEDED);
+		refuse(channel, cmd, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
 		return;
 	}
 	status = channel_check(cmd, channel->view, channel->regions, channel->n_regions, &checked);
@@ -82,7 +81,7 @@ static inline void serve(struct channel *channel, const struct nvmux_ring_cmd *c
 	payload.md = checked.md;
 	if (unlikely(qpair->transport->submit(qpair, &checked.cmd, &payload, complete, slot))) {
 		channel->n_free++;
-		refuse(channel, cmd, NVMUX_SC_INTERNAL);
+		refuse(channel, cmd, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
 	}
 }
 
@@ -110,6 +109,18 @@ static inline void idle(struct reactor *r, struct channel *channel)
 	r->parking = channel;
 }
 
+static inline uint32_t took(struct reactor *r, struct channel *channel, uint32_t n)
+{
+	if (n == 0) {
+		idle(r, channel);
+		return 0;
+	}
+	channel->idle_turns = 0;
+	r->commands += n;
+	add_to_batch(r, channel);
+	return n;
+}
+
 uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max)
 {
 	struct nvmux_ring_cmd cmd;
@@ -119,14 +130,30 @@ uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max)
 		serve(channel, &cmd);
 		n++;
 	}
-	if (n == 0) {
-		idle(r, channel);
-		return 0;
+	return took(r, channel, n);
+}
+
+uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t status)
+{
+	struct nvmux_ring_cmd cmd;
+	struct checked_cmd unused;
+	uint32_t n = 0;
+
+	while (n < channel->weight && ring_server_take(&channel->ring, &cmd)) {
+		uint16_t found = channel_check(&cmd, channel->view, channel->regions,
+					       channel->n_regions, &unused);
+
+		refuse(channel, &cmd, found ? found : status);
+		n++;
 	}
-	channel->idle_turns = 0;
-	r->commands += n;
-	add_to_batch(r, channel);
-	return n;
+	return took(r, channel, n);
+}
+
+bool channel_is_abandoned(const void *cb_arg)
+{
+	const struct channel_slot *slot = cb_arg;
+
+	return slot->channel->abandoned;
 }
 
 static void publish(struct reactor *r, struct channel *channel)
@@ -280,10 +307,12 @@ static void start(struct reactor *r, struct message *msg)
 	watch(r, channel);
 	channel->where = CHANNEL_POLLED;
 	channel->idle_turns = 0;
+	channel->abandoned = false;
 	hwq_add_polled(hwq, channel);
 	reactor_activate(r, hwq);
-	channel_show_state(channel,
-			   hwq->state == HWQ_RUNNING ? NVMUX_RING_READY : NVMUX_RING_PAUSED);
+	channel_show_state(channel, hwq->state == HWQ_RUNNING || hwq->state == HWQ_REFUSING
+					    ? NVMUX_RING_READY
+					    : NVMUX_RING_PAUSED);
 }
 
 static void stop(struct reactor *r, struct channel *channel)
@@ -296,10 +325,19 @@ static void stop(struct reactor *r, struct channel *channel)
 	unwatch(r, channel);
 }
 
+static void abandon(struct reactor *r, struct channel *channel)
+{
+	if (!channel->hwq)
+		return; /* it has stopped meanwhile */
+	channel->abandoned = true;
+	hwq_link_abandon(r, channel->hwq, NULL);
+}
+
 void channel_handle(struct reactor *r, struct message *msg)
 {
 	switch (msg->kind) {
 	case MSG_CHANNEL_START: start(r, msg); break;
+	case MSG_CHANNEL_ABANDON: abandon(r, msg->channel); break;
 	case MSG_CHANNEL_STOP:
 		stop(r, msg->channel);
 		reactor_wait(r, msg);

@@ -8,12 +8,14 @@
  *               └─► DETACHING ◄─┘ → freed
  *
  * A failed controller stays in the list, for people to see, until it is detached. libnvmux has let
- * go of the device by then.
+ * go of the device by then. A fabrics controller stays READY while its connection is lost, until it
+ * is given up: then it is lost as any other, and its commands end with a path error.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "libcore/transport.h"
 
 const char *controller_state_name(enum controller_state state)
 {
@@ -50,6 +52,22 @@ struct controller *controller_find_trid(struct nvmuxd *d, const struct nvmux_tri
 	return NULL;
 }
 
+struct controller *controller_find_target(struct nvmuxd *d, const struct nvmux_trid *trid)
+{
+	struct nvmux_trid a = *trid, b;
+	struct controller *c;
+
+	a.host_traddr[0] = a.host_iface[0] = '\0';
+	TAILQ_FOREACH(c, &d->controllers, link)
+	{
+		b = c->trid;
+		b.host_traddr[0] = b.host_iface[0] = '\0';
+		if (nvmux_trid_compare(&a, &b) == 0)
+			return c;
+	}
+	return NULL;
+}
+
 struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *req,
 					  const char *name)
 {
@@ -67,8 +85,9 @@ struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *
 		return NULL;
 	}
 	if (c->detaching || c->state == CONTROLLER_ATTACHING) {
-		rpc_reply_errno(req, -EBUSY, "controller '%s' is being %s", name,
-				c->detaching ? "detached" : "attached");
+		rpc_reply_errno(req, -EBUSY, "controller '%s' is being %s%s%s", name,
+				c->detaching ? "detached" : "attached",
+				c->reason[0] ? "; the last attempt failed: " : "", c->reason);
 		return NULL;
 	}
 	return c;
@@ -97,6 +116,8 @@ void controller_free(struct controller *c)
 	NVMUX_ASSERT(op_queue_idle(&c->ops));
 	TAILQ_REMOVE(&c->d->controllers, c, link);
 	c->d->n_controllers--;
+	if (c->retry)
+		event_free(c->retry);
 	free(c->view);
 	free(c);
 }
@@ -219,6 +240,16 @@ bool controller_is_quiet(const struct controller *c)
 	return c->disabled || !c->ctrlr->device_open;
 }
 
+bool controller_is_fabrics(const struct controller *c)
+{
+	return c->ctrlr && c->ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
+}
+
+uint16_t controller_gone_status(const struct controller *c)
+{
+	return controller_is_fabrics(c) ? STATUS_PATH_ERROR : NVMUX_SC_CTRLR_GONE;
+}
+
 static void lost_disconnected(void *arg, int err, uint64_t value)
 {
 	struct controller *c = container_of((struct op *)arg, struct lost_op, op)->c;
@@ -255,7 +286,7 @@ static void lost_abort(struct op *op)
 {
 	struct controller *c = container_of(op, struct lost_op, op)->c;
 
-	hw_queues_abort(c, NVMUX_SC_CTRLR_GONE, op);
+	hw_queues_abort(c, controller_gone_status(c), op);
 }
 
 static void lost_kill(struct op *op)
@@ -316,6 +347,8 @@ void controller_queue_failed(void *arg, struct hwq *hwq)
 		{
 			if (queue->hwq != hwq)
 				continue;
+			if (c->lost || controller_is_fabrics(c))
+				return; /* its loss is dealt with, or about to be reported */
 			/* when the controller is lost, its reset is refused */
 			log_warning(&d->log, "ctrlr", "%s: a queue pair broke", c->name);
 			controller_reset(c, NULL, "a queue pair broke");

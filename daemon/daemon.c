@@ -6,9 +6,10 @@
  * any ── signal, or the shutdown method ──▶ STOPPING ── no client, no controller left ──▶ STOPPED
  *
  * Stopping: nobody is accepted any more, clients are disconnected and their sessions torn down in
- * the safe order, controllers are shut down (CC.SHN) and let go of. The start of a controller that
- * is still attaching is given up. A second signal doesn't wait for commands in flight: controllers
- * are reset to end them; nor for queue pairs of a controller that is attaching.
+ * the safe order, controllers are shut down (CC.SHN) and let go of, as are discovery services. The
+ * start of a controller that is still attaching is given up, and so is what looks at transport ids.
+ * A second signal doesn't wait for commands in flight: controllers are reset to end them; nor for
+ * queue pairs of a controller that is attaching.
  */
 #include <errno.h>
 #include <signal.h>
@@ -80,6 +81,8 @@ static int make_context(struct nvmuxd *d, char *why, size_t why_size)
 	nvmux_opts_init(&opts, sizeof(opts));
 	opts.log = log_from_library;
 	opts.log_arg = &d->log;
+	opts.hostnqn = d->config.hostnqn[0] ? d->config.hostnqn : NULL;
+	opts.hostid = d->config.hostid[0] ? d->config.hostid : NULL;
 	err = nvmux_create(&opts, &d->nvmux);
 	if (!err)
 		err = emu_loopback_register(d->nvmux);
@@ -110,8 +113,16 @@ static int make_reactor(struct nvmuxd *d, int core, char *why, size_t why_size)
 	int err;
 
 	snprintf(name, sizeof(name), "reactor%u", d->n_reactors);
+	err = nvmux_poll_group_create(d->nvmux, &r->group);
+	if (err) {
+		snprintf(why, why_size, "can't make a poll group: %s", strerror(-err));
+		return err;
+	}
+	r->group->other_thread = true;
+	opts.group = r->group;
 	err = reactor_create(&opts, &r->reactor);
 	if (err) {
+		nvmux_poll_group_destroy(r->group);
 		if (err == -EINVAL)
 			snprintf(why, why_size, "CPU %d of 'cores' in [reactor] can't be used",
 				 core);
@@ -235,19 +246,18 @@ static void start_watchdog(struct nvmuxd *d)
 static void attach_configured(struct nvmuxd *d, const struct nvmuxd_config *config)
 {
 	const struct conf_controller *cc;
-	struct nvmux_ctrlr_opts opts;
 
+	/* at a reload some are there already */
 	for (uint32_t i = 0; i < config->n_controllers; i++) {
 		cc = &config->controllers[i];
-		if (controller_find(d, cc->name))
-			continue; /* at a reload */
-		nvmux_ctrlr_opts_init(&opts, sizeof(opts));
-		if (cc->num_io_queues)
-			opts.num_io_queues = cc->num_io_queues;
-		if (cc->io_queue_depth)
-			opts.io_queue_depth = cc->io_queue_depth;
-		if (controller_attach(d, cc->name, &cc->trid, &opts, NULL))
+		if (!controller_find(d, cc->name) &&
+		    controller_attach(d, cc->name, &cc->trid, &cc->opts, true, NULL))
 			log_error(&d->log, "daemon", "%s: no memory to attach it", cc->name);
+	}
+	for (uint32_t i = 0; i < config->n_discoveries; i++) {
+		cc = &config->discoveries[i];
+		if (!discovery_find(d, cc->name) && discovery_start(d, cc, NULL))
+			log_error(&d->log, "daemon", "%s: no memory to connect to it", cc->name);
 	}
 }
 
@@ -256,6 +266,7 @@ int daemon_create(struct nvmuxd *d, char *why, size_t why_size)
 	int err;
 
 	TAILQ_INIT(&d->controllers);
+	TAILQ_INIT(&d->discoveries);
 	TAILQ_INIT(&d->sessions);
 	d->started_ms = nvmux_now_ms();
 	d->base = event_base_new();
@@ -315,7 +326,7 @@ void daemon_progress(struct nvmuxd *d)
 		if (c->state != CONTROLLER_ATTACHING && !c->detaching)
 			controller_detach(c, NULL);
 	}
-	if (d->n_controllers)
+	if (d->n_controllers || d->n_discoveries || d->n_lookups)
 		return;
 	d->state = DAEMON_STOPPED;
 	event_base_loopbreak(d->base);
@@ -345,7 +356,10 @@ void daemon_stop(struct nvmuxd *d, const char *reason)
 		if (s->conn)
 			rpc_conn_close(s->conn);
 	}
+	discoveries_stop_all(d);
+	controllers_cancel_retries(d);
 	cancel_attaching(d);
+	lookups_cancel(d);
 	daemon_progress(d);
 }
 
@@ -372,12 +386,14 @@ void daemon_destroy(struct nvmuxd *d)
 	for (uint32_t i = 0; i < d->n_reactors; i++) {
 		free_event(&d->reactors[i].event);
 		reactor_destroy(d->reactors[i].reactor);
+		nvmux_poll_group_destroy(d->reactors[i].group);
 	}
 	free_event(&d->nvmux_event);
 	nvmux_destroy(d->nvmux);
 	for (unsigned i = 0; i < ARRAY_SIZE(d->signals); i++)
 		free_event(&d->signals[i]);
 	free_event(&d->watchdog);
+	free_event(&d->lookup_timer);
 	op_sched_fini(&d->sched);
 	if (d->base)
 		event_base_free(d->base);
@@ -403,7 +419,8 @@ static bool needs_restart(const struct nvmuxd_config *a, const struct nvmuxd_con
 	return strcmp(a->socket, b->socket) != 0 || a->socket_mode != b->socket_mode ||
 	       strcmp(a->socket_group, b->socket_group) != 0 || a->n_cores != b->n_cores ||
 	       memcmp(a->cores, b->cores, a->n_cores * sizeof(a->cores[0])) != 0 ||
-	       a->busy != b->busy || a->limits.max_clients != b->limits.max_clients;
+	       a->busy != b->busy || a->limits.max_clients != b->limits.max_clients ||
+	       strcmp(a->hostnqn, b->hostnqn) != 0 || strcmp(a->hostid, b->hostid) != 0;
 }
 
 /* Log levels, limits of clients that come later, and controllers that are new in the files. */
@@ -422,8 +439,8 @@ void daemon_reload(struct nvmuxd *d)
 	} else {
 		if (needs_restart(&d->config, config))
 			log_warning(&d->log, "conf",
-				    "changes of the socket, of [reactor] and of max_clients take "
-				    "effect at the next start");
+				    "changes of the socket, of [host], of [reactor] and of "
+				    "max_clients take effect at the next start");
 		log_configure(&d->log, config, d->verbose);
 		d->config.limits = config->limits;
 		d->config.limits.max_clients = max_clients;

@@ -26,9 +26,13 @@ struct session;
 struct controller;
 struct hold;
 struct reset_op;
+struct attach_op;
+struct discovery;
+struct link_wait;
 
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(controller_list, controller);
+TAILQ_HEAD(discovery_list, discovery);
 TAILQ_HEAD(hw_queue_list, hw_queue);
 TAILQ_HEAD(hold_list, hold);
 TAILQ_HEAD(client_qpair_list, client_qpair);
@@ -37,6 +41,7 @@ TAILQ_HEAD(client_qpair_list, client_qpair);
 
 struct daemon_reactor {
 	struct reactor *reactor;
+	struct nvmux_poll_group *group; /* of its hardware queues */
 	struct event *event;
 	int core; /* -1: not pinned */
 	bool busy;
@@ -74,6 +79,10 @@ struct nvmuxd {
 
 	struct controller_list controllers;
 	uint32_t n_controllers;
+	struct discovery_list discoveries;
+	uint32_t n_discoveries;
+	uint32_t n_lookups;         /* probe and discover that are under way */
+	struct event *lookup_timer; /* while we end and some are */
 	struct session_list sessions;
 	uint32_t n_sessions;
 	uint32_t next_client;
@@ -104,10 +113,10 @@ static inline const char *daemon_error_text(const struct nvmuxd *d, int err)
 /* Put the tables of all subjects together; the end has a NULL name. */
 struct rpc_method *daemon_methods(void);
 
-/* ---- controllers (controllers.c, attach.c, detach.c, reset.c, hw_queues.c) ---- */
+/* ---- controllers (controllers.c, attach.c, detach.c, reset.c, renew.c, hw_queues.c) ---- */
 
 enum controller_state {
-	CONTROLLER_ATTACHING,
+	CONTROLLER_ATTACHING, /* also: between two attempts */
 	CONTROLLER_READY,
 	CONTROLLER_RESETTING,
 	CONTROLLER_FAILED, /* lost, or a reset failed: it can only be detached */
@@ -124,6 +133,11 @@ struct controller {
 	struct nvmux_ctrlr *ctrlr; /* NULL while attaching and after detaching */
 	struct ctrlr_view *view;   /* for commands by RPC; channels get copies */
 	struct op_queue ops;
+	struct attach_op *attaching; /* the attempt that is under way */
+	struct event *retry;         /* the next attempt; NULL: none, or it is attached */
+	uint64_t retry_at_ms;        /* when that is; 0: no attempt is waited for */
+	uint32_t attempts;           /* that failed */
+	char reason[256];            /* of the last one */
 	bool lost; /* the library said so, or a reset failed */
 	bool lost_handled;
 	bool detaching; /* nobody may open it any more */
@@ -131,6 +145,9 @@ struct controller {
 	unsigned n_resets_queued;
 	struct reset_op *sending; /* a command that changes namespaces is in flight */
 	struct op *close_waiter;  /* held until libnvmux has let go of the device */
+	struct link_wait *link_wait; /* an operation waits for a connection */
+	bool renewing;               /* a fabrics controller is being reset */
+	bool rescan_queued;
 	struct hw_queue_list hw_queues;
 	uint32_t n_hw_queues; /* those being made included */
 	struct hold_list holds;
@@ -168,12 +185,23 @@ void controller_refresh_views(struct controller *c);
 bool controller_is_quiet(const struct controller *c);
 /* If it is lost: end what clients have in flight, tell them. */
 void controller_check_lost(struct controller *c);
+/* What commands end with then. */
+uint16_t controller_gone_status(const struct controller *c);
+/* It has a connection that can be lost and restored. */
+bool controller_is_fabrics(const struct controller *c);
 /* A reactor says that a queue pair broke. */
 void controller_queue_failed(void *arg, struct hwq *hwq);
 
-/* @req may be NULL: nobody waits for the answer. */
+/* The one that is reached at this place, whatever way out of this host it takes, or NULL. */
+struct controller *controller_find_target(struct nvmuxd *d, const struct nvmux_trid *trid);
+/* @req may be NULL: nobody waits for the answer. @retry: one for fabrics is tried again and
+ * again. */
 int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
-		      const struct nvmux_ctrlr_opts *opts, struct rpc_request *req);
+		      const struct nvmux_ctrlr_opts *opts, bool retry, struct rpc_request *req);
+/* It is ATTACHING: give that up, and forget it. */
+void controller_cancel_attach(struct controller *c, struct rpc_request *req);
+/* The daemon ends: those that only wait for their next attempt go. */
+void controllers_cancel_retries(struct nvmuxd *d);
 void controller_detach(struct controller *c, struct rpc_request *req);
 /* Nothing may be checked by an old geometry: a reset is the quiesce point, and its start reads all
  * namespaces again. */
@@ -184,11 +212,25 @@ void controller_reset(struct controller *c, struct rpc_request *req, const char 
  * a reset to get rid of it is due. */
 bool controller_cmd_overdue(const struct controller *c);
 
+/* The same for a fabrics controller, without a word to its channels: by a new connection. */
+void controller_renew(struct controller *c, struct rpc_request *req, const char *reason);
+/* Of a fabrics controller: look at its namespaces again. */
+void controller_rescan(struct controller *c);
+/* Admin commands can be sent: no connection, or one that isn't being restored. */
+bool controller_has_path(const struct controller *c);
+/* It is to be detached: operations don't wait for its connection any more. */
+void controller_stop_waiting(struct controller *c);
+/* A hold's commands on a fabrics controller don't end in time. */
+void controller_abandon(struct hold *hold, const char *reason);
+
 struct user_cmd;
 /* Send an admin command that changes namespaces, while nothing else runs on the controller, and
  * start the controller again after it. */
 void controller_change_namespaces(struct controller *c, struct user_cmd *cmd);
 
+/* For struct nvmux_ctrlr's attention: let the reactor of this queue pair look at it; @arg: the
+ * struct controller. */
+void hw_queues_attention(void *arg, struct nvmux_qpair *qpair);
 /* Steps that several operations share. */
 void hw_queues_take_back(struct controller *c, struct op *op);
 void hw_queues_abort(struct controller *c, uint16_t status, struct op *op);
@@ -203,6 +245,18 @@ void hw_queues_make_base(struct controller *c, struct op *op);
 void hw_queue_acquire(struct controller *c, struct op *parent, struct hw_queue **ret_queue);
 /* Give it back; @parent is held until that has been done. */
 void hw_queue_release(struct hw_queue *queue, struct op *parent);
+
+/* ---- discovery services to which a connection is kept (discovery.c) ---- */
+
+struct discovery *discovery_find(struct nvmuxd *d, const char *name);
+/* Connect to the service that @conf names, with its name and options, and stay connected. @req
+ * NULL: it is of the configuration, and the first attempt may fail. 0 or -ENOMEM. */
+int discovery_start(struct nvmuxd *d, const struct conf_controller *conf, struct rpc_request *req);
+/* Disconnect and forget it; @req may be NULL. */
+void discovery_stop(struct discovery *disc, struct rpc_request *req);
+/* Append all of them, as get_discovery shows them, with *@room records at most. */
+void discoveries_to_json(const struct nvmuxd *d, json_t *list, uint32_t *room);
+void discoveries_stop_all(struct nvmuxd *d);
 
 /* ---- sessions (session.c, holds.c, regions.c, qpairs.c, teardown.c) ---- */
 
@@ -232,6 +286,7 @@ struct client_qpair {
 	uint32_t depth;
 	struct hw_queue *queue;
 	struct channel *channel;
+	bool abandoned;
 	enum channel_state state;
 	struct op *stop_waiters[2]; /* of the session, of the controller */
 };
@@ -249,6 +304,7 @@ struct hold {
 	struct event *later; /* look at the ring after everybody else has had a turn */
 	bool ready;          /* commands may be sent */
 	bool closing;
+	bool abandoned;     /* its commands are, in the base queues */
 	uint32_t in_flight; /* commands of the control plane */
 	struct op *waiter;  /* held until in_flight is 0 */
 };
@@ -373,17 +429,25 @@ void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *wha
 void events_emit(struct nvmuxd *d, const char *type, json_t *params);
 void events_controller(struct controller *c, const char *type);
 void events_client(struct session *s, const char *type);
+/* What libnvmux says of a controller's connection and namespaces: log and tell. */
+void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event);
 
 /* ---- method tables, by subject ---- */
 
 extern const struct rpc_method controller_methods[];
+extern const struct rpc_method discovery_methods[];
 extern const struct rpc_method memory_methods[];
 extern const struct rpc_method io_methods[];
 extern const struct rpc_method info_methods[];
-json_t *json_namespaces(const struct controller *c);
 json_t *json_qpairs(const struct nvmuxd *d, const struct controller *only);
+/* The daemon ends: so do looks at transport ids (methods_discovery.c). */
+void lookups_cancel(struct nvmuxd *d);
+
+/* ---- JSON of controllers (controller_json.c) ---- */
+
+json_t *json_namespaces(const struct controller *c);
+json_t *json_controller(const struct controller *c);
+json_t *json_connection(const struct nvmux_connection_info *info);
 void json_put_trid(json_t *object, const struct nvmux_trid *trid);
-/* A transport id of the usual five parameters; on failure the request has been answered. */
-int trid_from_params(const json_t *params, struct rpc_request *req, struct nvmux_trid *ret);
 
 #endif

@@ -18,7 +18,7 @@
 #define CHANNEL_NO_REGION   0xffffu
 #define REACTOR_IDLE_TURNS  4096u /* without work until a channel is parked, by default */
 #define REACTOR_BUSY_POLLED 16u   /* channels that a busy reactor polls without parking any */
-#define REACTOR_EPOLL_TURNS 128u  /* between two looks at the sockets of parked channels */
+#define REACTOR_EPOLL_TURNS 128u  /* between two looks at sockets and the poll group */
 #define REACTOR_EVENTS      64    /* handled with one look */
 #define REACTOR_FLUSH_MS    1     /* sleeping while the control thread's queue is full */
 
@@ -29,9 +29,12 @@ enum message_kind {
 	MSG_HWQ_ABORT,
 	MSG_HWQ_DESTROY,
 	MSG_HWQ_REQUEST,
-	MSG_HWQ_FAILED, /* to the control thread only */
+	MSG_HWQ_ABANDON,
+	MSG_HWQ_LOOK,   /* embedded in its hardware queue */
+	MSG_HWQ_FAILED, /* the same; to the control thread only */
 	MSG_CHANNEL_START,
 	MSG_CHANNEL_STOP,
+	MSG_CHANNEL_ABANDON,
 	MSG_CHANNEL_SET_REGION,
 	MSG_CHANNEL_DROP_REGION,
 	MSG_CHANNEL_SET_VIEW,
@@ -44,7 +47,7 @@ enum message_kind {
  */
 struct message {
 	struct msg link;
-	TAILQ_ENTRY(message) waiting; /* reactor: what can't be done yet */
+	TAILQ_ENTRY(message) waiting; /* reactor: what can't be done yet, or a request in flight */
 	enum message_kind kind;
 	struct hwq *hwq;
 	struct channel *channel;
@@ -59,9 +62,12 @@ struct message {
 		struct ctrlr_view *view;
 		uint32_t state;
 		uint16_t status;
+		const void *owner;
 		struct {
 			struct nvmux_cmd cmd;
 			struct nvmux_seg seg;
+			const void *owner;
+			bool abandoned;
 			nvmux_cmd_cb cb;
 			struct nvmux_cpl cpl;
 		} request;
@@ -109,6 +115,7 @@ struct channel {
 	bool in_batch;    /* something to publish in this turn */
 	bool watched;     /* its socket is in the reactor's epoll set */
 	bool client_gone; /* the other end of the socket pair is closed */
+	bool abandoned;   /* what a lost connection holds up isn't repeated */
 	uint8_t where;    /* enum channel_where */
 	uint32_t idle_turns;
 	uint64_t cq_notified; /* cq_tail when the client was last looked after */
@@ -130,7 +137,10 @@ TAILQ_HEAD(channel_list, channel);
 
 enum hwq_state {
 	HWQ_RUNNING,
-	HWQ_TAKEN, /* with the control thread */
+	HWQ_PAUSED,    /* its connection is lost: nothing is submitted */
+	HWQ_REFUSING,  /* the same, for so long that commands are refused */
+	HWQ_QUIESCING, /* asked back: polled until the transport is through with it */
+	HWQ_TAKEN,     /* with the control thread; never active from here on */
 	HWQ_FAILED,
 };
 
@@ -147,19 +157,26 @@ struct hwq {
 	struct reactor *reactor;
 	struct channel *polled; /* the channel to serve next; a ring */
 	uint32_t n_polled;
-	uint8_t state; /* enum hwq_state */
-	bool active;   /* in reactor->active */
-	bool dirty;    /* failed: the device may still write to memory */
+	uint8_t state;      /* enum hwq_state */
+	bool active;        /* in reactor->active */
+	bool dirty;         /* failed: the device may still write to memory */
+	bool marked;        /* some commands may be abandoned */
+	uint8_t dropped_in; /* enum nvmux_qpair_state: where these were looked for last */
 	uint32_t n_channels;
 	uint32_t share;               /* commands that each of them may have in flight */
 	struct message_list requests; /* to be sent */
+	struct message_list sent;     /* requests in flight */
+	struct message *taking;       /* to be answered */
 	struct channel_list channels; /* all that are bound to it */
 	TAILQ_ENTRY(hwq) link;        /* reactor->active */
 	struct message failed;
 
 	/* the control thread's */
 	_Alignas(64) uint32_t ctl_channels;
-	uint8_t ctl_state; /* enum hwq_ctl_state */
+	uint8_t ctl_state;   /* enum hwq_ctl_state */
+	bool ctl_looking;    /* @look is under way */
+	bool ctl_look_again; /* when it is back */
+	struct message look;
 };
 TAILQ_HEAD(hwq_list, hwq);
 
@@ -176,7 +193,9 @@ struct reactor {
 	uint64_t loops, idle_loops, sleeps, commands, completions;
 	bool busy;
 	bool exit;
-	bool replied; /* in this turn */
+	bool replied;     /* in this turn */
+	bool group_ready; /* its descriptor was readable */
+	struct nvmux_poll_group *group;
 	int epoll_fd;
 	int wake_fd;  /* eventfd: the control thread wakes the reactor */
 	int reply_fd; /* eventfd: the reactor wakes the control thread */
@@ -187,6 +206,9 @@ struct reactor {
 
 	struct msgq to_reactor;
 	struct msgq to_control;
+
+	/* stored by the control thread, loaded by the reactor */
+	_Alignas(64) uint32_t group_used;
 
 	/* the control thread's */
 	_Alignas(64) pthread_t thread;
@@ -226,6 +248,31 @@ void hwq_unbind(struct hwq *hwq, struct channel *channel);
 void hwq_add_polled(struct hwq *hwq, struct channel *channel);
 void hwq_remove_polled(struct hwq *hwq, struct channel *channel);
 
+/* Reactor, for hwq_link.c: */
+
+/* A turn of one that works. */
+uint32_t hwq_turn(struct reactor *r, struct hwq *hwq);
+void hwq_deactivate(struct reactor *r, struct hwq *hwq);
+void hwq_show_state(struct hwq *hwq, uint32_t state);
+/* The transport gave up on it, and everything has been completed with an error. */
+void hwq_fail(struct reactor *r, struct hwq *hwq);
+/* The completion of a request. */
+void hwq_request_done(void *arg, const struct nvmux_cpl *cpl);
+/* End the requests that wait to be sent; @owner NULL: of all. Return: how many. */
+uint32_t hwq_fail_requests(struct hwq *hwq, const void *owner, uint16_t status);
+
+/* ---- hwq_link.c: the reactor's part of losing and restoring a connection ---- */
+
+/* A turn of one that is being taken back, or whose queue pair isn't just connected. */
+uint32_t hwq_link_turn(struct reactor *r, struct hwq *hwq);
+/* It has a connection, which ends when it is taken back. */
+static inline bool hwq_has_link(const struct hwq *hwq)
+{
+	return hwq->qpair->transport->quiesce;
+}
+/* Abandon requests, or (@owner NULL) look for commands of abandoned channels. */
+void hwq_link_abandon(struct reactor *r, struct hwq *hwq, const void *owner);
+
 /* ---- channel.c: the control thread's half ---- */
 
 void channel_replied(struct message *msg);
@@ -237,6 +284,11 @@ void channel_handle(struct reactor *r, struct message *msg);
 bool channel_finish(struct message *msg);
 /* Take commands, at most @max. */
 uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max);
+/* Take commands, at most its weight, and complete them with @status, unless the check has found
+ * something worse. */
+uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t status);
+/* Whether a command, by the argument of its completion callback, is of an abandoned channel. */
+bool channel_is_abandoned(const void *cb_arg);
 /* Publish what the turn has done for the channels: counters, indices, wake-ups. */
 void channels_publish(struct reactor *r);
 /* Park the channels that have been idle for long. */

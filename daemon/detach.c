@@ -133,4 +133,5 @@ void controller_detach(struct controller *c, struct rpc_request *req)
 	detach->c = c;
 	detach->req = req;
 	op_submit(&c->ops, &detach->op, &detach_kind, c->name);
+	controller_stop_waiting(c);
 }

@@ -4,6 +4,7 @@
  * that doesn't read them the RPC server drops them, and tells it later how many (events_lost).
  */
 #include "daemon/daemon.h"
+#include "daemon/identify_json.h"
 
 void events_emit(struct nvmuxd *d, const char *type, json_t *params)
 {
@@ -33,4 +34,72 @@ void events_client(struct session *s, const char *type)
 	events_emit(s->d, type,
 		    json_pack("{s:i,s:i,s:i,s:s}", "client", (int)s->id, "pid", (int)s->cred.pid,
 			      "uid", (int)s->cred.uid, "command", s->command));
+}
+
+/* ---- what libnvmux says of a controller ---- */
+
+static const char *const ctrlr_event_types[] = {
+	[NVMUX_CTRLR_CONNECTION_LOST] = "controller_connection_lost",
+	[NVMUX_CTRLR_RECONNECT_FAILED] = "controller_reconnect_failed",
+	[NVMUX_CTRLR_FAST_IO_FAIL] = "controller_fast_io_fail",
+	[NVMUX_CTRLR_RECONNECTED] = "controller_reconnected",
+	[NVMUX_CTRLR_REPLAYED] = "controller_replayed",
+	[NVMUX_CTRLR_NS_CHANGED] = "controller_namespaces_changed",
+	[NVMUX_CTRLR_ANA_CHANGED] = "controller_ana_changed",
+};
+
+/* A line for each change of state; attempts are no change. */
+static void log_ctrlr_event(struct controller *c, enum nvmux_ctrlr_event event,
+			    const struct nvmux_connection_info *info)
+{
+	struct log *log = &c->d->log;
+
+	switch (event) {
+	case NVMUX_CTRLR_CONNECTION_LOST:
+		log_warning(log, "ctrlr", "%s: the connection is lost: %s", c->name, info->reason);
+		break;
+	case NVMUX_CTRLR_RECONNECT_FAILED:
+		log_info(log, "ctrlr", "%s: attempt %u to connect again failed: %s", c->name,
+			 info->attempts, info->reason);
+		break;
+	case NVMUX_CTRLR_FAST_IO_FAIL:
+		log_warning(log, "ctrlr",
+			    "%s: commands end with a path error from now on: no connection for "
+			    "%llu ms",
+			    c->name, (unsigned long long)info->lost_for_ms);
+		break;
+	case NVMUX_CTRLR_RECONNECTED:
+		log_warning(log, "ctrlr", "%s: connected again, attempt %u", c->name,
+			    info->attempts);
+		break;
+	case NVMUX_CTRLR_REPLAYED:
+		log_info(log, "ctrlr", "%s: all commands of the lost connection are dealt with",
+			 c->name);
+		break;
+	case NVMUX_CTRLR_NS_CHANGED:
+		log_info(log, "ctrlr", "%s: namespaces were looked at anew", c->name);
+		break;
+	case NVMUX_CTRLR_ANA_CHANGED:
+		log_info(log, "ctrlr", "%s: namespace access states have changed", c->name);
+		break;
+	}
+}
+
+void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event)
+{
+	struct nvmux_connection_info info;
+	json_t *params = json_pack("{s:s}", "name", c->name);
+
+	nvmux_ctrlr_get_connection(c->ctrlr, &info);
+	log_ctrlr_event(c, event, &info);
+	if (!params)
+		return;
+	if (event == NVMUX_CTRLR_RECONNECT_FAILED)
+		json_object_set_new(params, "attempt", json_integer(info.attempts));
+	if (event == NVMUX_CTRLR_RECONNECTED)
+		json_object_set_new(params, "attempts", json_integer(info.attempts));
+	if (event == NVMUX_CTRLR_CONNECTION_LOST || event == NVMUX_CTRLR_RECONNECT_FAILED)
+		json_object_set_new(params, "reason",
+				    identify_text_json(info.reason, strlen(info.reason), false));
+	events_emit(c->d, ctrlr_event_types[event], params);
 }

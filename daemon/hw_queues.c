@@ -6,6 +6,9 @@
  * pair gets another one while the controller grants them, on the reactor that serves the fewest
  * clients; after that the least loaded is shared.
  *
+ * Over a fabric those of one reactor share completions, by its poll group, and a lost connection is
+ * restored beneath them: the reactor is told to look.
+ *
  * Failure modes. The controller grants fewer queues than there are reactors: some reactors don't
  * serve it. It grants none: attaching fails. A queue can't be made later on: the client shares.
  */
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "libcore/transport.h"
 
 static void release_op(void *arg)
 {
@@ -37,7 +41,22 @@ static struct hw_queue *hw_queue_new(struct controller *c, struct daemon_reactor
 	queue->qpair = qpair;
 	queue->base = base;
 	TAILQ_INSERT_TAIL(&c->hw_queues, queue, link);
+	hwq_look(queue->hwq); /* it may have changed before there was anybody to tell */
 	return queue;
+}
+
+void hw_queues_attention(void *arg, struct nvmux_qpair *qpair)
+{
+	struct controller *c = arg;
+	struct hw_queue *queue;
+
+	TAILQ_FOREACH(queue, &c->hw_queues, link)
+	{
+		if (queue->qpair != qpair)
+			continue;
+		hwq_look(queue->hwq);
+		return;
+	}
 }
 
 /* Its queue pair is already gone, or goes with its controller. */
@@ -188,14 +207,18 @@ static void hw_queue_make(struct controller *c, struct daemon_reactor *reactor, 
 			  struct op *op, struct hw_queue **ret_queue)
 {
 	struct make_ctx *ctx = calloc(1, sizeof(*ctx));
+	struct nvmux_io_qpair_opts opts;
 	int err;
 
 	if (!ctx)
 		return;
+	nvmux_io_qpair_opts_init(c->ctrlr, &opts, sizeof(opts));
+	if (c->ctrlr->transport->group_reap)
+		opts.poll_group = reactor_poll_group(reactor->reactor);
 	*ctx = (struct make_ctx){op, c, reactor, base, ret_queue};
 	c->n_hw_queues++;
 	op_hold(op);
-	err = nvmux_ctrlr_alloc_io_qpair_async(c->ctrlr, NULL, made, ctx);
+	err = nvmux_ctrlr_alloc_io_qpair_async(c->ctrlr, &opts, made, ctx);
 	if (err)
 		made(ctx, NULL, err);
 }

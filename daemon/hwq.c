@@ -7,8 +7,9 @@
  * turn begins with the channel that comes next. Of several channels each has its share of the queue
  * and no more in flight, or a deep one would fill it and leave the others a few places at a time.
  * Life: running → taken (with the control thread) → running; running → failed, when the transport
- * gives up → taken → running. Only in the state running the queue pair is touched, but for an
- * abort, which the control thread orders while the queue is taken and the device has let go of it.
+ * gives up → taken → running. One that is taken or has failed isn't touched, but for an abort,
+ * which the control thread orders while the queue is taken and the device has let go of it. What is
+ * done about a connection that is lost is in hwq_link.c.
  * From a failure until the abort, the device may still write to the memory of commands that have
  * been completed: that is what `dirty` is for.
  */
@@ -71,19 +72,25 @@ void hwq_remove_polled(struct hwq *hwq, struct channel *channel)
 
 /* ---- turns ---- */
 
-static void request_done(void *arg, const struct nvmux_cpl *cpl)
+static void request_answer(struct message *msg, const struct nvmux_cpl *cpl)
+{
+	msg->request.cpl = *cpl;
+	reactor_reply(msg->hwq->reactor, msg);
+}
+
+void hwq_request_done(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct message *msg = arg;
 
-	msg->request.cpl = *cpl;
-	reactor_reply(msg->hwq->reactor, msg);
+	TAILQ_REMOVE(&msg->hwq->sent, msg, waiting);
+	request_answer(msg, cpl);
 }
 
 static void request_fail(struct message *msg, uint16_t status)
 {
 	struct nvmux_cpl cpl = {.status = cpu_to_le16((uint16_t)(status << 1))};
 
-	request_done(msg, &cpl);
+	request_answer(msg, &cpl);
 }
 
 static uint32_t send_requests(struct hwq *hwq)
@@ -104,20 +111,28 @@ static uint32_t send_requests(struct hwq *hwq)
 			payload.data_len = msg->request.seg.len;
 		}
 		if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, &payload,
-						  request_done, msg))
+						  hwq_request_done, msg))
 			request_fail(msg, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+		else
+			TAILQ_INSERT_TAIL(&hwq->sent, msg, waiting);
 	}
 	return n;
 }
 
-static void fail_requests(struct hwq *hwq, uint16_t status)
+uint32_t hwq_fail_requests(struct hwq *hwq, const void *owner, uint16_t status)
 {
-	struct message *msg;
+	struct message *msg, *next;
+	uint32_t n = 0;
 
-	while ((msg = TAILQ_FIRST(&hwq->requests))) {
+	for (msg = TAILQ_FIRST(&hwq->requests); msg; msg = next) {
+		next = TAILQ_NEXT(msg, waiting);
+		if (owner && msg->request.owner != owner)
+			continue;
 		TAILQ_REMOVE(&hwq->requests, msg, waiting);
 		request_fail(msg, status);
+		n++;
 	}
+	return n;
 }
 
 static uint32_t poll_channels(struct reactor *r, struct hwq *hwq)
@@ -137,7 +152,7 @@ static uint32_t poll_channels(struct reactor *r, struct hwq *hwq)
 	return work;
 }
 
-static void deactivate(struct reactor *r, struct hwq *hwq)
+void hwq_deactivate(struct reactor *r, struct hwq *hwq)
 {
 	if (!hwq->active)
 		return;
@@ -145,21 +160,20 @@ static void deactivate(struct reactor *r, struct hwq *hwq)
 	TAILQ_REMOVE(&r->active, hwq, link);
 }
 
-static void show_state(struct hwq *hwq, uint32_t state)
+void hwq_show_state(struct hwq *hwq, uint32_t state)
 {
 	struct channel *channel;
 
-	TAILQ_FOREACH(channel, &hwq->channels, link)
-	channel_show_state(channel, state);
+	TAILQ_FOREACH (channel, &hwq->channels, link)
+		channel_show_state(channel, state);
 }
 
-/* The transport gave up on it, and libcore has completed everything with an error. */
-static void fail(struct reactor *r, struct hwq *hwq)
+void hwq_fail(struct reactor *r, struct hwq *hwq)
 {
 	hwq->state = HWQ_FAILED;
 	hwq->dirty = true;
-	deactivate(r, hwq);
-	show_state(hwq, NVMUX_RING_PAUSED);
+	hwq_deactivate(r, hwq);
+	hwq_show_state(hwq, NVMUX_RING_PAUSED);
 	hwq->failed.kind = MSG_HWQ_FAILED;
 	hwq->failed.hwq = hwq;
 	/* It can't be on its way already: between two failures lies a resumption, which the control
@@ -167,7 +181,7 @@ static void fail(struct reactor *r, struct hwq *hwq)
 	reactor_reply(r, &hwq->failed);
 }
 
-uint32_t hwq_poll(struct reactor *r, struct hwq *hwq)
+uint32_t hwq_turn(struct reactor *r, struct hwq *hwq)
 {
 	uint32_t work = 0;
 	int n;
@@ -178,14 +192,24 @@ uint32_t hwq_poll(struct reactor *r, struct hwq *hwq)
 	if (nvmux_qpair_outstanding(hwq->qpair)) {
 		n = nvmux_qpair_process_completions(hwq->qpair, 0);
 		if (unlikely(n < 0)) {
-			fail(r, hwq);
+			/* That of a connection changes its state: the control thread knows. */
+			if (!hwq_has_link(hwq))
+				hwq_fail(r, hwq);
 			return work + 1;
 		}
 		work += (uint32_t)n;
 	} else if (!hwq->n_polled && TAILQ_EMPTY(&hwq->requests)) {
-		deactivate(r, hwq);
+		hwq_deactivate(r, hwq);
 	}
 	return work;
+}
+
+uint32_t hwq_poll(struct reactor *r, struct hwq *hwq)
+{
+	if (likely(hwq->state == HWQ_RUNNING &&
+		   nvmux_qpair_get_state(hwq->qpair) == NVMUX_QPAIR_CONNECTED))
+		return hwq_turn(r, hwq);
+	return hwq_link_turn(r, hwq);
 }
 
 /* ---- messages, in the reactor ---- */
@@ -200,25 +224,33 @@ void hwq_handle(struct reactor *r, struct message *msg)
 		reactor_activate(r, hwq);
 		return; /* answered by its completion */
 	case MSG_HWQ_TAKE_BACK:
-		deactivate(r, hwq);
+		hwq_show_state(hwq, NVMUX_RING_PAUSED);
+		if (hwq_has_link(hwq)) {
+			hwq->state = HWQ_QUIESCING;
+			hwq->taking = msg;
+			reactor_activate(r, hwq);
+			return; /* answered when it is quiet */
+		}
+		hwq_deactivate(r, hwq);
 		hwq->state = HWQ_TAKEN;
-		show_state(hwq, NVMUX_RING_PAUSED);
 		break;
+	case MSG_HWQ_ABANDON: hwq_link_abandon(r, hwq, msg->owner); break;
+	case MSG_HWQ_LOOK: reactor_activate(r, hwq); break;
 	case MSG_HWQ_ABORT:
 		nvmux_qpair_abort_all(hwq->qpair, msg->status);
-		fail_requests(hwq, msg->status);
+		hwq_fail_requests(hwq, NULL, msg->status);
 		hwq->dirty = false;
 		break;
 	case MSG_HWQ_RESUME:
 		NVMUX_ASSERT(nvmux_qpair_outstanding(hwq->qpair) == 0);
 		hwq->state = HWQ_RUNNING;
 		hwq->dirty = false;
-		show_state(hwq, NVMUX_RING_READY);
+		hwq_show_state(hwq, NVMUX_RING_READY);
 		reactor_activate(r, hwq);
 		break;
 	case MSG_HWQ_DESTROY:
 		NVMUX_ASSERT(TAILQ_EMPTY(&hwq->channels) && !hwq->active);
-		fail_requests(hwq, NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
+		hwq_fail_requests(hwq, NULL, NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
 		break;
 	default: NVMUX_ASSERT(false);
 	}
@@ -235,6 +267,7 @@ int hwq_create(struct reactor *reactor, struct nvmux_qpair *qpair, struct hwq **
 		return -ENOMEM;
 	*hwq = (struct hwq){.qpair = qpair, .reactor = reactor, .state = HWQ_RUNNING};
 	TAILQ_INIT(&hwq->requests);
+	TAILQ_INIT(&hwq->sent);
 	TAILQ_INIT(&hwq->channels);
 	reactor->ctl_hwqs++;
 	*ret = hwq;
@@ -279,8 +312,45 @@ void hwq_destroy(struct hwq *hwq)
 	send(hwq, message_new(MSG_HWQ_DESTROY, NULL, NULL));
 }
 
-void hwq_submit(struct hwq *hwq, const struct nvmux_cmd *cmd, const struct nvmux_seg *seg,
-		nvmux_cmd_cb cb, void *arg)
+void hwq_look(struct hwq *hwq)
+{
+	/* Its owner isn't the reactor any more: do the owner's part of a loss, which is to say that
+	 * it is quiet. */
+	if (hwq->ctl_state == HWQ_BACK &&
+	    nvmux_qpair_get_state(hwq->qpair) == NVMUX_QPAIR_QUIESCING)
+		nvmux_qpair_process_completions(hwq->qpair, 0);
+	if (hwq->ctl_state != HWQ_GIVEN && hwq->ctl_state != HWQ_TAKING)
+		return;
+	hwq->ctl_look_again = hwq->ctl_looking;
+	if (hwq->ctl_looking)
+		return;
+	hwq->ctl_looking = true;
+	hwq->look.kind = MSG_HWQ_LOOK;
+	send(hwq, &hwq->look);
+}
+
+/* The reactor may have looked before the latest change. */
+static void looked(struct hwq *hwq)
+{
+	bool again = hwq->ctl_look_again;
+
+	hwq->ctl_looking = false;
+	hwq->ctl_look_again = false;
+	if (again)
+		hwq_look(hwq);
+}
+
+void hwq_abandon(struct hwq *hwq, const void *owner)
+{
+	struct message *msg = message_new(MSG_HWQ_ABANDON, NULL, NULL);
+
+	NVMUX_ASSERT(hwq->ctl_state != HWQ_DESTROYED && owner);
+	msg->owner = owner;
+	send(hwq, msg);
+}
+
+void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
+		const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg)
 {
 	struct message *msg = message_new(MSG_HWQ_REQUEST, NULL, arg);
 
@@ -288,6 +358,7 @@ void hwq_submit(struct hwq *hwq, const struct nvmux_cmd *cmd, const struct nvmux
 	msg->request.cmd = *cmd;
 	if (seg)
 		msg->request.seg = *seg;
+	msg->request.owner = owner;
 	msg->request.cb = cb;
 	send(hwq, msg);
 }
@@ -298,6 +369,7 @@ void hwq_replied(struct message *msg)
 
 	switch (msg->kind) {
 	case MSG_HWQ_REQUEST: msg->request.cb(msg->arg, &msg->request.cpl); return;
+	case MSG_HWQ_LOOK: looked(hwq); return;
 	case MSG_HWQ_TAKE_BACK: hwq->ctl_state = HWQ_BACK; break;
 	case MSG_HWQ_DESTROY:
 		hwq->reactor->ctl_hwqs--;

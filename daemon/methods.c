@@ -18,6 +18,7 @@ struct rpc_method *daemon_methods(void)
 	const struct rpc_method *const tables[] = {
 		info_methods,
 		controller_methods,
+		discovery_methods,
 		memory_methods,
 		io_methods,
 	};

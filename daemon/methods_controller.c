@@ -7,181 +7,13 @@
 #include <unistd.h>
 #include "daemon/daemon.h"
 #include "daemon/identify_json.h"
+#include "daemon/params.h"
 
 #define IDENTIFY_SIZE 4096
-#define PROBE_MAX     256 /* controllers in one answer */
-#define PROBE_POLL_MS 5
-
-#define NAME_PARAM(help)                                                                           \
-	{                                                                                          \
-		"name", RPC_STRING, true, 1, CONF_NAME_MAX - 1, help                               \
-	}
-#define TRID_PARAMS(required)                                                                      \
-	{"trtype", RPC_STRING, required, 1, 16,                                                    \
-	 "transport type: PCIE, VFIOUSER, RDMA or LOOPBACK"},                                      \
-		{"traddr", RPC_STRING, false, 0, NVMUX_TRADDR_MAX - 1,                             \
-		 "transport address: PCI address, directory of a vfio-user socket, IP address"},   \
-		{"adrfam", RPC_STRING, false, 0, 8, "address family: IPv4, IPv6 or IB"},           \
-		{"trsvcid", RPC_STRING, false, 0, NVMUX_TRSVCID_MAX - 1,                           \
-		 "transport service id (the port)"},                                               \
-		{"subnqn", RPC_STRING, false, 0, NVMUX_NQN_MAX - 1, "NQN of the subsystem"}
-#define END_PARAMS {NULL, 0, false, 0, 0, NULL}
 
 static struct nvmuxd *daemon_of(struct rpc_request *req)
 {
 	return rpc_server_user(rpc_request_conn(req));
-}
-
-/* ---- transport ids ---- */
-
-void json_put_trid(json_t *object, const struct nvmux_trid *trid)
-{
-	const char *adrfam = nvmux_adrfam_string(trid->adrfam);
-
-	json_object_set_new(object, "trtype", json_string(nvmux_trtype_string(trid->trtype)));
-	json_object_set_new(object, "traddr", json_string(trid->traddr));
-	if (adrfam)
-		json_object_set_new(object, "adrfam", json_string(adrfam));
-	if (trid->trsvcid[0])
-		json_object_set_new(object, "trsvcid", json_string(trid->trsvcid));
-	if (trid->subnqn[0])
-		json_object_set_new(object, "subnqn", json_string(trid->subnqn));
-}
-
-int trid_from_params(const json_t *params, struct rpc_request *req, struct nvmux_trid *ret)
-{
-	const char *trtype = rpc_get_string(params, "trtype", "PCIE");
-	const char *adrfam = rpc_get_string(params, "adrfam", "");
-	struct nvmux_trid trid = {0};
-
-	if (nvmux_trtype_parse(&trid.trtype, trtype)) {
-		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL,
-				"trtype is '%s'; it must be PCIE, VFIOUSER, RDMA or LOOPBACK",
-				trtype);
-		return -EINVAL;
-	}
-	if (adrfam[0] && nvmux_adrfam_parse(&trid.adrfam, adrfam)) {
-		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL,
-				"adrfam is '%s'; it must be IPv4, IPv6 or IB", adrfam);
-		return -EINVAL;
-	}
-	/* the schema has limited their lengths */
-	snprintf(trid.traddr, sizeof(trid.traddr), "%s", rpc_get_string(params, "traddr", ""));
-	snprintf(trid.trsvcid, sizeof(trid.trsvcid), "%s", rpc_get_string(params, "trsvcid", ""));
-	snprintf(trid.subnqn, sizeof(trid.subnqn), "%s", rpc_get_string(params, "subnqn", ""));
-	*ret = trid;
-	return 0;
-}
-
-/* ---- probe ---- */
-
-struct probe_job {
-	struct nvmuxd *d;
-	struct rpc_request *req;
-	struct nvmux_probe_ctx *probe;
-	struct event *timer;
-	json_t *list;
-};
-
-/* Name of the driver that a local function is bound to, or "". */
-static void pci_driver(const char *address, char *buf, size_t size)
-{
-	char path[NVMUX_TRADDR_MAX + 64], target[256];
-	const char *base;
-	ssize_t n;
-
-	buf[0] = '\0';
-	if (strchr(address, '/'))
-		return;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", address);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n <= 0)
-		return;
-	target[n] = '\0';
-	base = strrchr(target, '/');
-	base = base ? base + 1 : target;
-	if (strlen(base) < size)
-		strcpy(buf, base);
-}
-
-static bool on_found(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr_opts *opts)
-{
-	struct probe_job *job = arg;
-	const struct controller *c = controller_find_trid(job->d, trid);
-	json_t *item = json_object();
-	char driver[64] = "";
-
-	(void)opts;
-	if (!item || json_array_size(job->list) >= PROBE_MAX) {
-		json_decref(item);
-		return false;
-	}
-	json_put_trid(item, trid);
-	if (trid->trtype == NVMUX_TRTYPE_PCIE)
-		pci_driver(trid->traddr, driver, sizeof(driver));
-	if (c)
-		json_object_set_new(item, "name", json_string(c->name));
-	if (driver[0])
-		json_object_set_new(item, "driver", json_string(driver));
-	json_object_set_new(item, "attachable",
-			    json_boolean(!c && (trid->trtype != NVMUX_TRTYPE_PCIE ||
-						strcmp(driver, "vfio-pci") == 0)));
-	json_array_append_new(job->list, item);
-	return false; /* only looking */
-}
-
-static void probe_end(struct probe_job *job, int err)
-{
-	if (err) {
-		rpc_reply_errno(job->req, err, "%s", daemon_error_text(job->d, err));
-		json_decref(job->list);
-	} else {
-		rpc_reply(job->req, job->list);
-	}
-	event_free(job->timer);
-	free(job);
-}
-
-static void probe_poll(evutil_socket_t fd, short what, void *arg)
-{
-	struct probe_job *job = arg;
-	const struct timeval tv = {.tv_usec = PROBE_POLL_MS * 1000};
-	int err;
-
-	(void)fd;
-	(void)what;
-	daemon_clear_error(job->d);
-	err = nvmux_probe_poll_async(job->probe);
-	if (err == -EAGAIN)
-		evtimer_add(job->timer, &tv);
-	else
-		probe_end(job, err);
-}
-
-static void probe(struct rpc_request *req, const json_t *params)
-{
-	const struct timeval now = {0};
-	struct nvmux_trid trid;
-	struct probe_job *job;
-	int err;
-
-	if (trid_from_params(params, req, &trid))
-		return;
-	job = calloc(1, sizeof(*job));
-	if (!job) {
-		rpc_reply_errno(req, -ENOMEM, "out of memory");
-		return;
-	}
-	job->d = daemon_of(req);
-	job->req = req;
-	job->list = json_array();
-	job->timer = evtimer_new(job->d->base, probe_poll, job);
-	daemon_clear_error(job->d);
-	err = nvmux_probe_async(job->d->nvmux, &trid, on_found, NULL, NULL, job, &job->probe);
-	if (err)
-		probe_end(job, err);
-	else
-		evtimer_add(job->timer, &now);
 }
 
 /* ---- attach, detach, reset ---- */
@@ -234,30 +66,22 @@ static bool may_attach(struct nvmuxd *d, struct rpc_request *req, const char *na
 static void attach_controller(struct rpc_request *req, const json_t *params)
 {
 	struct nvmuxd *d = daemon_of(req);
-	struct nvmux_ctrlr_opts opts;
-	char name[CONF_NAME_MAX];
-	struct nvmux_trid trid;
+	struct conf_controller conf;
+	char why[256];
 
-	if (trid_from_params(params, req, &trid))
+	if (connection_from_params(params, req, &conf))
 		return;
-	if (trid.trtype == NVMUX_TRTYPE_DAEMON || !trid.traddr[0]) {
-		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL,
-				trid.traddr[0] ? "trtype DAEMON is for clients of nvmuxd" :
-						 "traddr is missing: it names the controller");
+	if (conf_controller_check(&conf, why, sizeof(why))) {
+		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL, "%s", why);
 		return;
 	}
 	if (rpc_get_string(params, "name", NULL))
-		snprintf(name, sizeof(name), "%s", rpc_get_string(params, "name", ""));
+		snprintf(conf.name, sizeof(conf.name), "%s", rpc_get_string(params, "name", ""));
 	else
-		default_name(d, name, sizeof(name));
-	if (!may_attach(d, req, name, &trid))
+		default_name(d, conf.name, sizeof(conf.name));
+	if (!may_attach(d, req, conf.name, &conf.trid))
 		return;
-	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
-	opts.num_io_queues =
-		(uint32_t)rpc_get_integer(params, "num_io_queues", opts.num_io_queues);
-	opts.io_queue_depth =
-		(uint32_t)rpc_get_integer(params, "io_queue_depth", opts.io_queue_depth);
-	if (controller_attach(d, name, &trid, &opts, req))
+	if (controller_attach(d, conf.name, &conf.trid, &conf.opts, false, req))
 		rpc_reply_errno(req, -ENOMEM, "out of memory");
 }
 
@@ -269,7 +93,7 @@ static void detach_controller(struct rpc_request *req, const json_t *params)
 	if (!c)
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", name);
 	else if (c->state == CONTROLLER_ATTACHING)
-		rpc_reply_errno(req, -EBUSY, "controller '%s' is being attached", name);
+		controller_cancel_attach(c, req);
 	else
 		controller_detach(c, req);
 }
@@ -289,61 +113,6 @@ static void reset_controller(struct rpc_request *req, const json_t *params)
 
 /* ---- what there is ---- */
 
-static json_t *namespace_json(const struct controller *c, const struct nvmux_ns *ns)
-{
-	json_t *item = json_pack(
-		"{s:s,s:I,s:I,s:I,s:I,s:i,s:I,s:i}", "controller", c->name, "nsid",
-		(json_int_t)ns->id, "size", (json_int_t)nvmux_ns_get_size(ns), "blocks",
-		(json_int_t)ns->n_lbas, "block_size", (json_int_t)nvmux_ns_get_sector_size(ns),
-		"metadata_size", ns->md_size, "boundary_blocks", (json_int_t)ns->boundary_lbas,
-		"csi", ns->csi);
-	const uint8_t *nguid = nvmux_ns_get_nguid(ns), *uuid = nvmux_ns_get_uuid(ns);
-
-	if (nguid)
-		json_object_set_new(item, "nguid", identify_hex_json(nguid, 16));
-	if (uuid)
-		json_object_set_new(item, "uuid", identify_uuid_json(uuid));
-	return item;
-}
-
-json_t *json_namespaces(const struct controller *c)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; c->ctrlr && i < c->ctrlr->n_ns; i++) {
-		if (c->ctrlr->ns[i]->active)
-			json_array_append_new(list, namespace_json(c, c->ctrlr->ns[i]));
-	}
-	return list;
-}
-
-static json_t *controller_json(const struct controller *c)
-{
-	json_t *item = json_pack("{s:s,s:s}", "name", c->name, "state",
-				 controller_state_name(c->state));
-	const struct nvmux_ctrlr *ctrlr = c->ctrlr;
-	char vs[16];
-
-	json_put_trid(item, &c->trid);
-	if (!ctrlr)
-		return item;
-	snprintf(vs, sizeof(vs), "0x%" PRIx32, ctrlr->vs);
-	json_object_set_new(item, "model", identify_text_json(ctrlr->id.mn, 40, true));
-	json_object_set_new(item, "serial", identify_text_json(ctrlr->id.sn, 20, true));
-	json_object_set_new(item, "firmware", identify_text_json(ctrlr->id.fr, 8, true));
-	json_object_set_new(item, "subnqn", identify_text_json(ctrlr->id.subnqn, 256, true));
-	json_object_set_new(item, "cntlid", json_integer(le16_to_cpu(ctrlr->id.cntlid)));
-	json_object_set_new(item, "vs", json_string(vs));
-	json_object_set_new(item, "max_transfer", json_integer(ctrlr->max_transfer));
-	json_object_set_new(item, "resets", json_integer((json_int_t)c->resets));
-	json_object_set_new(item, "io_queues",
-			    json_pack("{s:I,s:I}", "granted", (json_int_t)ctrlr->max_io_qpairs,
-				      "used", (json_int_t)c->n_hw_queues));
-	json_object_set_new(item, "namespaces", json_namespaces(c));
-	json_object_set_new(item, "qpairs", json_qpairs(c->d, c));
-	return item;
-}
-
 static void get_controllers(struct rpc_request *req, const json_t *params)
 {
 	const char *name = rpc_get_string(params, "name", NULL);
@@ -358,7 +127,7 @@ static void get_controllers(struct rpc_request *req, const json_t *params)
 	list = json_array();
 	TAILQ_FOREACH(c, &d->controllers, link) {
 		if (!name || strcmp(name, c->name) == 0)
-			json_array_append_new(list, controller_json(c));
+			json_array_append_new(list, json_controller(c));
 	}
 	rpc_reply(req, list);
 }
@@ -477,54 +246,60 @@ static void close_controller(struct rpc_request *req, const json_t *params)
 
 /* ---- the table ---- */
 
-static const struct rpc_param probe_params[] = {TRID_PARAMS(false), END_PARAMS};
 static const struct rpc_param attach_params[] = {
-	{"name", RPC_STRING, false, 1, CONF_NAME_MAX - 1,
-	 "name for it: letters, digits, '-', '_', '.'; default: the first free nvmeN"},
-	TRID_PARAMS(true),
-	{"num_io_queues", RPC_INTEGER, false, 1, 65535, "I/O queue pairs to ask for; default 64"},
-	{"io_queue_depth", RPC_INTEGER, false, 2, 65536, "entries of an I/O queue; default 256"},
-	END_PARAMS,
+	PARAM_NAME(false, CONF_NAME_MAX - 1,
+		   "name for it: letters, digits, '-', '_', '.'; default: the first free nvmeN"),
+	PARAMS_TRID(true),
+	PARAMS_HOST,
+	PARAMS_OPTIONS PARAM_END,
 };
-static const struct rpc_param name_params[] = {NAME_PARAM("the controller"), END_PARAMS};
+static const struct rpc_param name_params[] = {
+	PARAM_NAME(true, CONF_NAME_MAX - 1, "the controller"), PARAM_END};
 static const struct rpc_param maybe_name_params[] = {
-	{"name", RPC_STRING, false, 1, CONF_NAME_MAX - 1, "only this controller"}, END_PARAMS};
+	{"name", RPC_STRING, false, 1, CONF_NAME_MAX - 1, "only this controller"}, PARAM_END};
 static const struct rpc_param maybe_controller_params[] = {
 	{"controller", RPC_STRING, false, 1, CONF_NAME_MAX - 1, "only those of this controller"},
-	END_PARAMS};
+	PARAM_END};
 static const struct rpc_param identify_params[] = {
 	{"controller", RPC_STRING, true, 1, CONF_NAME_MAX - 1, "the controller"},
 	{"cns", RPC_INTEGER, true, 0, 255, "controller or namespace structure"},
 	{"nsid", RPC_INTEGER, false, 0, UINT32_MAX, "namespace id; default 0"},
-	END_PARAMS,
+	PARAM_END,
 };
 
 const struct rpc_method controller_methods[] = {
-	{"probe", RPC_RIGHT_USER, probe_params,
-	 "Show what a transport id names, or all local NVMe functions, without attaching anything.",
-	 "an array of transport ids; name when it is attached, driver of a local function, "
-	 "attachable",
-	 probe},
 	{"attach_controller", RPC_RIGHT_ADMIN, attach_params,
-	 "Start a controller and make it available to clients.", "{name, namespaces: [nsid, …]}",
-	 attach_controller},
+	 "Start a controller and make it available to clients. Parameters that make sense for "
+	 "fabrics (RDMA) only are refused for other transports. The three times of recovery must "
+	 "be in the order reconnect_delay_sec, fast_io_fail_timeout_sec, ctrlr_loss_timeout_sec. A "
+	 "discovery controller can be attached too, for its admin commands; it takes no I/O.",
+	 "{name, namespaces: [nsid, …]}", attach_controller},
 	{"detach_controller", RPC_RIGHT_ADMIN, name_params,
 	 "Shut a controller down and let go of it. EBUSY with data.holders while clients have it "
-	 "open.",
+	 "open. The start of one that is being attached, or tried again and again, is given up.",
 	 "true", detach_controller},
 	{"reset_controller", RPC_RIGHT_ADMIN, name_params,
 	 "Disable and enable a controller. Commands in flight complete with Command Aborted due to "
-	 "SQ Deletion; clients go on afterwards.",
+	 "SQ Deletion; clients go on afterwards. One for fabrics is disabled and connected anew, "
+	 "and commands in flight are repeated as after a loss of the connection.",
 	 "true", reset_controller},
 	{"get_controllers", RPC_RIGHT_USER, maybe_name_params,
-	 "Show controllers with their namespaces and the clients' queue pairs.",
-	 "an array of {name, state, trtype, traddr, …, model, serial, firmware, subnqn, cntlid, "
-	 "vs, "
-	 "max_transfer, resets, io_queues: {granted, used}, namespaces, qpairs}",
+	 "Show controllers with their connections, namespaces and the clients' queue pairs. state "
+	 "is attaching, ready (also while the connection is lost), resetting, failed or detaching. "
+	 "connection.state is none, up, reconnecting (commands wait), failing (they end with a "
+	 "path error) or holding (up again; what may not be repeated yet waits); times are in "
+	 "milliseconds from now, null for never. While a controller is being attached, attempts, "
+	 "next_attempt_ms and reason are about that. What hasn't been identified yet lacks what "
+	 "follows from it.",
+	 "an array of {name, state, trtype, traddr, …, connection: {state, lost, attempts, "
+	 "lost_for_ms, next_attempt_ms, fast_io_fail_ms, ctrlr_loss_ms, hold_ms, keep_alive_ms, "
+	 "reason}, model, serial, firmware, subnqn, hostnqn (null but for fabrics), cntlid, vs, "
+	 "discovery, ana, max_transfer, resets, io_queues: {granted, used}, namespaces, qpairs}",
 	 get_controllers},
 	{"get_namespaces", RPC_RIGHT_USER, maybe_controller_params, "Show active namespaces.",
 	 "an array of {controller, nsid, size, blocks, block_size, metadata_size, boundary_blocks, "
-	 "csi}, with nguid and uuid where there are",
+	 "csi}, with nguid and uuid where there are, and ana_group and ana_state (optimized, "
+	 "non-optimized, inaccessible, persistent-loss, change) where the controller reports them",
 	 get_namespaces},
 	{"identify", RPC_RIGHT_USER, identify_params,
 	 "Send Identify. CNS 1 (controller) and 0 (namespace) are decoded with the keys of "

@@ -26,6 +26,20 @@ static struct hold *hold_of(struct rpc_request *req, const json_t *params)
 	return hold;
 }
 
+/* For I/O commands. */
+static struct hold *io_hold_of(struct rpc_request *req, const json_t *params)
+{
+	struct hold *hold = hold_of(req, params);
+
+	if (hold && nvmux_ctrlr_is_discovery(hold->controller->ctrlr)) {
+		rpc_reply_errno(req, -EOPNOTSUPP,
+				"controller '%s' is a discovery controller: it takes no I/O",
+				hold->controller->name);
+		return NULL;
+	}
+	return hold;
+}
+
 static uint32_t get_u32(const json_t *params, const char *name)
 {
 	return (uint32_t)rpc_get_integer(params, name, 0);
@@ -54,7 +68,7 @@ static void transfer(struct rpc_request *req, const json_t *params, uint8_t opc)
 {
 	uint64_t lba = (uint64_t)rpc_get_integer(params, "lba", 0);
 	uint32_t count = get_u32(params, "lba_count"), nsid = get_u32(params, "nsid");
-	struct hold *hold = hold_of(req, params);
+	struct hold *hold = io_hold_of(req, params);
 	const struct ns_view *ns;
 	struct nvmux_ring_cmd cmd = {.opc = opc, .nsid = cpu_to_le32(nsid)};
 	uint64_t block;
@@ -91,7 +105,7 @@ static void flush(struct rpc_request *req, const json_t *params)
 {
 	struct nvmux_ring_cmd cmd = {.opc = nvme_cmd_flush,
 				     .nsid = cpu_to_le32(get_u32(params, "nsid"))};
-	struct hold *hold = hold_of(req, params);
+	struct hold *hold = io_hold_of(req, params);
 
 	if (hold)
 		user_cmd_io(hold, &cmd, req);
@@ -127,7 +141,7 @@ static void admin_raw(struct rpc_request *req, const json_t *params)
 
 static void io_raw(struct rpc_request *req, const json_t *params)
 {
-	struct hold *hold = hold_of(req, params);
+	struct hold *hold = io_hold_of(req, params);
 	struct nvmux_ring_cmd cmd;
 
 	if (!hold)

@@ -34,6 +34,12 @@ static void alloc_io_qpair(struct rpc_request *req, const json_t *params)
 	hold = session_hold_for_request(s, req, rpc_get_string(params, "controller", ""));
 	if (!hold)
 		return;
+	if (nvmux_ctrlr_is_discovery(hold->controller->ctrlr)) {
+		rpc_reply_errno(req, -EOPNOTSUPP,
+				"controller '%s' is a discovery controller: it has no I/O queues",
+				hold->controller->name);
+		return;
+	}
 	session_alloc_qpair(s, hold,
 			    (uint32_t)rpc_get_integer(
 				    params, "depth", MIN(DEFAULT_DEPTH, s->limits.max_queue_depth)),

@@ -5,8 +5,10 @@
  * Happy path: a turn takes messages, polls each active hardware queue (its channels first, then its
  * completions), publishes what that gave the channels, and looks at what waits. A hardware queue is
  * active while it has channels to poll or commands in flight; a channel without work is parked
- * after a while; when no hardware queue is active an adaptive reactor sleeps until a client or the
- * control thread wakes it.
+ * after a while; when no hardware queue is active an adaptive reactor sleeps until a client, the
+ * control thread or the poll group wakes it. Hardware queues of a poll group share completions:
+ * polling one may deliver those of others, all of this reactor; what none of them asks for (answers
+ * to the connection of another one) makes the group's descriptor readable.
  * Failure modes: a queue of messages that is full makes its sender keep the rest, and try again in
  * its next turn; a client that does nonsense costs at most its weight of commands in each turn, and
  * one that sends bytes without end one read in each look at the sockets.
@@ -45,9 +47,12 @@ static void handle_message(struct reactor *r, struct message *msg)
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:
 	case MSG_HWQ_REQUEST:
+	case MSG_HWQ_ABANDON:
+	case MSG_HWQ_LOOK:
 	case MSG_HWQ_FAILED: hwq_handle(r, msg); break;
 	case MSG_CHANNEL_START:
 	case MSG_CHANNEL_STOP:
+	case MSG_CHANNEL_ABANDON:
 	case MSG_CHANNEL_SET_REGION:
 	case MSG_CHANNEL_DROP_REGION:
 	case MSG_CHANNEL_SET_VIEW:
@@ -108,7 +113,9 @@ static void look_at_sockets(struct reactor *r, int timeout_ms)
 
 	r->epoll_countdown = REACTOR_EPOLL_TURNS;
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.ptr)
+		if (events[i].data.ptr == &r->group)
+			r->group_ready = true;
+		else if (events[i].data.ptr)
 			channel_wake(r, events[i].data.ptr);
 		else
 			(void)!read(r->wake_fd, &count, sizeof(count));
@@ -147,7 +154,7 @@ static void reactor_sleep(struct reactor *r)
 
 void reactor_activate(struct reactor *r, struct hwq *hwq)
 {
-	if (hwq->active || hwq->state != HWQ_RUNNING)
+	if (hwq->active || hwq->state >= HWQ_TAKEN)
 		return;
 	hwq->active = true;
 	TAILQ_INSERT_TAIL(&r->active, hwq, link);
@@ -169,6 +176,11 @@ static void turn(struct reactor *r)
 {
 	uint32_t work = take_messages(r);
 
+	if (unlikely(r->group_ready)) {
+		r->group_ready = false;
+		nvmux_poll_group_reap(r->group);
+		work++;
+	}
 	work += poll_hwqs(r);
 	/* In this order: what waits may free a channel, which has to be published before. */
 	if (r->batch)
@@ -195,7 +207,8 @@ static void *reactor_main(void *arg)
 		turn(r);
 		if (TAILQ_EMPTY(&r->active) && !r->busy && !r->exit)
 			reactor_sleep(r);
-		else if (r->n_parked && --r->epoll_countdown == 0)
+		else if ((r->n_parked || __atomic_load_n(&r->group_used, __ATOMIC_RELAXED)) &&
+			 --r->epoll_countdown == 0)
 			look_at_sockets(r, 0);
 	}
 	/* What the control thread hasn't taken yet; it waits for us and takes all of it then. */
@@ -243,13 +256,16 @@ static void deliver(struct reactor *r, struct message *msg)
 		if (msg->hwq->ctl_state != HWQ_DESTROYED && r->hwq_failed)
 			r->hwq_failed(r->hwq_failed_arg, msg->hwq);
 		return;
+	case MSG_HWQ_LOOK: hwq_replied(msg); return;
 	case MSG_HWQ_TAKE_BACK:
 	case MSG_HWQ_RESUME:
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:
-	case MSG_HWQ_REQUEST: hwq_replied(msg); break;
+	case MSG_HWQ_REQUEST:
+	case MSG_HWQ_ABANDON: hwq_replied(msg); break;
 	case MSG_CHANNEL_START:
 	case MSG_CHANNEL_STOP:
+	case MSG_CHANNEL_ABANDON:
 	case MSG_CHANNEL_SET_REGION:
 	case MSG_CHANNEL_DROP_REGION:
 	case MSG_CHANNEL_SET_VIEW:
@@ -276,6 +292,13 @@ void reactor_process(struct reactor *r)
 	count = 1;
 	if (!msgq_is_empty(&r->to_control))
 		(void)!write(r->reply_fd, &count, sizeof(count));
+}
+
+struct nvmux_poll_group *reactor_poll_group(struct reactor *r)
+{
+	if (r->group)
+		__atomic_store_n(&r->group_used, 1, __ATOMIC_RELAXED);
+	return r->group;
 }
 
 int reactor_get_fd(const struct reactor *r)
@@ -310,6 +333,10 @@ static int open_descriptors(struct reactor *r)
 	if (r->wake_fd < 0 || r->reply_fd < 0 || r->epoll_fd < 0)
 		return -errno;
 	if (epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->wake_fd, &event) < 0)
+		return -errno;
+	event.data.ptr = &r->group; /* no channel lies there */
+	if (r->group &&
+	    epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, nvmux_poll_group_get_fd(r->group), &event) < 0)
 		return -errno;
 	return 0;
 }
@@ -375,6 +402,7 @@ int reactor_create(const struct reactor_opts *opts, struct reactor **ret)
 		.idle_turns = opts->idle_turns ? opts->idle_turns : REACTOR_IDLE_TURNS,
 		.hwq_failed = opts->hwq_failed,
 		.hwq_failed_arg = opts->arg,
+		.group = opts->group,
 		.epoll_countdown = REACTOR_EPOLL_TURNS,
 		.epoll_fd = -1,
 		.wake_fd = -1,

@@ -23,6 +23,9 @@ struct reactor;
 struct hwq;
 struct channel;
 
+/* Host Pathing Error: the connection has been lost for too long. */
+#define STATUS_PATH_ERROR NVMUX_STATUS(NVME_SCT_PATH, NVME_SC_HOST_PATH_ERROR)
+
 typedef void (*reactor_cb)(void *arg);
 
 struct reactor_opts {
@@ -30,6 +33,9 @@ struct reactor_opts {
 	bool busy;           /* always polls; else it sleeps when nothing is to be done */
 	uint32_t idle_turns; /* without work until a channel is parked; 0: the default, 4096 */
 	const char *name;    /* of the thread; at most 15 bytes */
+	/* Of its hardware queue pairs, where their transport has such; other_thread is set. Stays
+	 * the caller's, until the reactor has been destroyed. May be NULL. */
+	struct nvmux_poll_group *group;
 	/*
 	 * A hardware queue pair broke: everything in flight has been completed with an error, the
 	 * channels bound to it are paused. The control plane takes it back, stops the controller
@@ -45,6 +51,9 @@ struct reactor_opts {
 int reactor_create(const struct reactor_opts *opts, struct reactor **ret);
 /* Ends the thread; no channel and no hardware queue may be with it any more. */
 void reactor_destroy(struct reactor *reactor);
+/* The poll group for a queue pair that this reactor is to serve, or NULL. From now on the reactor
+ * looks after it. */
+struct nvmux_poll_group *reactor_poll_group(struct reactor *reactor);
 /* Readable when reactor_process() has callbacks to deliver. */
 int reactor_get_fd(const struct reactor *reactor);
 void reactor_process(struct reactor *reactor);
@@ -66,12 +75,18 @@ void reactor_get_stats(const struct reactor *reactor, struct reactor_stats *ret)
 /* ---- hardware queue pairs ---- */
 
 /*
+ * A queue pair whose transport can lose and restore its connection goes on by itself: the reactor
+ * does the owner's part of that, rings say PAUSED meanwhile, or READY with every command refused
+ * (Host Pathing Error) when the time for waiting is over. hwq_look() tells it that libnvmux has
+ * changed the queue pair's state.
+ *
  * Hand a connected queue pair over to a reactor. The struct hwq is made here and belongs to the
  * control plane as a handle; the queue pair in it is the reactor's until hwq_take_back().
  */
 int hwq_create(struct reactor *reactor, struct nvmux_qpair *qpair, struct hwq **ret);
-/* Stop submitting to it and polling it, at once; commands stay in flight in their slots. When @cb
- * is called the control thread owns the queue pair again. Channels bound to it wait. */
+/* Stop submitting to it and polling it, at once; commands stay in flight in their slots. Of a
+ * connection it is quiesced, which ends it. When @cb is called the control thread owns the queue
+ * pair again. Channels bound to it wait. */
 void hwq_take_back(struct hwq *hwq, reactor_cb cb, void *arg);
 /* Give it to its reactor again, after a reset: connected anew, nothing in flight. */
 void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg);
@@ -83,17 +98,26 @@ void hwq_abort(struct hwq *hwq, uint16_t status, reactor_cb cb, void *arg);
  * touched. Commands of hwq_submit() that still wait to be sent complete with NVMUX_SC_CTRLR_GONE.
  */
 void hwq_destroy(struct hwq *hwq);
+/* Its queue pair's state has changed: let the reactor look at it soon. At any time before
+ * hwq_destroy(), as often as one likes. */
+void hwq_look(struct hwq *hwq);
 struct nvmux_qpair *hwq_qpair(const struct hwq *hwq);
 struct reactor *hwq_reactor(const struct hwq *hwq);
 uint32_t hwq_num_channels(const struct hwq *hwq);
 
 /*
  * One command of the control plane itself (RPC reads and writes, raw commands), checked by
- * channel_check() or by the caller. @seg: its data, len 0: none; the region must stay until the
- * callback. @cb gets the completion in the control thread.
+ * channel_check() or by the caller. @owner: for hwq_abandon(). @seg: its data, len 0: none; the
+ * region must stay until the callback. @cb gets the completion in the control thread.
  */
-void hwq_submit(struct hwq *hwq, const struct nvmux_cmd *cmd, const struct nvmux_seg *seg,
-		nvmux_cmd_cb cb, void *arg);
+void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
+		const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg);
+/*
+ * Nobody cares any more for the commands that @owner has submitted until now: those that still wait
+ * to be sent end at once; those that a lost connection holds up, as soon as they are not with the
+ * controller, instead of being repeated. Both with Outcome Unknown.
+ */
+void hwq_abandon(struct hwq *hwq, const void *owner);
 
 /* ---- what a channel's commands are checked against ---- */
 
@@ -160,8 +184,11 @@ void channel_close_client_fd(struct channel *channel);
  * of the same controller. */
 void channel_start(struct channel *channel, struct hwq *hwq, reactor_cb cb, void *arg);
 /* Take no further command; @cb when nothing of it is in flight any more (may take for ever on a
- * hung controller: then the control plane resets it, and hwq_abort() ends the wait). */
+ * hung controller: then the control plane resets it, and hwq_abort() ends the wait; or, over a
+ * connection, channel_abandon()). */
 void channel_stop(struct channel *channel, reactor_cb cb, void *arg);
+/* For a channel that is being stopped: as hwq_abandon(), for its commands in flight. */
+void channel_abandon(struct channel *channel);
 /* Stopped (or never started): free it, when its last outstanding callback has been delivered. */
 void channel_destroy(struct channel *channel);
 
@@ -179,7 +206,7 @@ void channel_set_state(struct channel *channel, uint32_t state);
 struct channel_stats {
 	uint64_t commands;
 	uint64_t completions;
-	uint64_t refused; /* completed by the daemon because the check failed */
+	uint64_t refused; /* completed by the daemon: the check failed, or there is no path */
 	uint64_t read_bytes;
 	uint64_t write_bytes;
 	uint32_t in_flight;

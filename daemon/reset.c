@@ -12,6 +12,8 @@
  * later is checked by the new geometry. Then it is disabled and started once more, which
  * identifies the namespaces again; the rest follows as above.
  *
+ * Fabrics controllers are reset in another way (renew.c), and refuse such commands.
+ *
  * Failure modes. It doesn't start again, or a queue pair can't be connected: it is treated as lost
  * (controllers.c). It can't be disabled: nothing is ended here, as it may still write to memory;
  * libnvmux lets go of it, which is a loss. Such a command isn't answered: a client that asks for a
@@ -256,6 +258,10 @@ static void submit(struct controller *c, struct rpc_request *req, struct user_cm
 
 void controller_reset(struct controller *c, struct rpc_request *req, const char *reason)
 {
+	if (controller_is_fabrics(c)) {
+		controller_renew(c, req, reason);
+		return;
+	}
 	if (req || controller_cmd_overdue(c))
 		skip_cmd(c);
 	/* one that waits for its turn, or comes to it after a command, does for all who want to get
@@ -276,6 +282,10 @@ static bool supported(const struct controller *c, uint8_t opc)
 
 void controller_namespaces_changed(struct controller *c)
 {
+	if (controller_is_fabrics(c)) {
+		controller_rescan(c);
+		return;
+	}
 	/* One that comes during a reset may be younger than what the reset has read. */
 	c->ns_changed = c->state == CONTROLLER_RESETTING;
 	if (c->state == CONTROLLER_READY)
@@ -284,6 +294,11 @@ void controller_namespaces_changed(struct controller *c)
 
 void controller_change_namespaces(struct controller *c, struct user_cmd *cmd)
 {
+	/* Queue pairs survive its resets: there is no point where nothing is in flight. */
+	if (controller_is_fabrics(c)) {
+		user_cmd_complete(cmd, 0, 0, NVMUX_SC_OPCODE_REFUSED | NVMUX_STATUS_DNR);
+		return;
+	}
 	if (!supported(c, cmd->checked.cmd.opc)) {
 		user_cmd_complete(cmd, 0, 0, NVME_SC_INVALID_OPCODE | NVMUX_STATUS_DNR);
 		return;

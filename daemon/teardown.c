@@ -7,7 +7,8 @@
  * their memory is freed.
  *
  * Failure modes. Something doesn't complete within the drain timeout, which each teardown has in
- * full: the controller is reset, which ends it; nothing is unmapped before. A command that changes
+ * full: the controller is reset, which ends it, or, if its connection is lost, the commands aren't
+ * repeated; nothing is unmapped before. A command that changes
  * namespaces is given much longer than that (reset.c). The client dies while other operations of
  * its session are under way: its channels are stopped at once, the rest follows when they have
  * ended.
@@ -61,7 +62,10 @@ void session_drain_expired(evutil_socket_t fd, short what, void *arg)
 			continue;
 		snprintf(reason, sizeof(reason), "commands of client %u (process %d) don't end",
 			 s->id, s->cred.pid);
-		controller_reset(hold->controller, NULL, reason);
+		if (controller_is_fabrics(hold->controller))
+			controller_abandon(hold, reason);
+		else
+			controller_reset(hold->controller, NULL, reason);
 	}
 	if (again)
 		session_arm_drain(s);

@@ -7,7 +7,9 @@
  * becomes the answer.
  *
  * Failure modes. The check fails: that is the completion. The controller is being reset: Command
- * Aborted due to SQ Deletion, which may be repeated. It has failed: Controller Gone.
+ * Aborted due to SQ Deletion, which may be repeated. It has failed: Controller Gone, or, over a
+ * fabric, Host Pathing Error. That is also what an admin command ends with while the connection is
+ * lost; I/O waits as that of queue pairs does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,7 +72,8 @@ void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl)
 static uint16_t unavailable(const struct controller *c)
 {
 	if (c->lost || c->state == CONTROLLER_FAILED)
-		return NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR;
+		return controller_is_fabrics(c) ? STATUS_PATH_ERROR
+						: NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR;
 	return c->state == CONTROLLER_READY ? 0 : NVME_SC_ABORT_QUEUE;
 }
 
@@ -85,13 +88,16 @@ static void send_cmd(struct user_cmd *cmd)
 		return;
 	}
 	if (!cmd->io) {
-		if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
+		if (!controller_has_path(c))
+			user_cmd_complete(cmd, 0, 0, STATUS_PATH_ERROR);
+		else if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
 			user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
 		return;
 	}
 	TAILQ_FOREACH (queue, &c->hw_queues, link) {
 		if (queue->base && !queue->taken) {
-			hwq_submit(queue->hwq, &cmd->checked.cmd, seg, user_cmd_cpl, cmd);
+			hwq_submit(queue->hwq, cmd->hold, &cmd->checked.cmd, seg, user_cmd_cpl,
+				   cmd);
 			return;
 		}
 	}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A hardware queue pair whose connection is lost and restored: the reactor's part.
+ *
+ * Happy path: the control thread writes the queue pair's state and lets the reactor look
+ * (hwq_look()) → QUIESCING: rings say PAUSED, nothing is submitted, libnvmux stops using the
+ * connection → QUIET: nothing to do, the reactor may sleep → REPLAY: libnvmux repeats what was in
+ * flight → HOLDING or CONNECTED: rings say READY. Commands in flight keep their places all the
+ * time, so that a stop or a forgotten region waits for them.
+ *
+ * Failure modes. The time for waiting is over (FAILING): libnvmux ends what was in flight, and
+ * until the connection is there again each command is checked and then refused with a path error;
+ * rings say READY, so that clients get their answers. The controller is lost for good: the queue
+ * pair has failed, as any other. A client goes meanwhile and its commands aren't to be repeated:
+ * they are dropped where nothing (QUIET, REPLAY) or not everything (HOLDING) is with the
+ * controller. The control thread wants the queue pair back: it is quiesced first, as others may
+ * share its completion queue.
+ */
+#include <errno.h>
+#include "daemon/data.h"
+
+static void enter(struct hwq *hwq, enum hwq_state state)
+{
+	if (hwq->state == state)
+		return;
+	hwq->state = (uint8_t)state;
+	hwq_show_state(hwq, state == HWQ_PAUSED ? NVMUX_RING_PAUSED : NVMUX_RING_READY);
+}
+
+/* ---- commands that nobody cares for ---- */
+
+static bool is_abandoned(void *arg, nvmux_cmd_cb cb, void *cb_arg)
+{
+	const struct message *request = cb_arg;
+
+	(void)arg;
+	return cb == hwq_request_done ? request->request.abandoned : channel_is_abandoned(cb_arg);
+}
+
+/* Once in each state in which something can be dropped, and again when there is more. */
+static void drop_abandoned(struct hwq *hwq, enum nvmux_qpair_state state)
+{
+	if (hwq->dropped_in == state)
+		return;
+	hwq->dropped_in = (uint8_t)state;
+	/* REPLAY: the control thread was faster than we */
+	if (state == NVMUX_QPAIR_QUIET || state == NVMUX_QPAIR_REPLAY ||
+	    state == NVMUX_QPAIR_HOLDING)
+		nvmux_qpair_drop(hwq->qpair, is_abandoned, NULL,
+				 NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
+}
+
+void hwq_link_abandon(struct reactor *r, struct hwq *hwq, const void *owner)
+{
+	struct message *msg;
+
+	if (owner) {
+		hwq_fail_requests(hwq, owner, NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
+		TAILQ_FOREACH (msg, &hwq->sent, waiting) {
+			if (msg->request.owner == owner)
+				msg->request.abandoned = true;
+		}
+	}
+	hwq->marked = true;
+	hwq->dropped_in = NVMUX_QPAIR_NEW;
+	reactor_activate(r, hwq);
+}
+
+/* ---- turns ---- */
+
+/*
+ * Asked back. While the connection is the control thread's (QUIET, FAILING) nothing of it is in a
+ * completion queue that this reactor polls; otherwise the transport sees to that.
+ */
+static uint32_t turn_taking(struct reactor *r, struct hwq *hwq, enum nvmux_qpair_state state)
+{
+	struct nvmux_qpair *qpair = hwq->qpair;
+
+	switch (state) {
+	case NVMUX_QPAIR_QUIET:
+	case NVMUX_QPAIR_FAILING: break;
+	case NVMUX_QPAIR_QUIESCING:
+		nvmux_qpair_process_completions(qpair, 0); /* libnvmux waits for it too */
+		return 1;
+	default:
+		if (!qpair->transport->quiesce(qpair))
+			return 1;
+	}
+	hwq_deactivate(r, hwq);
+	hwq->state = HWQ_TAKEN;
+	reactor_reply(r, hwq->taking);
+	hwq->taking = NULL;
+	return 1;
+}
+
+static uint32_t refuse_channels(struct reactor *r, struct hwq *hwq)
+{
+	struct channel *channel = hwq->polled;
+	uint32_t work = 0;
+
+	for (uint32_t left = hwq->n_polled; left; left--) {
+		work += channel_refuse(r, channel, STATUS_PATH_ERROR);
+		channel = channel->polled_next;
+	}
+	return work;
+}
+
+static uint32_t turn_failing(struct reactor *r, struct hwq *hwq)
+{
+	uint32_t work;
+
+	if (hwq->state != HWQ_REFUSING || nvmux_qpair_outstanding(hwq->qpair))
+		nvmux_qpair_process_completions(hwq->qpair, 0); /* ends what is in flight */
+	enter(hwq, HWQ_REFUSING);
+	work = hwq_fail_requests(hwq, NULL, STATUS_PATH_ERROR);
+	work += refuse_channels(r, hwq);
+	if (!hwq->n_polled)
+		hwq_deactivate(r, hwq);
+	return work;
+}
+
+static uint32_t turn_process(struct hwq *hwq)
+{
+	nvmux_qpair_process_completions(hwq->qpair, 0);
+	return 1;
+}
+
+uint32_t hwq_link_turn(struct reactor *r, struct hwq *hwq)
+{
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(hwq->qpair);
+
+	if (hwq->state == HWQ_QUIESCING)
+		return turn_taking(r, hwq, state);
+	if (hwq->marked)
+		drop_abandoned(hwq, state);
+	switch (state) {
+	case NVMUX_QPAIR_CONNECTED:
+	case NVMUX_QPAIR_HOLDING: enter(hwq, HWQ_RUNNING); return hwq_turn(r, hwq);
+	case NVMUX_QPAIR_RELEASE: return turn_process(hwq);
+	case NVMUX_QPAIR_QUIESCING:
+	case NVMUX_QPAIR_REPLAY: enter(hwq, HWQ_PAUSED); return turn_process(hwq);
+	case NVMUX_QPAIR_QUIET:
+		enter(hwq, HWQ_PAUSED);
+		hwq_deactivate(r, hwq);
+		return 0;
+	case NVMUX_QPAIR_FAILING: return turn_failing(r, hwq);
+	default:
+		nvmux_qpair_process_completions(hwq->qpair, 0); /* ends what is in flight */
+		hwq_fail(r, hwq);
+		return 1;
+	}
+}
