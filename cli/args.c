@@ -9,7 +9,22 @@
 
 #include "cli/args.h"
 
-#define LONG_BASE 0x100 /* values that getopt_long() returns: place of the option + this */
+#define LONG_BASE  0x100   /* values that getopt_long() returns: place of the option + this */
+#define ALIAS_BASE 0x10000 /* the same, when it was given by its other name */
+
+/* Options are called as the parameters of the daemon's methods are; these are nvme-cli's names. */
+static const struct {
+	const char *name, *alias;
+} aliases[] = {
+	{"nqn", "subnqn"},
+	{"num-io-queues", "nr-io-queues"},
+	{"io-queue-depth", "queue-size"},
+	{"reconnect-delay-sec", "reconnect-delay"},
+	{"fast-io-fail-timeout-sec", "fast_io_fail_tmo"},
+	{"ctrlr-loss-timeout-sec", "ctrl-loss-tmo"},
+};
+
+#define N_ALIASES (sizeof(aliases) / sizeof(aliases[0]))
 
 const struct cli_option cli_common_options[] = {
 	{"socket", 'S', "SOCKET", "RPC socket of nvmuxd (default /run/nvmux/nvmux.sock)"},
@@ -28,6 +43,15 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_si
 	vsnprintf(why, why_size, format, ap);
 	va_end(ap);
 	return -EINVAL;
+}
+
+const char *cli_option_alias(const char *name)
+{
+	for (size_t i = 0; i < N_ALIASES; i++) {
+		if (!strcmp(aliases[i].name, name))
+			return aliases[i].alias;
+	}
+	return NULL;
 }
 
 /* The option at a place: the command's own ones first, then the common ones. NULL: past the end. */
@@ -125,12 +149,14 @@ static int bad_option(const struct cli_command *command, int how, char **argv, c
 {
 	const struct cli_option *o;
 	char word[3] = {'-', (char)optopt, 0};
+	bool alias;
 
 	if (optopt >= LONG_BASE) {
-		o = option_at(command, (unsigned)optopt - LONG_BASE);
+		alias = optopt >= ALIAS_BASE;
+		o = option_at(command, (unsigned)optopt - (alias ? ALIAS_BASE : LONG_BASE));
 		if (how == ':')
-			return refuse(why, why_size, "option --%s needs an argument: %s", o->name,
-				      o->arg);
+			return refuse(why, why_size, "option --%s needs an argument: %s",
+				      alias ? cli_option_alias(o->name) : o->name, o->arg);
 		return refuse(why, why_size, "option --%s takes no argument", o->name);
 	}
 	if (optopt && how == ':')
@@ -141,6 +167,8 @@ static int bad_option(const struct cli_command *command, int how, char **argv, c
 static void build_tables(const struct cli_command *command, struct option *longs, char *shorts)
 {
 	const struct cli_option *o;
+	struct option *l = longs;
+	const char *alias;
 	unsigned n = 0;
 
 	if (command->stop_at_first)
@@ -148,18 +176,25 @@ static void build_tables(const struct cli_command *command, struct option *longs
 	*shorts++ = ':'; /* a missing argument is told from an unknown option */
 	for (; (o = option_at(command, n)); n++) {
 		assert(n < CLI_OPTIONS_MAX);
-		longs[n] = (struct option){
+		*l++ = (struct option){
 			.name = o->name,
 			.has_arg = o->arg ? required_argument : no_argument,
 			.val = LONG_BASE + (int)n,
 		};
+		alias = cli_option_alias(o->name);
+		if (alias)
+			*l++ = (struct option){
+				.name = alias,
+				.has_arg = o->arg ? required_argument : no_argument,
+				.val = ALIAS_BASE + (int)n,
+			};
 		if (o->letter)
 			*shorts++ = o->letter;
 		if (o->letter && o->arg)
 			*shorts++ = ':';
 	}
 	*shorts = 0;
-	longs[n] = (struct option){0};
+	*l = (struct option){0};
 }
 
 static unsigned place_of_letter(const struct cli_command *command, int letter)
@@ -173,18 +208,27 @@ static unsigned place_of_letter(const struct cli_command *command, int letter)
 	return n;
 }
 
-static int refuse_fabrics(const struct cli_option *o, bool by_letter, char *why, size_t why_size)
+static int refuse_fabrics(const struct cli_option *o, int c, char *why, size_t why_size)
 {
+	const char *name = c >= ALIAS_BASE ? cli_option_alias(o->name) : o->name;
 	char letter[2] = {o->letter, 0};
 
 	return refuse(why, why_size, "%s%s needs a fabrics transport; this build has none",
-		      by_letter ? "-" : "--", by_letter ? letter : o->name);
+		      c < LONG_BASE ? "-" : "--", c < LONG_BASE ? letter : name);
+}
+
+/* The place of the option that getopt_long() has returned. */
+static unsigned place_of(const struct cli_command *command, int c)
+{
+	if (c >= ALIAS_BASE)
+		return (unsigned)c - ALIAS_BASE;
+	return c >= LONG_BASE ? (unsigned)c - LONG_BASE : place_of_letter(command, c);
 }
 
 int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int argc, char **argv,
 		   char *why, size_t why_size)
 {
-	struct option longs[CLI_OPTIONS_MAX + 1];
+	struct option longs[CLI_OPTIONS_MAX + N_ALIASES + 1];
 	char shorts[CLI_OPTIONS_MAX * 2 + 3];
 	struct cli_args args = {.command = command};
 	int c;
@@ -198,11 +242,12 @@ int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int 
 
 		if (c == '?' || c == ':')
 			return bad_option(command, c, argv, why, why_size);
-		place = c >= LONG_BASE ? (unsigned)c - LONG_BASE : place_of_letter(command, c);
+		place = place_of(command, c);
 		o = option_at(command, place);
 		if (!o->help)
-			return refuse_fabrics(o, c < LONG_BASE, why, why_size);
+			return refuse_fabrics(o, c, why, why_size);
 		args.values[place] = optarg ? optarg : "";
+		args.names[place] = c >= ALIAS_BASE ? cli_option_alias(o->name) : o->name;
 	}
 	args.positional = argv + optind;
 	args.n_positional = argc - optind;
@@ -220,16 +265,36 @@ int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int 
 	return 0;
 }
 
-const char *cli_args_get(const struct cli_args *args, const char *name)
+/* Where the command declares an option; -1: it doesn't. */
+static int find(const struct cli_args *args, const char *name)
 {
 	const struct cli_option *o;
 
 	for (unsigned n = 0; (o = option_at(args->command, n)); n++) {
 		if (!strcmp(o->name, name))
-			return args->values[n];
+			return (int)n;
 	}
-	assert(!"an option that the command's table doesn't declare");
-	return NULL;
+	return -1;
+}
+
+const char *cli_args_get(const struct cli_args *args, const char *name)
+{
+	int place = find(args, name);
+
+	assert(place >= 0 && "an option that the command's table doesn't declare");
+	return args->values[place];
+}
+
+bool cli_args_has(const struct cli_args *args, const char *name)
+{
+	return find(args, name) >= 0;
+}
+
+const char *cli_args_name(const struct cli_args *args, const char *name)
+{
+	int place = find(args, name);
+
+	return place >= 0 && args->names[place] ? args->names[place] : name;
 }
 
 int cli_parse_number(const char *text, uint64_t *ret)
@@ -308,6 +373,7 @@ int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, u
 
 	if (!text)
 		return 0;
+	name = cli_args_name(args, name);
 	err = cli_parse_size(text, &v);
 	err = in_range(name, text, err, v, min, max, "a size in bytes, such as 4096, 4K or 1G", why,
 		       why_size);
@@ -325,11 +391,35 @@ int cli_args_number(const struct cli_args *args, const char *name, uint64_t min,
 
 	if (!text)
 		return 0;
+	name = cli_args_name(args, name);
 	err = cli_parse_number(text, &v);
 	err = in_range(name, text, err, v, min, max, "a number", why, why_size);
 	if (!err)
 		*value = v;
 	return err;
+}
+
+int cli_args_integer(const struct cli_args *args, const char *name, int64_t min, int64_t max,
+		     int64_t *value, char *why, size_t why_size)
+{
+	const char *text = cli_args_get(args, name);
+	uint64_t v = 0;
+	bool negative;
+	int err;
+
+	if (!text)
+		return 0;
+	name = cli_args_name(args, name);
+	negative = text[0] == '-';
+	err = cli_parse_number(text + negative, &v);
+	if (err == -EINVAL)
+		return refuse(why, why_size, "--%s: \"%s\" isn't a number", name, text);
+	if (err || v > INT64_MAX || (negative ? -(int64_t)v : (int64_t)v) < min ||
+	    (negative ? -(int64_t)v : (int64_t)v) > max)
+		return refuse(why, why_size, "--%s: %s is out of range; allowed are %lld to %lld",
+			      name, text, (long long)min, (long long)max);
+	*value = negative ? -(int64_t)v : (int64_t)v;
+	return 0;
 }
 
 int cli_args_list(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,

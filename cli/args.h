@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CLI_OPTIONS_MAX 40
+#define CLI_OPTIONS_MAX 48
 
 struct cli;
 struct cli_args;
@@ -20,7 +20,8 @@ struct cli_option {
 	const char *name; /* long name; NULL ends a table */
 	char letter;      /* 0: none */
 	const char *arg;  /* what its argument is called; NULL: a switch */
-	const char *help; /* NULL: of fabrics transports, which this build lacks: refused by name */
+	const char *help; /* NULL: of fabrics transports, which this build lacks: refused by name;
+			   * "": explained by nvmux attach, only mentioned here */
 };
 
 struct cli_command {
@@ -39,6 +40,7 @@ struct cli_command {
 struct cli_args {
 	const struct cli_command *command;
 	const char *values[CLI_OPTIONS_MAX]; /* by place in the tables; NULL: not given */
+	const char *names[CLI_OPTIONS_MAX];  /* as it was spelt on the command line, or NULL */
 	char **positional;
 	int n_positional;
 };
@@ -55,6 +57,12 @@ int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int 
 
 /* The argument of an option that the command declares: NULL when not given, "" for a switch. */
 const char *cli_args_get(const struct cli_args *args, const char *name);
+/* Whether the command has such an option at all. */
+bool cli_args_has(const struct cli_args *args, const char *name);
+/* How messages call it: "--queue-size" if it was given by that other name. Never NULL. */
+const char *cli_args_name(const struct cli_args *args, const char *name);
+/* The other name of an option, nvme-cli's where that differs, or NULL. */
+const char *cli_option_alias(const char *name);
 
 /*
  * Values of options. Absent ones leave *@value alone. 0, or -EINVAL with @why naming option, value
@@ -65,6 +73,9 @@ int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, u
 		  uint64_t *value, char *why, size_t why_size);
 int cli_args_number(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
 		    uint64_t *value, char *why, size_t why_size);
+/* A number that may have a minus sign. */
+int cli_args_integer(const struct cli_args *args, const char *name, int64_t min, int64_t max,
+		     int64_t *value, char *why, size_t why_size);
 /* A list such as "1,4,32": at most @max_entries into @list. */
 int cli_args_list(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
 		  uint32_t *list, unsigned max_entries, unsigned *count, char *why,

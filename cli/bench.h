@@ -116,9 +116,9 @@ static inline uint64_t bench_ticks(void)
 int bench_job_start(struct bench_job *job, int core);
 /* Wait for it, if it was started. */
 void bench_job_join(struct bench_job *job);
-/* Write (or read and check) the first @count I/Os of the namespace once, in the caller's thread. 0,
- * -EINTR, or another error with job->failure saying why. */
-int bench_job_pass(struct bench_job *job, uint64_t count, bool write);
+/* Write (or read and check) the first @count I/Os of the namespace once, in the caller's thread,
+ * which is the one that serves @nvmux. 0, -EINTR, or another error with job->failure saying why. */
+int bench_job_pass(struct bench_job *job, struct nvmux *nvmux, uint64_t count, bool write);
 
 /* Contents that depend on the block's number only: whoever writes a block writes the same. */
 void bench_fill(uint8_t *buf, uint64_t lba, uint32_t blocks, uint32_t block_size);

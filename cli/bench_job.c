@@ -17,7 +17,8 @@
 
 #include "cli/bench.h"
 
-#define DRAIN_SEC 10
+#define DRAIN_SEC         10
+#define TURNS_PER_PROCESS 1024
 
 static void on_complete(void *arg, const struct nvmux_cpl *cpl)
 {
@@ -114,13 +115,13 @@ static int retry_stalled(struct bench_job *job)
 {
 	uint32_t n = job->n_stalled;
 
-	/* Nothing in flight and still no room: there never will be. */
-	if (!job->in_flight && send(job, job->stalled[--n]))
-		return fail(job, -ENOSPC);
-	job->n_stalled = n;
 	while (n) {
 		int err = send(job, job->stalled[n - 1]);
 
+		/* Nothing in flight and still no room: there never will be. Unless it is the
+		 * connection that is being restored. */
+		if (err == -EAGAIN && !job->in_flight && nvmux_qpair_is_connected(job->qpair))
+			return fail(job, -ENOSPC);
 		if (err == -EAGAIN)
 			return 0;
 		if (err)
@@ -316,8 +317,9 @@ static int pass_turn(struct bench_job *job, uint64_t count, uint64_t *at, bool w
 	return 0;
 }
 
-int bench_job_pass(struct bench_job *job, uint64_t count, bool write)
+int bench_job_pass(struct bench_job *job, struct nvmux *nvmux, uint64_t count, bool write)
 {
+	unsigned turns = 0;
 	uint64_t at = 0;
 	int err = 0;
 
@@ -328,6 +330,9 @@ int bench_job_pass(struct bench_job *job, uint64_t count, bool write)
 	}
 	while (!err && (at < count || job->in_flight || job->n_stalled)) {
 		err = pass_turn(job, count, &at, write);
+		/* The controller's timers and its connection can't wait for the end. */
+		if (++turns % TURNS_PER_PROCESS == 0)
+			nvmux_process(nvmux);
 		if (!err && cli_interrupted())
 			err = -EINTR;
 	}

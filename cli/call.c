@@ -45,18 +45,35 @@ static int call(struct cli *cli, const char *method, json_t *params, json_t **re
 	return err;
 }
 
-int cli_call_quietly(struct cli *cli, const char *method, json_t *params, json_t **ret)
+int cli_connect(struct cli *cli)
+{
+	int err = connect_daemon(cli);
+
+	return err ? report_no_daemon(cli, err) : CLI_OK;
+}
+
+int cli_try(struct cli *cli, const char *method, json_t *params, json_t **ret, char *why,
+	    size_t why_size)
 {
 	CLI_JSON *error = NULL;
-	char why[512];
+	char text[512] = "";
 	int err;
 
 	err = connect_daemon(cli);
-	if (err) {
+	if (err)
 		json_decref(params);
-		return err;
-	}
-	return call(cli, method, params, ret, &error, why, sizeof(why));
+	else
+		err = call(cli, method, params, ret, &error, text, sizeof(text));
+	if (err)
+		cli_printable(*text ? text : strerror(-err), why, why_size);
+	return err;
+}
+
+int cli_call_quietly(struct cli *cli, const char *method, json_t *params, json_t **ret)
+{
+	char why[512];
+
+	return cli_try(cli, method, params, ret, why, sizeof(why));
 }
 
 bool cli_report_unknown(struct cli *cli, const char *name)

@@ -53,6 +53,12 @@ int cli_print_json(const struct cli *cli, const json_t *value);
 int cli_call(struct cli *cli, const char *method, json_t *params, const char *object, json_t **ret);
 /* The same without a word on failure: a negative errno value. */
 int cli_call_quietly(struct cli *cli, const char *method, json_t *params, json_t **ret);
+/* And with the words for the caller: @why is never empty then. */
+int cli_try(struct cli *cli, const char *method, json_t *params, json_t **ret, char *why,
+	    size_t why_size);
+/* A connection to the daemon, which cli->rpc is from then on. CLI_OK, or CLI_NO_DAEMON after a
+ * message. */
+int cli_connect(struct cli *cli);
 /* If the daemon can be asked and has no controller @name: say so, with those it has. */
 bool cli_report_unknown(struct cli *cli, const char *name);
 
@@ -67,6 +73,8 @@ int64_t cli_json_integer(const json_t *object, const char *key);    /* 0 */
 const char *cli_format_size(uint64_t bytes, char *buf, size_t size);
 /* "12.3 M": a count with a decimal suffix. */
 const char *cli_format_count(double count, char *buf, size_t size);
+/* "0.4 s", "12 s", "9 min 56 s". */
+const char *cli_format_duration(uint64_t ms, char *buf, size_t size);
 /* A copy of others' text in which control characters are '?'; into @buf, which is returned. */
 const char *cli_printable(const char *text, char *buf, size_t size);
 
@@ -75,8 +83,8 @@ void cli_interrupt_catch(void);
 bool cli_interrupted(void);
 
 extern const struct cli_command cli_cmd_attach, cli_cmd_bench, cli_cmd_bind, cli_cmd_detach,
-	cli_cmd_flush, cli_cmd_help, cli_cmd_identify, cli_cmd_list, cli_cmd_probe, cli_cmd_read,
-	cli_cmd_reset, cli_cmd_rpc, cli_cmd_shutdown, cli_cmd_status, cli_cmd_unbind,
-	cli_cmd_version, cli_cmd_write;
+	cli_cmd_discover, cli_cmd_discovery, cli_cmd_events, cli_cmd_flush, cli_cmd_help,
+	cli_cmd_identify, cli_cmd_list, cli_cmd_probe, cli_cmd_read, cli_cmd_reset, cli_cmd_rpc,
+	cli_cmd_shutdown, cli_cmd_status, cli_cmd_unbind, cli_cmd_version, cli_cmd_write;
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/bench.h"
+#include "cli/ctrlr_opts.h"
 
 #define LOOK_MS 100 /* how often to see whether a job has ended early */
 
@@ -440,7 +441,7 @@ static int pass(struct bench *b, bool write)
 	int err;
 
 	job->depth = b->config.depth_max;
-	err = bench_job_pass(job, b->count, write);
+	err = bench_job_pass(job, b->io.nvmux, b->count, write);
 	if (err == -EINTR)
 		return CLI_INTERRUPTED;
 	return err ? report_job(b, &job->failure) : CLI_OK;
@@ -531,6 +532,7 @@ static const struct cli_option bench_options[] = {
 	 "of the range; costs speed"},
 	{"live", 0, NULL, "a line per second on standard error, also if that is no terminal"},
 	CLI_TRID_OPTIONS(0),
+	CLI_CTRLR_OPTIONS_BRIEF,
 	{0},
 };
 
@@ -539,6 +541,9 @@ static const char *const bench_examples[] = {
 	"nvmux bench nvme0/1 --pattern randrw --rwmix 50 --allow-write -o json",
 	"nvmux bench -t loopback -a null,size=1T --core 0",
 	"nvmux bench -t pcie -a 0000:01:00.0 -n 1 --bs 128K --jobs 2",
+#ifdef NVMUX_HAVE_RDMA
+	"nvmux bench -t rdma -a 192.168.77.1 --nqn nqn.2024-01.org.example:disk --depth 1,32",
+#endif
 	NULL,
 };
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* probe, attach, detach, reset: which controllers there are, and which the daemon has. */
+/* probe, detach, reset: which controllers there are, and which the daemon has. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/ctrlr_opts.h"
 #include "cli/table.h"
 #include "cli/target.h"
 
@@ -16,22 +17,25 @@ static const char *const probe_examples[] = {
 	"nvmux probe",
 	"nvmux probe -t pcie -o json",
 	"nvmux probe -t vfio-user -a /run/emulator/nvme0",
+#ifdef NVMUX_HAVE_RDMA
+	"nvmux probe -t rdma -a 192.168.77.1",
+#endif
 	NULL,
 };
 
-/* The transport id of the options as parameters; empty when none was given. */
-static int trid_params(struct cli *cli, const struct cli_args *args, json_t **ret)
+/* The transport id and the host of the options as parameters; empty when none was given. */
+static int probe_params(struct cli *cli, const struct cli_args *args, json_t **ret)
 {
-	struct nvmux_trid trid;
+	struct nvmux_ctrlr_opts opts;
+	struct nvmux_trid trid = {0};
 	char why[512];
 
-	if (!cli_has_trid(args)) {
-		*ret = json_object();
-		return CLI_OK;
-	}
-	if (cli_trid_from_args(args, &trid, why, sizeof(why)))
+	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
+	if (cli_trid_from_args(args, &trid, why, sizeof(why)) ||
+	    cli_ctrlr_opts_from_args(args, &trid, &opts, why, sizeof(why)))
 		return cli_usage_error(cli, "%s", why);
-	*ret = cli_trid_to_json(&trid);
+	*ret = cli_has_trid(args) ? cli_trid_to_json(&trid) : json_object();
+	cli_ctrlr_opts_to_json(args, &opts, *ret);
 	return CLI_OK;
 }
 
@@ -43,6 +47,7 @@ static void print_probe(const json_t *result)
 	};
 	struct cli_table *table;
 	const json_t *entry;
+	char where[320];
 	size_t i;
 
 	if (!json_array_size(result)) {
@@ -52,12 +57,10 @@ static void print_probe(const json_t *result)
 	table = cli_table_new(columns);
 	json_array_foreach(result, i, entry) {
 		struct cli_line *line = cli_table_line(table, NULL);
-		const char *service = cli_json_string(entry, "trsvcid");
 		const char *name = cli_json_string(entry, "name");
 
 		cli_line_add(line, "%s", cli_transport_of(entry));
-		cli_line_add(line, "%s%s%s", cli_json_string(entry, "traddr"), *service ? " " : "",
-			     service);
+		cli_line_add(line, "%s", cli_address_of(entry, where, sizeof(where)));
 		cli_line_add(line, "%s", cli_json_string(entry, "subnqn"));
 		cli_line_add(line, "%s", cli_json_string(entry, "driver"));
 		if (*name)
@@ -76,7 +79,7 @@ static int run_probe(struct cli *cli, const struct cli_args *args)
 	json_t *params = NULL;
 	int code;
 
-	code = trid_params(cli, args, &params);
+	code = probe_params(cli, args, &params);
 	if (!code)
 		code = cli_call(cli, "probe", params, NULL, &result);
 	if (code)
@@ -93,86 +96,11 @@ const struct cli_command cli_cmd_probe = {
 	.usage = "[-t TYPE [-a ADDRESS] ...]",
 	.description =
 		"Enumerates what a transport id names; without options, the local NVMe functions "
-		"and which driver each is bound to. Nothing is attached.",
+		"and which driver each is bound to; with the address of an NVMe/RDMA discovery "
+		"service, the subsystems that it reports. Nothing is attached.",
 	.options = probe_options,
 	.examples = probe_examples,
 	.run = run_probe,
-};
-
-static const struct cli_option attach_options[] = {
-	CLI_TRID_OPTIONS('n'),
-	{"hostid", 'I', "UUID", NULL},
-	{"name", 'N', "NAME", "name for the controller (default nvme and the next free number)"},
-	{"nr-io-queues", 'i', "COUNT", "I/O queue pairs to ask the controller for"},
-	{"queue-size", 'Q', "COUNT", "entries of an I/O queue"},
-	{0},
-};
-
-static const char *const attach_examples[] = {
-	"nvmux attach -t pcie -a 0000:01:00.0",
-	"nvmux attach -t vfio-user -a /run/emulator/nvme0 --name scratch",
-	NULL,
-};
-
-static int attach_params(struct cli *cli, const struct cli_args *args, json_t **ret)
-{
-	const char *name = cli_args_get(args, "name");
-	uint64_t queues = 0, entries = 0;
-	char why[512];
-	int code;
-
-	if (!cli_has_trid(args))
-		return cli_usage_error(cli, "which one? Give its transport id with -t and -a");
-	if (cli_args_number(args, "nr-io-queues", 1, 65535, &queues, why, sizeof(why)) ||
-	    cli_args_number(args, "queue-size", 2, 65536, &entries, why, sizeof(why)))
-		return cli_usage_error(cli, "%s", why);
-	code = trid_params(cli, args, ret);
-	if (code)
-		return code;
-	if (name)
-		json_object_set_new(*ret, "name", json_string(name));
-	if (queues)
-		json_object_set_new(*ret, "num_io_queues", json_integer((json_int_t)queues));
-	if (entries)
-		json_object_set_new(*ret, "io_queue_depth", json_integer((json_int_t)entries));
-	return CLI_OK;
-}
-
-static int run_attach(struct cli *cli, const struct cli_args *args)
-{
-	CLI_JSON *result = NULL;
-	const json_t *namespaces, *nsid;
-	json_t *params = NULL;
-	size_t i;
-	int code;
-
-	code = attach_params(cli, args, &params);
-	if (!code)
-		code = cli_call(cli, "attach_controller", params, NULL, &result);
-	if (code)
-		return code;
-	if (cli->json)
-		return cli_print_json(cli, result);
-	namespaces = json_object_get(result, "namespaces");
-	printf("%s: attached, %s", cli_json_string(result, "name"),
-	       json_array_size(namespaces) ? "namespaces" : "no namespace");
-	json_array_foreach(namespaces, i, nsid)
-		printf("%s%lld", i ? ", " : " ", (long long)json_integer_value(nsid));
-	putchar('\n');
-	return CLI_OK;
-}
-
-const struct cli_command cli_cmd_attach = {
-	.name = "attach",
-	.summary = "have the daemon take a controller",
-	.usage = "-t TYPE -a ADDRESS [--name NAME] ...",
-	.description =
-		"The daemon attaches the controller and offers it to its clients under a name. A "
-		"PCIe function must be bound to vfio-pci first: nvmux bind.\n\n"
-		"Needs the admin right. Prints the name and the namespaces.",
-	.options = attach_options,
-	.examples = attach_examples,
-	.run = run_attach,
 };
 
 /* A method whose only parameter is a controller's name. */
@@ -223,8 +151,11 @@ const struct cli_command cli_cmd_reset = {
 	.name = "reset",
 	.summary = "reset a controller of the daemon",
 	.usage = "CTRL",
-	.description = "Disables and enables the controller and connects its queue pairs again. "
-		       "Clients keep theirs.\n\nNeeds the admin right.",
+	.description =
+		"Disables and enables the controller and connects its queue pairs again. Clients "
+		"keep theirs. Commands in flight end with Command Aborted due to SQ Deletion; over "
+		"a fabric they are repeated, as after a loss of the connection.\n\n"
+		"Needs the admin right.",
 	.examples = reset_examples,
 	.min_args = 1,
 	.max_args = 1,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/connection.h"
 #include "cli/table.h"
 #include "cli/target.h"
 
@@ -12,13 +13,64 @@ static const struct cli_column columns[] = {
 	{"SIZE", CLI_COLUMN_RIGHT}, {"DETAILS", CLI_COLUMN_TRUNC}, {0},
 };
 
-static void add_namespace(struct cli_table *table, struct cli_line *parent, const char *ctrlr,
+/* With -v nothing is cut. */
+static const struct cli_column columns_verbose[] = {
+	{"NAME", CLI_COLUMN_TREE}, {"STATE", 0},
+	{"SIZE", CLI_COLUMN_RIGHT}, {"DETAILS", CLI_COLUMN_WRAP}, {0},
+};
+
+struct view {
+	struct cli_table *table;
+	const json_t *clients;
+	bool verbose;
+};
+
+/* A line about a controller that is neither a namespace nor a queue pair; without details, none. */
+static void add_fact(const struct view *v, struct cli_line *parent, const char *what,
+		     const char *state, const char *details)
+{
+	struct cli_line *line;
+
+	if (!*details)
+		return;
+	line = cli_table_line(v->table, parent);
+	cli_line_add(line, "%s", what);
+	cli_line_add(line, "%s", state);
+	cli_line_add(line, "%s", "");
+	cli_line_add(line, "%s", details);
+}
+
+/* The ANA state of a namespace; "" when there is none. */
+static const char *ana_state(const json_t *ns)
+{
+	const char *state = cli_json_string(ns, "ana_state");
+
+	return strcmp(state, "none") ? state : "";
+}
+
+static void add_identity(const struct view *v, struct cli_line *line, const json_t *ns)
+{
+	const char *uuid = cli_json_string(ns, "uuid"), *nguid = cli_json_string(ns, "nguid");
+	char group[48];
+
+	snprintf(group, sizeof(group), "ANA group %lld",
+		 (long long)cli_json_integer(ns, "ana_group"));
+	if (*ana_state(ns))
+		add_fact(v, line, "access", ana_state(ns), group);
+	add_fact(v, line, "uuid", "", uuid);
+	if (!*uuid)
+		add_fact(v, line, "nguid", "", nguid);
+}
+
+static void add_namespace(const struct view *v, struct cli_line *parent, const char *ctrlr,
 			  const json_t *ns)
 {
+	struct cli_table *table = v->table;
 	struct cli_line *line = cli_table_line(table, parent);
 	int64_t metadata = cli_json_integer(ns, "metadata_size");
 	int64_t csi = cli_json_integer(ns, "csi");
 	const char *set = csi == 0 ? "" : csi == 2 ? ", zoned" : ", another command set";
+	bool tell = !v->verbose && *ana_state(ns) && strcmp(ana_state(ns), "optimized");
 	char size[32], md[48] = "";
 
 	if (metadata)
@@ -27,8 +79,12 @@ static void add_namespace(struct cli_table *table, struct cli_line *parent, cons
 	cli_line_add(line, "%s", "namespace");
 	cli_line_add(line, "%s",
 		     cli_format_size((uint64_t)cli_json_integer(ns, "size"), size, sizeof(size)));
-	cli_line_add(line, "%lld blocks of %lld B%s%s", (long long)cli_json_integer(ns, "blocks"),
-		     (long long)cli_json_integer(ns, "block_size"), md, set);
+	cli_line_add(line, "%lld blocks of %lld B%s%s%s%s",
+		     (long long)cli_json_integer(ns, "blocks"),
+		     (long long)cli_json_integer(ns, "block_size"), md, set, tell ? ", " : "",
+		     tell ? ana_state(ns) : "");
+	if (v->verbose)
+		add_identity(v, line, ns);
 }
 
 static const json_t *find_client(const json_t *clients, int64_t id)
@@ -43,11 +99,10 @@ static const json_t *find_client(const json_t *clients, int64_t id)
 	return NULL;
 }
 
-static void add_client(struct cli_table *table, struct cli_line *parent, int64_t id,
-		       const json_t *clients)
+static void add_client(const struct view *v, struct cli_line *parent, int64_t id)
 {
-	const json_t *client = find_client(clients, id);
-	struct cli_line *line = cli_table_line(table, parent);
+	const json_t *client = find_client(v->clients, id);
+	struct cli_line *line = cli_table_line(v->table, parent);
 
 	cli_line_add(line, "client %lld", (long long)id);
 	cli_line_add(line, "%s", client ? "connected" : "");
@@ -58,10 +113,9 @@ static void add_client(struct cli_table *table, struct cli_line *parent, int64_t
 			     (long long)cli_json_integer(client, "uid"));
 }
 
-static void add_qpair(struct cli_table *table, struct cli_line *parent, const json_t *qpair,
-		      const json_t *clients)
+static void add_qpair(const struct view *v, struct cli_line *parent, const json_t *qpair)
 {
-	struct cli_line *line = cli_table_line(table, parent);
+	struct cli_line *line = cli_table_line(v->table, parent);
 	int64_t core = cli_json_integer(qpair, "core");
 	char count[32], where[32] = "not pinned";
 
@@ -75,33 +129,78 @@ static void add_qpair(struct cli_table *table, struct cli_line *parent, const js
 		     (long long)cli_json_integer(qpair, "in_flight"),
 		     cli_format_count((double)cli_json_integer(qpair, "commands"), count,
 				      sizeof(count)));
-	add_client(table, line, cli_json_integer(qpair, "client"), clients);
+	add_client(v, line, cli_json_integer(qpair, "client"));
 }
 
-static void add_controller(struct cli_table *table, const json_t *ctrlr, const json_t *clients)
+/* Who is connected to what, and how that is going. */
+static void add_connection(const struct view *v, struct cli_line *parent, const json_t *ctrlr)
 {
-	struct cli_line *line = cli_table_line(table, NULL);
+	const json_t *connection = json_object_get(ctrlr, "connection");
+	const char *from = cli_json_string(ctrlr, "host_traddr");
+	const char *iface = cli_json_string(ctrlr, "host_iface");
+	char text[512];
+
+	if (cli_connection_is_told(ctrlr)) {
+		add_fact(v, parent, "connection", cli_json_string(connection, "state"),
+			 cli_connection_text(connection, text, sizeof(text)));
+		add_fact(v, parent, "deadlines", "",
+			 cli_connection_deadlines(connection, text, sizeof(text)));
+		add_fact(v, parent, "reason", "", cli_json_string(connection, "reason"));
+	}
+	add_fact(v, parent, "subsystem", "", cli_json_string(ctrlr, "subnqn"));
+	if (strcmp(cli_json_string(ctrlr, "trtype"), "RDMA"))
+		return;
+	add_fact(v, parent, "host", "", cli_json_string(ctrlr, "hostnqn"));
+	snprintf(text, sizeof(text), "%s%s%s", from, *from && *iface ? ", interface " : "", iface);
+	add_fact(v, parent, "from", "", text);
+}
+
+/* What it is, with -v in a line of its own: together that would be too long. */
+static void add_device(const struct view *v, struct cli_line *parent, const json_t *ctrlr)
+{
+	const json_t *queues = json_object_get(ctrlr, "io_queues");
+	char text[256] = "";
+
+	if (!queues)
+		return;
+	snprintf(text, sizeof(text), "%s, firmware %s", cli_json_string(ctrlr, "model"),
+		 cli_json_string(ctrlr, "firmware"));
+	add_fact(v, parent, "model", "", text);
+	add_fact(v, parent, "serial", "", cli_json_string(ctrlr, "serial"));
+	snprintf(text, sizeof(text), "%lld of %lld used",
+		 (long long)cli_json_integer(queues, "used"),
+		 (long long)cli_json_integer(queues, "granted"));
+	add_fact(v, parent, "I/O queues", "", text);
+}
+
+static void add_controller(const struct view *v, const json_t *ctrlr)
+{
+	struct cli_line *line = cli_table_line(v->table, NULL);
 	const json_t *queues = json_object_get(ctrlr, "io_queues");
 	const char *name = cli_json_string(ctrlr, "name");
-	char identity[256] = "";
+	char identity[256] = "", where[320];
 	const json_t *entry;
 	size_t i;
 
 	/* While it is being attached all this isn't known yet. */
-	if (queues)
+	if (queues && !v->verbose)
 		snprintf(identity, sizeof(identity), ", %s, serial %s, %lld of %lld queues used",
 			 cli_json_string(ctrlr, "model"), cli_json_string(ctrlr, "serial"),
 			 (long long)cli_json_integer(queues, "used"),
 			 (long long)cli_json_integer(queues, "granted"));
 	cli_line_add(line, "%s", name);
-	cli_line_add(line, "%s", cli_json_string(ctrlr, "state"));
+	cli_line_add(line, "%s", cli_connection_state(ctrlr));
 	cli_line_add(line, "%s", "");
 	cli_line_add(line, "%s %s%s", cli_transport_of(ctrlr),
-		     cli_json_string(ctrlr, "traddr"), identity);
+		     cli_address_of(ctrlr, where, sizeof(where)), identity);
+	if (v->verbose) {
+		add_connection(v, line, ctrlr);
+		add_device(v, line, ctrlr);
+	}
 	json_array_foreach(json_object_get(ctrlr, "namespaces"), i, entry)
-		add_namespace(table, line, name, entry);
+		add_namespace(v, line, name, entry);
 	json_array_foreach(json_object_get(ctrlr, "qpairs"), i, entry)
-		add_qpair(table, line, entry, clients);
+		add_qpair(v, line, entry);
 }
 
 static int by_name(const void *a, const void *b)
@@ -134,7 +233,7 @@ static int run_list(struct cli *cli, const struct cli_args *args)
 {
 	CLI_JSON *list = NULL, *result = NULL, *clients = NULL;
 	const char *name = args->n_positional ? args->positional[0] : NULL;
-	struct cli_table *table;
+	struct view view = {.verbose = cli_args_get(args, "verbose")};
 	const json_t *ctrlr;
 	size_t i;
 	int code;
@@ -152,15 +251,25 @@ static int run_list(struct cli *cli, const struct cli_args *args)
 	}
 	/* Not everybody may see the clients; the tree is useful without. */
 	cli_call_quietly(cli, "get_clients", NULL, &clients);
-	table = cli_table_new(columns);
+	view.clients = clients;
+	view.table = cli_table_new(view.verbose ? columns_verbose : columns);
 	json_array_foreach(result, i, ctrlr)
-		add_controller(table, ctrlr, clients);
-	cli_table_print(table);
+		add_controller(&view, ctrlr);
+	cli_table_print(view.table);
 	return CLI_OK;
 }
 
+static const struct cli_option list_options[] = {
+	{"verbose", 'v', NULL,
+	 "also the NQNs of subsystem and host, the identities of namespaces, and of a connection "
+	 "over a fabric: its state, the attempts to restore it, why it was lost, what comes when, "
+	 "and the ANA states of its namespaces"},
+	{0},
+};
+
 static const char *const list_examples[] = {
 	"nvmux list",
+	"nvmux list -v nvme0",
 	"nvmux -o json list nvme0",
 	NULL,
 };
@@ -168,11 +277,14 @@ static const char *const list_examples[] = {
 const struct cli_command cli_cmd_list = {
 	.name = "list",
 	.summary = "show controllers, namespaces, queue pairs and clients",
-	.usage = "[CTRL]",
+	.usage = "[-v] [CTRL]",
 	.description = "A tree of what the daemon has: below each controller its namespaces and "
 		       "the queue pairs of clients. What the caller has no right to see is left "
-		       "out.\n\n"
+		       "out. While a connection over a fabric is being restored, STATE says "
+		       "reconnecting (commands wait), failing (commands end with a path error) or "
+		       "holding (all but reads of what was in flight waits).\n\n"
 		       "-o json gives the result of get_controllers, sorted by name too.",
+	.options = list_options,
 	.examples = list_examples,
 	.max_args = 1,
 	.run = run_list,

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/ctrlr_opts.h"
 #include "cli/transfer.h"
 
 /* Begin the next piece, if there is one and a free slot. */
@@ -135,6 +136,7 @@ static const struct cli_option read_options[] = {
 	TRANSFER_OPTIONS,
 	{"length", 0, "BYTES", "how much (default: to the end of the namespace)"},
 	CLI_TRID_OPTIONS(0),
+	CLI_CTRLR_OPTIONS_BRIEF,
 	{0},
 };
 

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "cli/target.h"
 
 static void print_duration(int64_t sec)
 {
@@ -179,11 +180,11 @@ static int run_version(struct cli *cli, const struct cli_args *args)
 
 	err = cli_call_quietly(cli, "get_version", NULL, &result);
 	if (cli->json) {
-		all = json_pack("{s:s, s:O}", "version", nvmux_version(), "daemon",
-				err ? json_null() : result);
+		all = json_pack("{s:s, s:s, s:O}", "version", nvmux_version(), "transports",
+				cli_transports(), "daemon", err ? json_null() : result);
 		return cli_print_json(cli, all);
 	}
-	printf("nvmux  %s\n", nvmux_version());
+	printf("nvmux  %s, transports: %s\n", nvmux_version(), cli_transports());
 	if (err)
 		printf("nvmuxd none at %s: %s\n", cli->socket, strerror(-err));
 	else
@@ -199,7 +200,8 @@ const struct cli_command cli_cmd_version = {
 	.usage = "",
 	.description =
 		"It isn't an error if no daemon can be asked.\n\n"
-		"-o json gives {\"version\": ..., \"daemon\": the result of get_version, or null}.",
+		"-o json gives {\"version\": ..., \"transports\": the same words, \"daemon\": the "
+		"result of get_version, or null}.",
 	.run = run_version,
 };
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "cli/ctrlr_opts.h"
 #include "cli/transfer.h"
 
 /* Open the input, and learn its length where it has one. */
@@ -218,6 +219,7 @@ static const struct cli_option write_options[] = {
 	{"length", 0, "BYTES", "how much (default: to the end of the input)"},
 	{"no-flush", 0, NULL, "don't send a flush at the end"},
 	CLI_TRID_OPTIONS(0),
+	CLI_CTRLR_OPTIONS_BRIEF,
 	{0},
 };
 
@@ -287,6 +289,7 @@ static int run_flush(struct cli *cli, const struct cli_args *args)
 static const struct cli_option flush_options[] = {
 	{"namespace-id", 'n', "NSID", "the namespace, instead of CTRL/NSID"},
 	CLI_TRID_OPTIONS(0),
+	CLI_CTRLR_OPTIONS_BRIEF,
 	{0},
 };
 

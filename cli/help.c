@@ -7,6 +7,7 @@
 
 #define WIDTH 80
 #define HELP_COLUMN 28
+#define BRIEF_TITLE "With -t and -a, also these options of nvmux attach:"
 
 static const struct {
 	enum cli_exit code;
@@ -55,6 +56,7 @@ static void print_wrapped(FILE *out, const char *text, int at)
 
 static void print_option(FILE *out, const struct cli_option *o)
 {
+	const char *alias = cli_option_alias(o->name);
 	int column;
 
 	column = fprintf(out, o->letter ? "  -%c, " : "      ", o->letter);
@@ -65,6 +67,22 @@ static void print_option(FILE *out, const struct cli_option *o)
 	}
 	fprintf(out, "%*s", HELP_COLUMN - column, "");
 	print_wrapped(out, o->help, HELP_COLUMN);
+	if (alias)
+		fprintf(out, "%*s(also --%s)\n", HELP_COLUMN, "", alias);
+}
+
+/* The options that are explained elsewhere, as "--io-queue-depth COUNT, ...". False: none. */
+static bool list_brief(const struct cli_option *o, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = 0;
+	for (; o && o->name && len < size; o++) {
+		if (o->help && !o->help[0])
+			len += (size_t)snprintf(buf + len, size - len, "%s--%s %s", len ? ", " : "",
+						o->name, o->arg ? o->arg : "");
+	}
+	return len;
 }
 
 /* The options that are known but refused, as "-s, --nqn, -w". False: there are none. */
@@ -90,21 +108,26 @@ void cli_help_command(FILE *out, const struct cli_command *command)
 {
 	const struct cli_option *o;
 	int column = fprintf(out, "Usage: nvmux %s ", command->name);
-	char refused[128];
+	char refused[512], brief[512];
 
 	print_wrapped(out, command->usage, column);
 	fputc('\n', out);
 	print_wrapped(out, command->description, 0);
 	fputs("\nOptions:\n", out);
 	for (o = command->options; o && o->name; o++) {
-		if (o->help)
+		if (o->help && o->help[0])
 			print_option(out, o);
 	}
 	for (o = cli_common_options; o->name; o++)
 		print_option(out, o);
-	if (list_refused(command->options, refused, sizeof(refused)))
-		fprintf(out, "\nRefused, for want of a fabrics transport in this build: %s\n",
-			refused);
+	if (list_brief(command->options, brief, sizeof(brief))) {
+		fputs("\n" BRIEF_TITLE "\n  ", out);
+		print_wrapped(out, brief, 2);
+	}
+	if (list_refused(command->options, refused, sizeof(refused))) {
+		fputs("\nRefused, for want of a fabrics transport in this build:\n  ", out);
+		print_wrapped(out, refused, 2);
+	}
 	if (command->examples) {
 		fputs("\nExamples:\n", out);
 		for (const char *const *e = command->examples; *e; e++)
@@ -145,11 +168,18 @@ static void put_escaped(FILE *out, const char *text)
 static void manual_options(FILE *out, const struct cli_option *o)
 {
 	for (; o && o->name; o++) {
-		if (!o->help)
+		const char *alias = cli_option_alias(o->name);
+
+		if (!o->help || !o->help[0])
 			continue;
 		if (o->letter)
 			fprintf(out, "*-%c*, ", o->letter);
 		fprintf(out, "*--%s*", o->name);
+		if (alias) {
+			fputs(", *--", out);
+			put_escaped(out, alias);
+			fputs("*", out);
+		}
 		if (o->arg) {
 			fputs(" _", out);
 			put_escaped(out, o->arg);
@@ -163,7 +193,7 @@ static void manual_options(FILE *out, const struct cli_option *o)
 
 static void manual_command(FILE *out, const struct cli_command *command)
 {
-	char refused[128];
+	char refused[512], brief[512];
 
 	fputs("## ", out);
 	for (const char *c = command->name; *c; c++)
@@ -174,6 +204,11 @@ static void manual_command(FILE *out, const struct cli_command *command)
 	put_escaped(out, command->description);
 	fputs("\n\n", out);
 	manual_options(out, command->options);
+	if (list_brief(command->options, brief, sizeof(brief))) {
+		fputs(BRIEF_TITLE " ", out);
+		put_escaped(out, brief);
+		fputs("\n\n", out);
+	}
 	if (list_refused(command->options, refused, sizeof(refused))) {
 		fputs("Refused, for want of a fabrics transport in this build: ", out);
 		put_escaped(out, refused);

@@ -7,14 +7,17 @@
 #include <nvmux/nvmux.h>
 
 #include "cli/cli.h"
+#include "cli/target.h"
 #include "libcore/util.h"
 #include "rpc/client.h"
 
 static const struct cli_command *const commands[] = {
-	&cli_cmd_probe,  &cli_cmd_bind,     &cli_cmd_unbind, &cli_cmd_attach, &cli_cmd_detach,
-	&cli_cmd_reset,  &cli_cmd_list,     &cli_cmd_status, &cli_cmd_identify, &cli_cmd_read,
-	&cli_cmd_write,  &cli_cmd_flush,    &cli_cmd_bench,  &cli_cmd_rpc,    &cli_cmd_shutdown,
-	&cli_cmd_version, &cli_cmd_help,    NULL,
+	&cli_cmd_probe,     &cli_cmd_discover, &cli_cmd_discovery, &cli_cmd_bind,
+	&cli_cmd_unbind,    &cli_cmd_attach,   &cli_cmd_detach,    &cli_cmd_reset,
+	&cli_cmd_list,      &cli_cmd_status,   &cli_cmd_events,    &cli_cmd_identify,
+	&cli_cmd_read,      &cli_cmd_write,    &cli_cmd_flush,     &cli_cmd_bench,
+	&cli_cmd_rpc,       &cli_cmd_shutdown, &cli_cmd_version,   &cli_cmd_help,
+	NULL,
 };
 
 static const struct cli_option program_options[] = {
@@ -127,7 +130,7 @@ static int run_program(struct cli *cli, int argc, char **argv)
 		return CLI_OK;
 	}
 	if (cli_args_get(&args, "version")) {
-		printf("nvmux %s\n", nvmux_version());
+		printf("nvmux %s\ntransports: %s\n", nvmux_version(), cli_transports());
 		return CLI_OK;
 	}
 	code = take_common(cli, &args);

@@ -104,6 +104,9 @@ static void make_label(struct cli_nsio *io, const struct cli_target *target)
 
 	if (target->name[0])
 		snprintf(io->label, sizeof(io->label), "%s", target->name);
+	else if (target->trid.trtype == NVMUX_TRTYPE_RDMA)
+		snprintf(io->label, sizeof(io->label), "%s %s %s", type, target->trid.traddr,
+			 target->trid.subnqn);
 	else
 		snprintf(io->label, sizeof(io->label), "%s %s", type, target->trid.traddr);
 }
@@ -119,13 +122,13 @@ static void on_connected(void *arg, const struct nvmux_trid *trid, struct nvmux_
 }
 
 /* -EINTR: a signal has come first; what is under way ends with the context. */
-static int connect_target(struct cli_nsio *io, const struct nvmux_trid *trid)
+static int connect_target(struct cli_nsio *io, const struct cli_target *target)
 {
 	struct pollfd fd = {.fd = nvmux_get_fd(io->nvmux), .events = POLLIN};
 	int err;
 
 	io->connecting = true;
-	err = nvmux_connect_async(io->nvmux, trid, NULL, on_connected, io);
+	err = nvmux_connect_async(io->nvmux, &target->trid, &target->opts, on_connected, io);
 	if (err) {
 		io->connecting = false;
 		return err;
@@ -153,7 +156,7 @@ static int attach(struct cli_nsio *io, const struct cli_target *target)
 	err = emu_loopback_register(io->nvmux);
 	if (err)
 		return cli_nsio_error(io, "loopback transport", err);
-	err = connect_target(io, &target->trid);
+	err = connect_target(io, target);
 	if (err == -EINTR && io->connecting)
 		return CLI_INTERRUPTED;
 	return err ? report_attach(io, target, err) : CLI_OK;
@@ -301,7 +304,10 @@ int cli_nsio_flush(struct cli_nsio *io)
 	struct outcome outcome = {0};
 	int err;
 
-	err = nvmux_ns_cmd_flush(io->ns, io->qpair, on_flushed, &outcome);
+	do {
+		err = nvmux_ns_cmd_flush(io->ns, io->qpair, on_flushed, &outcome);
+	} while (err == -EAGAIN && !nvmux_qpair_is_connected(io->qpair) && !cli_interrupted() &&
+		 !cli_nsio_wait(io));
 	while (!err && !outcome.done)
 		err = cli_nsio_wait(io);
 	if (!outcome.done) {

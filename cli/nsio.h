@@ -18,12 +18,12 @@ struct cli_nsio {
 	uint32_t nsid;
 	uint32_t block_size;
 	uint64_t blocks;
-	unsigned idle;                     /* calls of cli_nsio_wait() since something happened */
-	unsigned turns;                    /* those that didn't sleep */
-	bool connecting;                   /* until the library has told connect_err */
+	unsigned idle;   /* calls of cli_nsio_wait() since something happened */
+	unsigned turns;  /* those that didn't sleep */
+	bool connecting; /* until the library has told connect_err */
 	int connect_err;
-	char label[NVMUX_TRADDR_MAX + 64]; /* what messages call it: "nvme0/1" */
-	char daemon[NVMUX_TRADDR_MAX];     /* socket of the daemon; "": driven in this process */
+	char daemon[NVMUX_TRADDR_MAX]; /* socket of the daemon; "": driven in this process */
+	char label[NVMUX_TRADDR_MAX + NVMUX_NQN_MAX + 64]; /* what messages call it: "nvme0/1" */
 };
 
 /*

@@ -34,7 +34,8 @@ static int scols_flags(unsigned flags)
 {
 	return (flags & CLI_COLUMN_RIGHT ? SCOLS_FL_RIGHT : 0) |
 	       (flags & CLI_COLUMN_TREE ? SCOLS_FL_TREE : 0) |
-	       (flags & CLI_COLUMN_TRUNC ? SCOLS_FL_TRUNC : 0);
+	       (flags & CLI_COLUMN_TRUNC ? SCOLS_FL_TRUNC : 0) |
+	       (flags & CLI_COLUMN_WRAP ? SCOLS_FL_WRAP : 0);
 }
 
 struct cli_table *cli_table_new(const struct cli_column *columns)

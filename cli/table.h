@@ -12,6 +12,7 @@ enum cli_column_flags {
 	CLI_COLUMN_RIGHT = 1 << 0, /* numbers */
 	CLI_COLUMN_TREE = 1 << 1,
 	CLI_COLUMN_TRUNC = 1 << 2, /* may be cut where the terminal is narrow */
+	CLI_COLUMN_WRAP = 1 << 3,  /* continued on further lines there */
 };
 
 struct cli_column {

@@ -11,26 +11,44 @@
 
 #include "cli/args.h"
 
+/* The text of an option that only fabrics transports use: without any it is refused by name. */
+#ifdef NVMUX_HAVE_RDMA
+#define CLI_FABRICS(text) text
+#define CLI_TRANSPORT_HELP                                                                         \
+	"pcie (what --traddr alone means), rdma, vfio-user or loopback; or a whole transport id "  \
+	"such as \"trtype:PCIE traddr:0000:01:00.0\""
+#define CLI_TRADDR_HELP                                                                            \
+	"transport address: a PCI address, an IP address, the directory of a vfio-user socket, "   \
+	"or the description of a loopback device"
+#else
+#define CLI_FABRICS(text) NULL
+#define CLI_TRANSPORT_HELP                                                                         \
+	"pcie (what --traddr alone means), vfio-user or loopback; or a whole transport id such "   \
+	"as \"trtype:PCIE traddr:0000:01:00.0\""
+#define CLI_TRADDR_HELP                                                                            \
+	"transport address: a PCI address, the directory of a vfio-user socket, or the "           \
+	"description of a loopback device"
+#endif
+
 /* Rows for the options of a transport id, with nvme-cli's letters. -n is the NQN in commands that
- * add or find controllers, and the namespace id in those that use one: there --nqn is spelt out.
- * What is without a text belongs to fabrics and is refused. */
+ * add or find controllers, and the namespace id in those that use one: there --nqn is spelt out. */
 #define CLI_TRID_OPTIONS(nqn_letter)                                                               \
-	{"transport", 't', "TYPE",                                                                 \
-	 "pcie (what --traddr alone means), vfio-user or loopback; or a whole transport id such "  \
-	 "as \"trtype:PCIE traddr:0000:01:00.0\""},                                                \
-	{"traddr", 'a', "ADDRESS",                                                                 \
-	 "transport address: a PCI address, the directory of a vfio-user socket, or the "          \
-	 "description of a loopback device"},                                                      \
-	{"trsvcid", 's', "SERVICE", NULL},                                                         \
-	{"nqn", nqn_letter, "NQN", NULL},                                                          \
-	{"host-traddr", 'w', "ADDRESS", NULL},                                                     \
-	{"host-iface", 'f', "NAME", NULL},                                                         \
-	{"hostnqn", 'q', "NQN", NULL}
+	{"transport", 't', "TYPE", CLI_TRANSPORT_HELP},                                            \
+	{"traddr", 'a', "ADDRESS", CLI_TRADDR_HELP},                                               \
+	{"trsvcid", 's', "SERVICE", CLI_FABRICS("port of the target (default 4420)")},             \
+	{"nqn", nqn_letter, "NQN", CLI_FABRICS("NQN of the subsystem")},                           \
+	{"host-traddr", 'w', "ADDRESS", CLI_FABRICS("connect from this address of the host")},     \
+	{"host-iface", 'f', "NAME", CLI_FABRICS("connect from this network interface")},           \
+	{"hostnqn", 'q', "NQN", CLI_FABRICS("NQN of this host (default: /etc/nvme/hostnqn)")},     \
+	{"hostid", 'I', "UUID", CLI_FABRICS("identifier of this host (default: /etc/nvme/hostid)")}
+
+#define CLI_RDMA_SERVICE "4420" /* assigned to NVMe over RDMA */
 
 #define CLI_CTRLR_NAME_MAX NVMUX_TRSVCID_MAX
 
 struct cli_target {
 	struct nvmux_trid trid;
+	struct nvmux_ctrlr_opts opts; /* of a controller that is driven in this process */
 	char name[CLI_CTRLR_NAME_MAX]; /* a controller of the daemon; "": driven in this process */
 	uint32_t nsid;                 /* 0: not given */
 };
@@ -42,12 +60,27 @@ const char *cli_transport_of(const json_t *object);
 /* Whether the options name a controller by transport id. */
 bool cli_has_trid(const struct cli_args *args);
 
-/* The transport id that the options of CLI_TRID_OPTIONS say. 0 or -EINVAL with @why. */
+/* Whether this build has NVMe over RDMA, and the transports of this build in words. */
+bool cli_have_rdma(void);
+const char *cli_transports(void);
+
+/* The transport id that the options of CLI_TRID_OPTIONS say: complete, but perhaps without an NQN.
+ * 0 or -EINVAL with @why. */
 int cli_trid_from_args(const struct cli_args *args, struct nvmux_trid *ret, char *why,
 		       size_t why_size);
+/* The same, of one controller: over a fabric the NQN must be there. */
+int cli_trid_of_one(const struct cli_args *args, struct nvmux_trid *ret, char *why,
+		    size_t why_size);
+/* Say that an option needs a fabrics transport. -EINVAL */
+int cli_refuse_local(const struct cli_args *args, const char *option, char *why, size_t why_size);
 
 /* @trid as parameters of a method of the daemon; only what is set. New reference. */
 json_t *cli_trid_to_json(const struct nvmux_trid *trid);
+/* The inverse; false: of a transport that isn't known here. */
+bool cli_trid_from_json(const json_t *object, struct nvmux_trid *ret);
+
+/* "10.0.0.1 4420", or the address alone, of an object with a transport id; into @buf. */
+const char *cli_address_of(const json_t *object, char *buf, size_t size);
 
 /* "nvme0" or "nvme0/1"; the latter sets @nsid. 0 or -EINVAL with @why. */
 int cli_parse_name(const char *text, char *name, size_t name_size, uint32_t *nsid, char *why,

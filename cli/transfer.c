@@ -166,7 +166,9 @@ int transfer_submit(struct transfer *t, struct transfer_slot *slot, bool write)
 						slot->blocks, 0, on_complete, slot);
 		if (!err)
 			return CLI_OK;
-		if (err != -EAGAIN || !nvmux_qpair_get_num_outstanding(t->io.qpair))
+		/* There is no room until something completes, or the connection is restored. */
+		if (err != -EAGAIN || (!nvmux_qpair_get_num_outstanding(t->io.qpair) &&
+				       nvmux_qpair_is_connected(t->io.qpair)))
 			break;
 		code = turn(t);
 		if (code) {
