@@ -199,7 +199,7 @@ enum nvmux_qpair_state {
 	NVMUX_QPAIR_QUIET,     /* it has; the connection is the control thread's */
 	NVMUX_QPAIR_FAILING,   /* the same, and the owner ends all commands with a path error */
 	NVMUX_QPAIR_REPLAY,    /* connected anew: the owner repeats what may be repeated now */
-	NVMUX_QPAIR_HOLDING,   /* works, while the rest waits until the old controller has stopped */
+	NVMUX_QPAIR_HOLDING,   /* works; the rest waits until the old controller has stopped */
 	NVMUX_QPAIR_RELEASE,   /* it has: the owner repeats or ends the rest */
 };
 
@@ -457,13 +457,13 @@ void nvmux_ctrlr_link_lost(struct nvmux_ctrlr *ctrlr, int err);
  * when it is ready again, or the first failure on the way there (others attempts follow).
  */
 void nvmux_ctrlr_renew_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
-/* Look at the namespaces anew while I/O goes on. For fabrics: data is described by keys that carry a
- * length, so that an old geometry does no harm to memory. */
+/* Look at the namespaces anew while I/O goes on. For fabrics: data is described by keys that carry
+ * a length, so that an old geometry does no harm to memory. */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 
 /*
- * Complete those commands of a queue pair that @match picks, by their callback and its argument, and
- * forget to repeat them; what is with the controller isn't touched. For the owner of a queue pair,
+ * Complete those commands of a queue pair that @match picks, by their callback and its argument,
+ * and forget to repeat them; what is with the controller isn't touched. For the owner of a queue pair,
  * while nothing (QUIET, FAILING, REPLAY) or not everything (HOLDING) of it is. Return: how many.
  */
 uint32_t nvmux_qpair_drop(struct nvmux_qpair *qpair,

@@ -296,7 +296,8 @@ void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err)
 {
 	if (ctrlr->state >= CTRLR_CLOSE)
 		return;
-	nvmux_log(ctrlr->nvmux, NVMUX_LOG_ERROR, "ctrlr", "%s: given up while %s: %s",
+	nvmux_log(ctrlr->nvmux, err == -ECANCELED ? NVMUX_LOG_DEBUG : NVMUX_LOG_ERROR, "ctrlr",
+		  "%s: given up while %s: %s",
 		  ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state), strerror(-err));
 	step_ended(ctrlr, err, 0);
 }

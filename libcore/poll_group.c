@@ -28,6 +28,8 @@ int nvmux_poll_group_destroy(struct nvmux_poll_group *group)
 {
 	if (!group)
 		return 0;
+	if (group->processing)
+		return nvmux_error(group->nvmux, -EBUSY, "the poll group is being processed");
 	if (!TAILQ_EMPTY(&group->qpairs))
 		return nvmux_error(group->nvmux, -EBUSY, "the poll group still has queue pairs");
 	for (unsigned i = 0; i < NVMUX_TRTYPE_COUNT; i++) {
@@ -57,12 +59,18 @@ void nvmux_poll_group_remove(struct nvmux_qpair *qpair)
 
 void nvmux_poll_group_reap(struct nvmux_poll_group *group)
 {
+	bool outer = !group->other_thread && !group->processing;
+
+	if (outer)
+		group->processing = true;
 	for (unsigned i = 0; i < NVMUX_TRTYPE_COUNT; i++) {
 		const struct nvmux_transport *transport = group->nvmux->transports[i];
 
 		if (transport && transport->group_reap)
 			transport->group_reap(group);
 	}
+	if (outer)
+		nvmux_qpair_group_processed(group);
 }
 
 int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_t max)

@@ -228,10 +228,11 @@ static void give_up(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_recovery *r = ctrlr->recovery;
 
-	nvmux_ctrlr_lost(ctrlr, nvmux_error(ctrlr->nvmux, -ENOTCONN,
-					    "%s: not restored within ctrlr_loss_timeout_sec, %d: %s",
-					    ctrlr->trid.traddr, ctrlr->opts.ctrlr_loss_timeout_sec,
-					    r->reason));
+	nvmux_ctrlr_lost(ctrlr,
+			 nvmux_error(ctrlr->nvmux, -ENOTCONN,
+				     "%s: not restored within ctrlr_loss_timeout_sec, %d: %s",
+				     ctrlr->trid.traddr, ctrlr->opts.ctrlr_loss_timeout_sec,
+				     r->reason));
 }
 
 static void deadline_passed(void *arg)

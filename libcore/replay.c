@@ -9,8 +9,8 @@
  * unknown". A flush that waits goes out when the commands that were repeated before it have
  * completed: their callbacks are wrapped to count them.
  *
- * Failure modes: the connection is lost again in any of these states (it begins anew; what is marked
- * is classified anew); the time for waiting is over (FAILING: all end with a path error); a command
+ * Failure modes: the connection is lost again in any of these states (it begins anew; what is
+ * marked is classified anew); the time for waiting is over (FAILING: all end with a path error); a command
  * that can't be sent again (it ends with a path error).
  *
  * The state word is written by both sides: the owner moves it on by compare-and-swap only, so that a

@@ -10,8 +10,8 @@
 #include "transport.h"
 
 /*
- * What a restored controller looks like to replay: made by the control thread before it sets a queue
- * pair to REPLAY, not changed while one is REPLAY or RELEASE.
+ * What a restored controller looks like to replay: made by the control thread before it sets a
+ * queue pair to REPLAY, not changed while one is REPLAY or RELEASE.
  */
 struct replay_view {
 	bool stops; /* the old controller has a keep-alive timer */

@@ -12,8 +12,8 @@
  * so may nvmux_ctrlr_process_admin_completions(): a transport touches nothing of its own after
  * such a call. libcore sets the deadlines; when one passes, it closes the controller, and a
  * transport ends everything that is under way with -ECANCELED then. A fabrics transport's
- * ctrlr_close() lets go of memory without the help of those who own I/O queue pairs: connections are
- * ended and keys taken back, the rest goes with qpair_destroy().
+ * ctrlr_close() lets go of memory without the help of those who own I/O queue pairs: connections
+ * are ended and keys taken back, the rest goes with qpair_destroy().
  */
 #ifndef NVMUX_TRANSPORT_H
 #define NVMUX_TRANSPORT_H

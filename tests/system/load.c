@@ -12,8 +12,9 @@
  * apart. A block whose generation isn't known (written by an earlier process, or by a write that
  * failed) must still be zero or whole and the owner's own.
  *
- * Failure modes: a miscompare is described and ends the process with code 2. Errors of commands
- * are counted and, without --errors, end it with code 3. SIGTERM ends the run early, in order.
+ * Failure modes: a miscompare, and a completion of what isn't in flight, is described and ends the
+ * process with code 2. Errors of commands are counted and, without --errors, end it with code 3. A
+ * completion that never comes keeps it from ending. SIGTERM ends the run early, in order.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -35,6 +36,7 @@
 
 struct options {
 	struct nvmux_trid trid;
+	struct nvmux_ctrlr_opts ctrlr;
 	uint32_t nsid;
 	uint32_t qpairs;
 	uint32_t depth;
@@ -59,6 +61,7 @@ struct io {
 	uint32_t pool_page;
 	uint32_t pool_pages;
 	bool write;
+	bool in_flight;
 	struct io *next_free;
 };
 
@@ -79,8 +82,10 @@ struct worker {
 	struct io *ios;
 	struct io *free_ios;
 	uint32_t in_flight;
+	uint32_t flushes_in_flight;
 	uint32_t depth;
 	uint64_t random;
+	double last_done; /* when the last completion came, or waiting for one began */
 	pthread_t thread;
 	int result; /* negative errno value of the queue pair itself */
 
@@ -93,7 +98,11 @@ struct worker {
 	uint64_t plausible; /* blocks checked for being whole and the owner's own */
 	uint64_t errors;
 	uint64_t miscompares;
+	uint64_t duplicates; /* completions of what isn't in flight */
 	uint32_t max_in_flight;
+	double longest_wait; /* seconds between two completions while something was in flight */
+	double first_error;  /* when it came, CLOCK_MONOTONIC */
+	uint16_t first_status;
 };
 
 static volatile sig_atomic_t stop_wanted; /* the one thing that a signal handler can reach */
@@ -234,14 +243,29 @@ static void io_release(struct io *io)
 	w->free_ios = io;
 }
 
+static void count_error(struct worker *w, const struct nvmux_cpl *cpl)
+{
+	if (w->errors++ == 0) {
+		w->first_error = now();
+		w->first_status = nvmux_cpl_status(cpl);
+	}
+}
+
 static void io_done(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct io *io = arg;
 	struct worker *w = io->worker;
 
+	if (!io->in_flight) {
+		w->duplicates++;
+		fprintf(stderr, "%s of %u blocks at %" PRIu64 ": completed twice\n",
+			io->write ? "write" : "read", io->count, w->start + io->lba);
+		return;
+	}
+	io->in_flight = false;
 	w->in_flight--;
 	if (nvmux_cpl_is_error(cpl)) {
-		w->errors++;
+		count_error(w, cpl);
 		if (w->errors <= 4 && !w->opts->errors)
 			fprintf(stderr, "%s of %u blocks at %" PRIu64 ": %s\n",
 				io->write ? "write" : "read", io->count, w->start + io->lba,
@@ -327,6 +351,9 @@ static int submit_one(struct worker *w)
 		w->reads++;
 		w->read_bytes += bytes;
 	}
+	io->in_flight = true;
+	if (w->in_flight == 0)
+		w->last_done = now();
 	w->in_flight++;
 	w->max_in_flight = MAX(w->max_in_flight, w->in_flight);
 	return 1;
@@ -336,8 +363,24 @@ static void flush_done(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct worker *w = arg;
 
+	if (w->flushes_in_flight == 0) {
+		w->duplicates++;
+		fprintf(stderr, "flush: completed twice\n");
+		return;
+	}
+	w->flushes_in_flight--;
 	w->in_flight--;
-	w->errors += nvmux_cpl_is_error(cpl);
+	if (nvmux_cpl_is_error(cpl))
+		count_error(w, cpl);
+}
+
+/* Completions came: how long was it since those before? */
+static void measure_wait(struct worker *w)
+{
+	double at = now();
+
+	w->longest_wait = MAX(w->longest_wait, at - w->last_done);
+	w->last_done = at;
 }
 
 /* ---- the loop ---- */
@@ -353,6 +396,9 @@ static int turn(struct worker *w, bool stopping)
 		if (rnd(w) % 512 == 0 &&
 		    nvmux_ns_cmd_flush(w->ns, w->qpair, flush_done, w) == 0) {
 			w->flushes++;
+			w->flushes_in_flight++;
+			if (w->in_flight == 0)
+				w->last_done = now();
 			w->in_flight++;
 		}
 		rc = submit_one(w);
@@ -365,6 +411,8 @@ static int turn(struct worker *w, bool stopping)
 	rc = nvmux_qpair_process_completions(w->qpair, 0);
 	if (rc < 0)
 		return rc;
+	if (rc > 0)
+		measure_wait(w);
 	return happened || rc > 0;
 }
 
@@ -412,7 +460,8 @@ static void run_workers(struct worker *workers, uint32_t n, struct nvmux *serve,
 				w->result = rc;
 				stopping = true;
 			}
-			if (w->miscompares > 0 || (w->errors > 0 && !w->opts->errors))
+			if (w->miscompares + w->duplicates > 0 ||
+			    (w->errors > 0 && !w->opts->errors))
 				stopping = true;
 			happened |= rc > 0;
 			in_flight += w->result ? 0 : w->in_flight;
@@ -425,6 +474,7 @@ static void run_workers(struct worker *workers, uint32_t n, struct nvmux *serve,
 struct thread_arg {
 	struct worker *worker;
 	double end;
+	uint32_t *running; /* threads that haven't ended */
 };
 
 static void *thread_main(void *arg)
@@ -432,17 +482,25 @@ static void *thread_main(void *arg)
 	struct thread_arg *t = arg;
 
 	run_workers(t->worker, 1, NULL, t->end);
+	__atomic_fetch_sub(t->running, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-static void run_threads(struct worker *workers, uint32_t n, double end)
+/* A thread for each worker, while this one serves the context. */
+static void run_threads(struct nvmux *nvmux, struct worker *workers, uint32_t n, double end)
 {
+	struct pollfd fd = {.fd = nvmux_get_fd(nvmux), .events = POLLIN};
 	struct thread_arg args[QPAIRS_MAX];
+	uint32_t running = n;
 
 	for (uint32_t i = 0; i < n; i++) {
-		args[i].worker = &workers[i];
-		args[i].end = end;
+		args[i] = (struct thread_arg){&workers[i], end, &running};
 		NVMUX_ASSERT(pthread_create(&workers[i].thread, NULL, thread_main, &args[i]) == 0);
+	}
+	while (__atomic_load_n(&running, __ATOMIC_ACQUIRE) > 0) {
+		nvmux_process(nvmux);
+		if (poll(&fd, 1, IDLE_WAIT_MS) < 0 && errno != EINTR)
+			perror("poll");
 	}
 	for (uint32_t i = 0; i < n; i++)
 		pthread_join(workers[i].thread, NULL);
@@ -517,18 +575,27 @@ static int report(const struct worker *workers, uint32_t n, double seconds)
 		sum.plausible += w->plausible;
 		sum.errors += w->errors;
 		sum.miscompares += w->miscompares;
+		sum.duplicates += w->duplicates;
+		sum.longest_wait = MAX(sum.longest_wait, w->longest_wait);
+		if (w->errors > 0 && (!sum.first_status || w->first_error < sum.first_error)) {
+			sum.first_error = w->first_error;
+			sum.first_status = w->first_status;
+		}
 		sum.max_in_flight = MAX(sum.max_in_flight, w->max_in_flight);
 		sum.result = sum.result ? sum.result : w->result;
 	}
 	printf("{\"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64
 	       ", \"read_bytes\": %" PRIu64 ", \"write_bytes\": %" PRIu64
 	       ", \"verified_blocks\": %" PRIu64 ", \"plausible_blocks\": %" PRIu64
-	       ", \"errors\": %" PRIu64 ", \"miscompares\": %" PRIu64
-	       ", \"max_in_flight\": %u, \"result\": %d, \"seconds\": %.3f}\n",
+	       ", \"errors\": %" PRIu64 ", \"miscompares\": %" PRIu64 ", \"duplicates\": %" PRIu64
+	       ", \"max_in_flight\": %u, \"result\": %d, \"seconds\": %.3f"
+	       ", \"longest_wait\": %.3f, \"first_error\": %.3f, \"first_status\": \"%s\"}\n",
 	       sum.reads, sum.writes, sum.flushes, sum.read_bytes, sum.write_bytes, sum.verified,
-	       sum.plausible, sum.errors, sum.miscompares, sum.max_in_flight, sum.result, seconds);
+	       sum.plausible, sum.errors, sum.miscompares, sum.duplicates, sum.max_in_flight,
+	       sum.result, seconds, sum.longest_wait, sum.first_error,
+	       sum.first_status ? nvmux_status_string(sum.first_status) : "");
 	fflush(stdout);
-	if (sum.miscompares > 0)
+	if (sum.miscompares + sum.duplicates > 0)
 		return 2;
 	return (sum.errors > 0 || sum.result < 0) && !workers[0].opts->errors ? 3 : 0;
 }
@@ -554,7 +621,7 @@ static int run_load(struct nvmux *nvmux, struct nvmux_ctrlr *ctrlr, struct optio
 		fflush(stdout);
 		begin = now();
 		if (opts->threads)
-			run_threads(workers, opts->qpairs, begin + opts->seconds);
+			run_threads(nvmux, workers, opts->qpairs, begin + opts->seconds);
 		else
 			run_workers(workers, opts->qpairs, nvmux, begin + opts->seconds);
 		rc = report(workers, opts->qpairs, now() - begin);
@@ -571,7 +638,8 @@ static const struct option long_options[] = {
 	{"max", required_argument, NULL, 'M'},	   {"start", required_argument, NULL, 's'},
 	{"blocks", required_argument, NULL, 'b'},  {"pool", required_argument, NULL, 'p'},
 	{"seconds", required_argument, NULL, 't'}, {"owner", required_argument, NULL, 'o'},
-	{"seed", required_argument, NULL, 'S'},	   {"threads", no_argument, NULL, 'T'},
+	{"seed", required_argument, NULL, 'S'},	   {"ack-timeout", required_argument, NULL, 'A'},
+	{"kato", required_argument, NULL, 'K'},	   {"threads", no_argument, NULL, 'T'},
 	{"errors", no_argument, NULL, 'E'},	   {"poll", no_argument, NULL, 'P'},
 	{"help", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
 };
@@ -585,21 +653,25 @@ static const char usage_text[] =
 	"  --start LBA, --blocks N                range to use (the whole namespace)\n"
 	"  --pool BYTES  I/O memory of a queue pair (8 MiB)\n"
 	"  --owner N     goes into each block     --seed N     of the random numbers\n"
+	"  --ack-timeout N, --kato MS              of the connection to a fabrics controller\n"
 	"  --threads     a thread for each queue pair\n"
 	"  --poll        never wait on a descriptor\n"
 	"  --errors      go on after commands that fail\n";
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
-	char why[256];
+	char why[256], *end;
 	int c;
 
 	*o = (struct options){.nsid = 1, .qpairs = 1, .depth = 32, .min_bytes = SECTOR,
 			      .max_bytes = 1 << 20, .pool_bytes = 8 << 20, .seconds = 5,
 			      .owner = 1, .seed = (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid()};
+	nvmux_ctrlr_opts_init(&o->ctrlr, sizeof(o->ctrlr));
 	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		uint64_t value = optarg ? strtoull(optarg, NULL, 0) : 0;
+		uint64_t value = optarg ? strtoull(optarg, &end, 0) : 0;
 
+		if (optarg && (end == optarg || *end))
+			c = '?';
 		switch (c) {
 		case 'n': o->nsid = (uint32_t)value; break;
 		case 'q': o->qpairs = (uint32_t)value; break;
@@ -612,6 +684,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 't': o->seconds = (uint32_t)value; break;
 		case 'o': o->owner = (uint32_t)value; break;
 		case 'S': o->seed = value; break;
+		case 'A': o->ctrlr.transport_ack_timeout = (uint32_t)value; break;
+		case 'K': o->ctrlr.keep_alive_timeout_ms = (uint32_t)value; break;
 		case 'T': o->threads = true; break;
 		case 'E': o->errors = true; break;
 		case 'P': o->poll = true; break;
@@ -656,7 +730,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "context: %s\n", strerror(-rc));
 		return 1;
 	}
-	rc = nvmux_connect(nvmux, &opts.trid, NULL, &ctrlr);
+	rc = nvmux_connect(nvmux, &opts.trid, &opts.ctrlr, &ctrlr);
 	if (rc == 0)
 		rc = run_load(nvmux, ctrlr, &opts);
 	if (rc < 0)

@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The nvmux command against a daemon: data, tables, JSON and nothing but JSON, exit codes."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 
-from nvmux_test import SLOWNESS, WRAP, Counts, Run, Suite, program, wait_until
+from nvmux_test import SLOWNESS, WRAP, Counts, Run, Skip, Suite, program, wait_until
 
 USAGE, NO_DAEMON, FAILED, IO_ERROR, MISCOMPARE, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -214,23 +217,151 @@ def usage():
     assert RUN.cli_err.count("identify:") == 1, RUN.cli_err
 
 
-@suite.test("what only a fabric can use is refused by name, and help says so")
+def has_rdma():
+    """Whether this build has NVMe over RDMA; nvmux --version says so."""
+    out = RUN.cli(None, "--version").decode()
+    assert re.fullmatch(r"nvmux \S+\ntransports: PCIe, .*\n", out), out
+    assert ("not RDMA: built without libibverbs and librdmacm" in out) != (", RDMA," in out), out
+    return ", RDMA," in out
+
+
+def refused(*args, says, code=USAGE):
+    """The command fails at once and prints one line with this text."""
+    cli(*args, code=code)
+    assert says in RUN.cli_err and len(RUN.cli_err.splitlines()) == 1, (args, RUN.cli_err)
+
+
+@suite.test("what only a fabric can use is refused for other transports, by name")
 def fabrics():
-    local = {"-s": "x", "-w": "x", "-f": "x", "-q": "x", "--nqn": "x"}
-    for command, options in [("attach", {**local, "-I": "x", "-n": "x"}), ("probe", local),
-                             ("read", local), ("write", local), ("flush", local),
-                             ("bench", local)]:
+    ours = {"-s": "x", "-w": "x", "-f": "x", "-q": "nqn.x", "--nqn": "x", "-I": "x",
+            "--hostid": "x", "--subnqn": "x"}
+    timing = {"--ctrl-loss-tmo": "5", "--reconnect-delay": "5", "--keep-alive-tmo": "5",
+              "--fast_io_fail_tmo": "5", "--transport-ack-timeout": "5"}
+    for command, options in [("attach", {**ours, **timing, "-n": "x"}), ("probe", ours),
+                             ("read", {**ours, **timing}), ("write", {**ours, **timing}),
+                             ("flush", {**ours, **timing}), ("bench", {**ours, **timing})]:
         for option, value in options.items():
-            cli(command, "-t", "pcie", "-a", "0000:01:00.0", option, value, code=USAGE)
-            assert f"{option} needs a fabrics transport; this build has none" in RUN.cli_err, \
-                (command, RUN.cli_err)
-        cli(command, "-t", "rdma", "-a", "10.0.0.1", code=USAGE)
-        assert "fabrics" in RUN.cli_err, RUN.cli_err
+            if has_rdma():
+                refused(command, "-t", "pcie", "-a", "0000:01:00.0", option, value,
+                        says=f"{option if option[1] == '-' else ''} needs a fabrics transport: "
+                             "-t rdma")
+            else:
+                refused(command, "-t", "pcie", "-a", "0000:01:00.0", option, value,
+                        says=f"{option} needs a fabrics transport; this build has none")
         text = cli(command, "--help").decode()
-        (line,) = [line for line in text.splitlines() if line.startswith("Refused, ")]
-        for option in options:
-            assert option in line or option == "--nqn" and "-n" in line, (command, line)
-        assert "hostnqn" not in text, text
+        lines = [line for line in text.splitlines() if line.startswith("Refused, ")]
+        assert len(lines) == (not has_rdma()), text
+        for option in options if command == "attach" else ours:
+            assert option in text or option[1] == "-" and not has_rdma(), (command, option)
+
+
+@suite.test("a build without RDMA says so, whatever is asked of it")
+def without_rdma():
+    for command in ("attach", "probe", "discover", "read", "bench"):
+        if not has_rdma():
+            refused(command, "-t", "rdma", "-a", "10.0.0.1",
+                    says="this build has no transport RDMA: it was made without libibverbs and "
+                         "librdmacm")
+
+
+@suite.test("a transport id of RDMA that can't be right is refused before the daemon is asked")
+def wrong_rdma():
+    if not has_rdma():
+        raise Skip("this build has no RDMA")
+    where = ["-t", "rdma", "-a", "10.0.0.1"]
+    for args, says in [
+            (["-t", "rdma"], "--traddr is missing"),
+            (["-t", "rdma", "-a", "some.host"], "some.host"),
+            ([*where, "-s", "nvme"], "nvme"), ([*where, "-s", "70000"], "70000"),
+            ([*where, "-I", "no-uuid"], "isn't a UUID"), ([*where, "-q", "me"], "isn't an NQN"),
+            ([*where, "-w", "::1"], "::1"), ([*where, "-f", "a/b"], "--host-iface")]:
+        for command in ("discover", "probe", "attach"):
+            RUN.cli(None, "-S", "/nowhere", command, *args, "-n", "nqn.x", code=USAGE)
+            assert says in RUN.cli_err, (command, args, RUN.cli_err)
+    for args, says in [
+            (["attach", *where], "nvmux discover -t rdma -a 10.0.0.1 -s 4420 lists them"),
+            (["bench", *where], "lists them"), (["read", *where, "-"], "lists them"),
+            (["attach", *where, "--all", "-N", "x"], "--name is for one controller"),
+            (["attach", *where, "-n", "nqn.x", "--ctrl-loss-tmo", "1"], "longer than"),
+            (["attach", *where, "-n", "nqn.x", "--keep-alive-tmo", "soon"], "soon"),
+            (["discover"], "which discovery service?"),
+            (["discover", "-t", "pcie"], "pcie has no discovery services"),
+            (["discovery", "start"], "Name it"), (["discovery", "begin", "x"], "begin"),
+            (["discovery", "start", "x"], "which discovery service?"),
+            (["discovery", "stop", "x", *where], "no options"),
+            (["bench", "nvme0", "-s", "4420"], "give -t and -a as well")]:
+        RUN.cli(None, "-S", "/nowhere", *args, code=USAGE)
+        assert says in RUN.cli_err, (args, RUN.cli_err)
+
+
+@suite.test("without an RDMA device discover, attach and bench fail at once, with the reason")
+def no_rdma_device():
+    if not has_rdma():
+        raise Skip("this build has no RDMA")
+    if os.path.isdir("/sys/class/infiniband") and os.listdir("/sys/class/infiniband"):
+        raise Skip("there is an RDMA device")
+    where = ["-t", "rdma", "-a", "127.0.0.1", "-s", "4420"]
+    for args in [("discover", *where), ("attach", "--all", *where), ("probe", *where),
+                 ("attach", *where, "-n", "nqn.x"), ("bench", *where, "--nqn", "nqn.x"),
+                 ("read", *where, "--nqn", "nqn.x", "-")]:
+        start_time = time.monotonic()
+        out = cli(*args, code=FAILED)
+        assert out == b"" and time.monotonic() - start_time < 10, (args, out)
+        assert "RDMA" in RUN.cli_err, (args, RUN.cli_err)
+        assert len(RUN.cli_err.splitlines()) == 1, (args, RUN.cli_err)
+    assert cli("discovery", "list") == b"no discovery services\n"
+    assert json.loads(cli("discovery", "list", "-o", "json")) == []
+    cli("discovery", "stop", "nothing", code=FAILED)
+    assert "nothing" in RUN.cli_err, RUN.cli_err
+
+
+@suite.test("list -v has the identities, and on a narrow terminal continues lines")
+def list_verbose():
+    (first,) = json.loads(cli("list", "nvme0", "-o", "json"))
+    assert first["connection"]["state"] == "up", first
+    out = cli("list", "-v", "nvme0").decode()
+    assert re.search(rf"(?m)subsystem +{re.escape(first['subnqn'])}$", out), out
+    for ns in first["namespaces"]:
+        ident = ns.get("uuid") or ns.get("nguid")
+        assert not ident or ident in out, (ident, out)
+    assert len(out.splitlines()) > len(cli("list", "nvme0").splitlines())
+    ours, theirs = pty.openpty()
+    try:
+        # 60 columns, so that something has to give
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 60, 0, 0))
+        subprocess.run(WRAP + [program("nvmux"), "-S", DAEMON.socket, "list", "-v", "nvme0"],
+                       stdin=subprocess.DEVNULL, stdout=theirs, timeout=60, check=True)
+        shown = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert max(len(line.rstrip("\r\n")) for line in shown.splitlines()) <= 60, shown
+    assert re.sub(r"\W", "", first["subnqn"]) in re.sub(r"\W", "", shown), shown
+
+
+@suite.test("events come one by one, as text and as JSON")
+def events():
+    for form in ([], ["-o", "json"]):
+        argv = WRAP + [program("nvmux"), "-S", DAEMON.socket, "events", "--count", "2", *form]
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              text=True) as process:
+            lines = []
+            with DAEMON.rpc() as rpc:
+                wait_until(lambda: any(c["pid"] == process.pid and c["connected_sec"] >= 1
+                                       for c in rpc.call("get_clients")), what="it listens")
+            cli("attach", "-t", "loopback", "-a", "mem,size=8M", "--name", "brief", "-o", "json")
+            cli("detach", "brief")
+            out, _ = process.communicate(timeout=30 * SLOWNESS)
+            assert process.returncode == 0, out
+        lines = out.splitlines()
+        assert len(lines) == 2, out
+        if form:
+            assert all(json.loads(line)["type"] for line in lines), out
+        else:
+            assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+( \w+=\S+)+$", line)
+                       for line in lines), out
+    code, _, _ = interrupt("-S", DAEMON.socket, "events")
+    assert code == INTERRUPTED, code
 
 
 @suite.test("output that nobody takes: exit code 4, with the reason")

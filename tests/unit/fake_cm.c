@@ -75,8 +75,8 @@ unsigned fake_cm_left(void)
 	unsigned n = cm.channels;
 	struct cm_id *id;
 
-	LIST_FOREACH(id, &cm.ids, link)
-	n++;
+	LIST_FOREACH (id, &cm.ids, link)
+		n++;
 	return n;
 }
 
@@ -609,8 +609,7 @@ void fake_cm_removed(struct fake_device *dev)
 {
 	struct cm_id *id;
 
-	LIST_FOREACH(id, &cm.ids, link)
-	{
+	LIST_FOREACH (id, &cm.ids, link) {
 		if (id->id.verbs != &dev->ctx)
 			continue;
 		if (id->conn)

@@ -58,8 +58,7 @@ int ibv_get_cq_event(struct ibv_comp_channel *channel, struct ibv_cq **ret, void
 	uint64_t one;
 
 	fake_lock();
-	LIST_FOREACH(cq, &fo.cqs, link)
-	{
+	LIST_FOREACH (cq, &fo.cqs, link) {
 		if (cq->cq.channel == channel && cq->events)
 			break;
 	}
@@ -206,8 +205,7 @@ static void overflow(struct fake_cq *cq)
 
 	fake_violation("completion queue of %u entries overflows", cq->size);
 	cq->dead = true;
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (qp->qp.send_cq == &cq->cq || qp->qp.recv_cq == &cq->cq)
 			fake_qp_error(qp, IBV_WC_FATAL_ERR);
 	}

@@ -221,8 +221,7 @@ void fake_flush(void)
 	struct fake_qp *qp;
 
 	fake_lock();
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (qp->qp.state == IBV_QPS_ERR)
 			flush(qp);
 	}
@@ -234,8 +233,7 @@ void fake_qp_late(struct fake_cq *cq)
 	struct fake_wr *wr;
 	struct fake_qp *qp;
 
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (send_cq(qp) != cq || qp->qp.state == IBV_QPS_ERR)
 			continue;
 		while ((wr = TAILQ_FIRST(&qp->unacked)) && wr->due && wr->due <= cq->polls)
@@ -607,8 +605,7 @@ void fake_link(bool up)
 	fake_lock();
 	fo.link_down = !up;
 	if (up) {
-		LIST_FOREACH(qp, &fo.qps, link)
-		{
+		LIST_FOREACH (qp, &fo.qps, link) {
 			if (qp->conn)
 				fake_qp_run(qp);
 		}
@@ -621,8 +618,7 @@ void fake_link_expire(enum ibv_wc_status status)
 	struct fake_qp *qp;
 
 	fake_lock();
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		fake_qp_drop_messages(qp);
 		if (qp->qp.state == IBV_QPS_RTS && !TAILQ_EMPTY(&qp->sends))
 			fake_qp_error(qp, status);
@@ -635,8 +631,7 @@ void fake_qps_fail(enum ibv_wc_status status)
 	struct fake_qp *qp;
 
 	fake_lock();
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (qp->qp.state == IBV_QPS_RTS)
 			fake_qp_error(qp, status);
 	}

@@ -206,16 +206,16 @@ unsigned fake_objects(void)
 	struct fake_mr *mr;
 
 	fake_lock();
-	LIST_FOREACH(pd, &fo.pds, link)
-	n++;
-	LIST_FOREACH(mr, &fo.mrs, link)
-	n++;
-	LIST_FOREACH(ch, &fo.channels, link)
-	n++;
-	LIST_FOREACH(cq, &fo.cqs, link)
-	n++;
-	LIST_FOREACH(qp, &fo.qps, link)
-	n++;
+	LIST_FOREACH (pd, &fo.pds, link)
+		n++;
+	LIST_FOREACH (mr, &fo.mrs, link)
+		n++;
+	LIST_FOREACH (ch, &fo.channels, link)
+		n++;
+	LIST_FOREACH (cq, &fo.cqs, link)
+		n++;
+	LIST_FOREACH (qp, &fo.qps, link)
+		n++;
 	n += fake_cm_left();
 	fake_unlock();
 	return n;
@@ -347,8 +347,7 @@ void fake_device_remove(struct fake_device *dev, bool flush)
 	dev->removed = true;
 	dev->dead = !flush;
 	fake_cm_removed(dev);
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (qp->qp.context == &dev->ctx)
 			fake_qp_error(qp, IBV_WC_WR_FLUSH_ERR);
 	}
@@ -374,8 +373,7 @@ struct fake_device *fake_device_at(const char *addr)
 {
 	struct fake_device *dev;
 
-	LIST_FOREACH(dev, &fo.devices, link)
-	{
+	LIST_FOREACH (dev, &fo.devices, link) {
 		if (!dev->removed && strcmp(dev->addr, addr) == 0)
 			return dev;
 	}
@@ -386,8 +384,7 @@ struct fake_device *fake_device_for(const char *dst)
 {
 	struct fake_device *dev;
 
-	LIST_FOREACH(dev, &fo.devices, link)
-	{
+	LIST_FOREACH (dev, &fo.devices, link) {
 		const char *end = strstr(dev->addr, "::");
 
 		if (!end)
@@ -515,8 +512,7 @@ int ibv_dereg_mr(struct ibv_mr *m)
 	struct fake_qp *qp;
 
 	fake_lock();
-	LIST_FOREACH(qp, &fo.qps, link)
-	{
+	LIST_FOREACH (qp, &fo.qps, link) {
 		if (qp->qp.state == IBV_QPS_ERR || qp->qp.pd != m->pd)
 			continue;
 		if (names(&qp->sends, m->lkey) || names(&qp->unacked, m->lkey) ||
@@ -536,8 +532,7 @@ void *fake_mr_find(const struct ibv_pd *pd, uint64_t addr, uint32_t key, size_t 
 {
 	const struct fake_mr *mr;
 
-	LIST_FOREACH(mr, &fo.mrs, link)
-	{
+	LIST_FOREACH (mr, &fo.mrs, link) {
 		if ((remote ? mr->mr.rkey : mr->mr.lkey) == key)
 			break;
 	}

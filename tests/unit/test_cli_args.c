@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* The command line of nvmux: options by table, sizes, transport ids, names, suggestions; and what it
+/* The command line of nvmux: options by table, sizes, transport ids, names, suggestions; what it
  * shows of connections. */
 #include <errno.h>
 #include <setjmp.h>

@@ -17,12 +17,14 @@ extern "C" {
 /**
  * nvmux_poll_group_create() - make one; ends with nvmux_poll_group_destroy().
  *
- * A queue pair joins by struct nvmux_io_qpair_opts and leaves when it is freed. Both happen in the
- * control thread, while no other thread processes the group.
+ * A queue pair joins by struct nvmux_io_qpair_opts and leaves when it is freed. The group and its
+ * queue pairs belong to the context's thread: whoever polls in another thread has queue pairs
+ * without a group there.
  */
 NVMUX_API int nvmux_poll_group_create(struct nvmux *nvmux, struct nvmux_poll_group **ret);
 
-/** nvmux_poll_group_destroy() - -EBUSY while it has queue pairs. NULL is allowed. */
+/** nvmux_poll_group_destroy() - -EBUSY while it has queue pairs or calls one's callback. NULL is
+ * allowed. */
 NVMUX_API int nvmux_poll_group_destroy(struct nvmux_poll_group *group);
 
 /**
