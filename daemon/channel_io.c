@@ -156,6 +156,8 @@ bool channel_is_abandoned(const void *cb_arg)
 	return slot->channel->abandoned;
 }
 
+static void unpark(struct reactor *r, struct channel *channel);
+
 static void publish(struct reactor *r, struct channel *channel)
 {
 	struct channel_stats *stats = &channel->stats;
@@ -166,6 +168,9 @@ static void publish(struct reactor *r, struct channel *channel)
 		r->completions += ring->cq_tail - channel->cq_notified;
 		channel->cq_notified = ring->cq_tail;
 		ring_server_notify(ring);
+		/* Parked with commands in flight: more of them may follow soon. */
+		if (unlikely(channel->where == CHANNEL_PARKED))
+			unpark(r, channel);
 	}
 	stat_set(&stats->commands, ring->sq_head);
 	stat_set(&stats->completions, ring->cq_tail);
@@ -201,6 +206,20 @@ static void set_parked(struct reactor *r, struct channel *channel, bool parked)
 	else
 		r->n_parked--;
 	stat_set(&channel->stats.parked, parked);
+}
+
+bool channels_want_park(struct reactor *r, const struct hwq *hwq)
+{
+	struct channel *channel = hwq->polled;
+
+	for (uint32_t left = hwq->n_polled; left; left--) {
+		if (!channel->watched && !channel->client_gone)
+			return false;
+		channel->park_next = r->parking;
+		r->parking = channel;
+		channel = channel->polled_next;
+	}
+	return true;
 }
 
 void channels_park(struct reactor *r)

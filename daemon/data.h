@@ -18,6 +18,8 @@
 #define CHANNEL_NO_REGION   0xffffu
 #define REACTOR_IDLE_TURNS  4096u /* without work until a channel is parked, by default */
 #define REACTOR_BUSY_POLLED 16u   /* channels that a busy reactor polls without parking any */
+#define REACTOR_DOZE_TURNS  16u    /* idle ones between two looks at the clock */
+#define REACTOR_DOZE_NS     50000u /* idle for so long with commands at a target: doze */
 #define REACTOR_EPOLL_TURNS 128u  /* between two looks at sockets and the poll group */
 #define REACTOR_EVENTS      64    /* handled with one look */
 #define REACTOR_FLUSH_MS    1     /* sleeping while the control thread's queue is full */
@@ -195,6 +197,8 @@ struct reactor {
 	bool exit;
 	bool replied;     /* in this turn */
 	bool group_ready; /* its descriptor was readable */
+	uint32_t idle_streak; /* turns without work, one after the other */
+	uint64_t idle_since_ns;
 	struct nvmux_poll_group *group;
 	int epoll_fd;
 	int wake_fd;  /* eventfd: the control thread wakes the reactor */
@@ -291,6 +295,8 @@ uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t sta
 bool channel_is_abandoned(const void *cb_arg);
 /* Publish what the turn has done for the channels: counters, indices, wake-ups. */
 void channels_publish(struct reactor *r);
+/* Let the channels of a hardware queue be parked in this turn. False: one of them can't be. */
+bool channels_want_park(struct reactor *r, const struct hwq *hwq);
 /* Park the channels that have been idle for long. */
 void channels_park(struct reactor *r);
 /* A parked channel's socket is readable. */

@@ -9,6 +9,8 @@
  * control thread or the poll group wakes it. Hardware queues of a poll group share completions:
  * polling one may deliver those of others, all of this reactor; what none of them asks for (answers
  * to the connection of another one) makes the group's descriptor readable.
+ * Where completions can wake it, an adaptive reactor also sleeps with commands in flight, once
+ * nothing has come for REACTOR_DOZE_NS (it dozes).
  * Failure modes: a queue of messages that is full makes its sender keep the rest, and try again in
  * its next turn; a client that does nonsense costs at most its weight of commands in each turn, and
  * one that sends bytes without end one read in each look at the sockets.
@@ -18,6 +20,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include "daemon/data.h"
 #include "libcore/membarrier.h"
@@ -172,7 +175,7 @@ static uint32_t poll_hwqs(struct reactor *r)
 	return work;
 }
 
-static void turn(struct reactor *r)
+static uint32_t turn(struct reactor *r)
 {
 	uint32_t work = take_messages(r);
 
@@ -197,6 +200,66 @@ static void turn(struct reactor *r)
 		cpu_relax();
 	}
 	store_stats(r);
+	return work;
+}
+
+/* ---- dozing ---- */
+
+/* Every hardware queue can tell by the group's descriptor when something completes. */
+static bool can_doze(const struct reactor *r)
+{
+	const struct hwq *hwq;
+	bool in_flight = false;
+
+	TAILQ_FOREACH (hwq, &r->active, link) {
+		if (hwq->state != HWQ_RUNNING || !TAILQ_EMPTY(&hwq->requests) ||
+		    nvmux_qpair_get_state(hwq->qpair) != NVMUX_QPAIR_CONNECTED ||
+		    !hwq->qpair->transport->group_arm)
+			return false;
+		in_flight |= nvmux_qpair_outstanding(hwq->qpair) != 0;
+	}
+	return in_flight;
+}
+
+/*
+ * Nothing has come for a while, with commands at a target: to sleep costs less than what the wait
+ * has cost so far. Channels are parked first, so that their clients wake us, and the completion
+ * queues armed; whatever is there already keeps us awake.
+ */
+static void doze(struct reactor *r)
+{
+	const struct hwq *hwq;
+	bool all = true;
+
+	TAILQ_FOREACH (hwq, &r->active, link)
+		all &= channels_want_park(r, hwq);
+	channels_park(r);
+	if (all && !r->n_polled && !nvmux_poll_group_arm_shared(r->group))
+		reactor_sleep(r);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* After a turn without work. */
+static void idle(struct reactor *r)
+{
+	uint64_t now;
+
+	if (r->busy || ++r->idle_streak % REACTOR_DOZE_TURNS || !can_doze(r))
+		return;
+	now = now_ns();
+	if (r->idle_streak == REACTOR_DOZE_TURNS)
+		r->idle_since_ns = now;
+	if (now - r->idle_since_ns < REACTOR_DOZE_NS)
+		return;
+	doze(r);
+	r->idle_streak = 0;
 }
 
 static void *reactor_main(void *arg)
@@ -204,7 +267,10 @@ static void *reactor_main(void *arg)
 	struct reactor *r = arg;
 
 	while (!r->exit) {
-		turn(r);
+		if (turn(r))
+			r->idle_streak = 0;
+		else
+			idle(r);
 		if (TAILQ_EMPTY(&r->active) && !r->busy && !r->exit)
 			reactor_sleep(r);
 		else if ((r->n_parked || __atomic_load_n(&r->group_used, __ATOMIC_RELAXED)) &&

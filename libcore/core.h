@@ -253,6 +253,8 @@ struct nvmux_poll_group {
  * callbacks of its queue pairs are called. For what isn't polled otherwise: queue pairs that are
  * being connected. */
 void nvmux_poll_group_reap(struct nvmux_poll_group *group);
+/* Arm these completion queues; as nvmux_poll_group_arm(), in the group's thread. */
+int nvmux_poll_group_arm_shared(struct nvmux_poll_group *group);
 void nvmux_poll_group_add(struct nvmux_poll_group *group, struct nvmux_qpair *qpair);
 void nvmux_poll_group_remove(struct nvmux_qpair *qpair);
 /* qpair.c: callbacks are off the stack: what they asked for can begin. */
@@ -364,6 +366,7 @@ struct nvmux_ctrlr {
 	uint64_t step_value;
 	uint16_t step_status;
 	int result;                    /* first error on the way */
+	char why[256]; /* its text, until whoever waits is told: others may fail meanwhile */
 	struct nvmux_timer step_timer; /* deadline of the state */
 	struct nvmux_timer poll_timer; /* next look at CSTS */
 	uint32_t poll_ms;              /* delay of the last look, grows */

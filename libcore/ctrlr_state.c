@@ -161,6 +161,13 @@ static void enter(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state state)
 		desc->enter(ctrlr);
 }
 
+static void keep_result(struct nvmux_ctrlr *ctrlr, int err)
+{
+	ctrlr->result = err;
+	snprintf(ctrlr->why, sizeof(ctrlr->why), "%.*s", (int)sizeof(ctrlr->why) - 1,
+		 ctrlr->nvmux->error);
+}
+
 /* What follows the step that has ended. */
 static enum nvmux_ctrlr_state finish(struct nvmux_ctrlr *ctrlr)
 {
@@ -179,7 +186,7 @@ static enum nvmux_ctrlr_state finish(struct nvmux_ctrlr *ctrlr)
 		return CTRLR_QUIESCE;
 	}
 	if (!ctrlr->result && !(ctrlr->detaching && next == -ECANCELED && ctrlr->recovery))
-		ctrlr->result = next;
+		keep_result(ctrlr, next);
 	ctrlr->failed = true;
 	return ctrlr->state < CTRLR_CLOSE ? CTRLR_CLOSE : CTRLR_CLOSED;
 }
@@ -196,6 +203,8 @@ static void tell(struct nvmux_ctrlr *ctrlr)
 	ctrlr->goal_cb = NULL;
 	if (ctrlr->state == CTRLR_READY)
 		recover_ready(ctrlr);
+	if (ctrlr->result && ctrlr->why[0])
+		nvmux_error(ctrlr->nvmux, ctrlr->result, "%s", ctrlr->why);
 	if (done)
 		done(ctrlr->goal_arg, ctrlr->result, 0);
 	if (detaching)
@@ -285,6 +294,7 @@ void ctrlr_go(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state first, nvmux_don
 	ctrlr->goal_cb = done;
 	ctrlr->goal_arg = arg;
 	ctrlr->result = 0;
+	ctrlr->why[0] = '\0';
 	ctrlr->stepping =
 		true; /* so that a step which ends at once is finished by ctrlr_run() below */
 	enter(ctrlr, first);

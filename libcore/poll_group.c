@@ -98,15 +98,10 @@ int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_
 	return err ? err : n;
 }
 
-int nvmux_poll_group_arm(struct nvmux_poll_group *group)
+int nvmux_poll_group_arm_shared(struct nvmux_poll_group *group)
 {
-	const struct nvmux_qpair *qpair;
 	int err = 0;
 
-	TAILQ_FOREACH (qpair, &group->qpairs, group_link) {
-		if (!qpair->transport->group_arm)
-			return -EOPNOTSUPP;
-	}
 	for (unsigned i = 0; i < NVMUX_TRTYPE_COUNT && !err; i++) {
 		const struct nvmux_transport *transport = group->nvmux->transports[i];
 
@@ -114,6 +109,17 @@ int nvmux_poll_group_arm(struct nvmux_poll_group *group)
 			err = transport->group_arm(group);
 	}
 	return err;
+}
+
+int nvmux_poll_group_arm(struct nvmux_poll_group *group)
+{
+	const struct nvmux_qpair *qpair;
+
+	TAILQ_FOREACH (qpair, &group->qpairs, group_link) {
+		if (!qpair->transport->group_arm)
+			return -EOPNOTSUPP;
+	}
+	return nvmux_poll_group_arm_shared(group);
 }
 
 int nvmux_poll_group_get_fd(const struct nvmux_poll_group *group)

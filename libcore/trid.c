@@ -104,7 +104,7 @@ static int set_field(struct nvmux_trid *trid, const char *key, const char *value
 	}
 	if (!strcasecmp(key, "adrfam")) {
 		if (nvmux_adrfam_parse(&trid->adrfam, value))
-			return invalid(why, "%s is '%s'; known: IPv4, IPv6, IB", key, value);
+			return invalid(why, "%s is '%s'; known: IPv4, IPv6", key, value);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -204,12 +204,12 @@ static int check_rdma(struct nvmux_trid *trid, struct reason why)
 	if (!trid->traddr[0])
 		return invalid(why, "traddr is missing: RDMA needs the target's address");
 	if ((unsigned)family >= NVMUX_ADRFAM_COUNT)
-		return invalid(why, "adrfam is %u; known: IPv4, IPv6, IB", (unsigned)family);
+		return invalid(why, "adrfam is %u; known: IPv4, IPv6", (unsigned)family);
+	if (family == NVMUX_ADRFAM_IB)
+		return invalid(why, "adrfam is IB, which isn't supported; known: IPv4, IPv6");
 	if (parse_port(trid->trsvcid) < 0)
 		return invalid(why, "trsvcid is '%s'; RDMA needs a port number, 1 to 65535",
 			       trid->trsvcid);
-	if (family == NVMUX_ADRFAM_IB)
-		return 0;
 	err = check_ip(trid, "traddr", trid->traddr, &family, why);
 	if (!err && trid->host_traddr[0])
 		err = check_ip(trid, "host_traddr", trid->host_traddr, &family, why);

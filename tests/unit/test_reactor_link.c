@@ -797,6 +797,70 @@ static void test_group_reap(void **state)
 	group_close(&g);
 }
 
+static void group_open_arming(struct group_env *g)
+{
+	group_open(g);
+	g->nvmux->transports[NVMUX_TRTYPE_LOOPBACK] = &fake_link_arming_transport;
+	for (int i = 0; i < 2; i++)
+		g->shared.links[i]->queue.base.transport = &fake_link_arming_transport;
+}
+
+/* With commands at a target and nothing to do it sleeps; completions wake it, and so do clients. */
+static void test_doze(void **state)
+{
+	struct group_env g;
+	struct peer p[2];
+
+	group_open_arming(&g);
+	for (uint32_t i = 0; i < 2; i++)
+		group_peer(&g, &p[i], i);
+	for (uint32_t round = 0; round < 300; round++) {
+		struct fake_link *link = g.shared.links[round % 2];
+
+		fake_set(&link->queue.hold, 1);
+		peer_send(&p[round % 2], 1 + round % 8, 0);
+		wait_asleep(&g.env);
+		assert_int_equal(stats_of(&g.env).parked, 2);
+		/* the other client isn't held up */
+		peer_send(&p[(round + 1) % 2], 3, 0);
+		peer_wait(&p[(round + 1) % 2], p[(round + 1) % 2].sent);
+		wait_asleep(&g.env);
+		fake_set(&link->queue.hold, 0);
+		ring_group(&g);
+		peer_wait(&p[round % 2], p[round % 2].sent);
+		assert_int_equal(p[round % 2].last_status, 0);
+	}
+	for (int i = 0; i < 2; i++)
+		peer_close(&p[i]);
+	group_close(&g);
+}
+
+/* A loss while it dozes is dealt with at once. */
+static void test_doze_and_loss(void **state)
+{
+	struct group_env g;
+	struct peer p;
+
+	group_open_arming(&g);
+	group_peer(&g, &p, 0);
+	for (int round = 0; round < 50; round++) {
+		fake_set(&g.shared.links[0]->queue.hold, 1);
+		peer_send(&p, 5, 0);
+		wait_asleep(&g.env);
+		fake_link_set(g.shared.links[0], NVMUX_QPAIR_QUIESCING);
+		hwq_look(g.hwqs[0]);
+		wait_ring(&p, NVMUX_RING_PAUSED);
+		wait_asleep(&g.env);
+		assert_int_equal(fake_link_get(g.shared.links[0]), NVMUX_QPAIR_QUIET);
+		fake_set(&g.shared.links[0]->queue.hold, 0);
+		fake_link_set(g.shared.links[0], NVMUX_QPAIR_REPLAY);
+		hwq_look(g.hwqs[0]);
+		peer_wait(&p, p.sent);
+	}
+	peer_close(&p);
+	group_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -819,6 +883,8 @@ int main(void)
 		cmocka_unit_test(test_shared_completions),
 		cmocka_unit_test(test_shared_with_lost),
 		cmocka_unit_test(test_group_reap),
+		cmocka_unit_test(test_doze),
+		cmocka_unit_test(test_doze_and_loss),
 	};
 
 	return cmocka_run_group_tests_name("reactor_link", tests, NULL, NULL);

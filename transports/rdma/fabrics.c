@@ -331,7 +331,7 @@ int fabrics_rdma_reject(const void *data, size_t len, int reason, uint16_t qid,
 		/* iWARP has no numbers: a target's private data, or nobody at all. */
 		if (data && len)
 			return rejected(data, len, qid, req, why, why_size);
-		/* fall through */
+		__attribute__((fallthrough));
 	case CM_INVALID_SERVICE:
 		return explain(-ECONNREFUSED, why, why_size, "nobody listens on this port");
 	case CM_STALE:

@@ -3,6 +3,7 @@
  * The addresses of a transport id: traddr and trsvcid of the target, host_traddr and host_iface of
  * this side. Only numeric addresses: to look up a name would block.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -30,6 +31,29 @@ static int check_port(struct nvmux *nvmux, const char *port)
 	return 0;
 }
 
+/* It may come: another error than that of an address that never can be right. */
+static int no_interface(struct nvmux *nvmux, const char *key, const char *text, const char *name)
+{
+	return nvmux_error(nvmux, -ENODEV, "%s is '%s'; there is no interface %s", key, text, name);
+}
+
+/* The interface's name in "fe80::1%eth0", or NULL. */
+static const char *scope_name(const char *text)
+{
+	const char *sep = strchr(text, '%');
+	char copy[INET6_ADDRSTRLEN];
+	struct in6_addr addr;
+
+	if (!sep || !sep[1] || !sep[1 + strspn(sep + 1, "0123456789")] ||
+	    (size_t)(sep - text) >= sizeof(copy))
+		return NULL;
+	memcpy(copy, text, (size_t)(sep - text));
+	copy[sep - text] = '\0';
+	if (inet_pton(AF_INET6, copy, &addr) != 1 || !IN6_IS_ADDR_LINKLOCAL(&addr))
+		return NULL;
+	return sep + 1;
+}
+
 /* @family AF_UNSPEC: either of the two. */
 static int parse_address(struct nvmux *nvmux, const char *key, const char *text, const char *port,
 			 int family, struct sockaddr_storage *ret)
@@ -39,8 +63,11 @@ static int parse_address(struct nvmux *nvmux, const char *key, const char *text,
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
 	};
+	const char *scope = family == AF_INET ? NULL : scope_name(text);
 	struct addrinfo *info;
 
+	if (scope && !if_nametoindex(scope))
+		return no_interface(nvmux, key, text, scope);
 	if (getaddrinfo(text, port, &hints, &info))
 		return nvmux_error(nvmux, -EINVAL, "%s is '%s'; it must be a numeric %s address",
 				   key, text,
@@ -99,8 +126,7 @@ static int find_interface(struct nvmux *nvmux, const char *name, const struct so
 	struct ifaddrs *list;
 
 	if (!exists)
-		return nvmux_error(nvmux, -ENODEV, "host_iface is '%s'; there is no such interface",
-				   name);
+		return no_interface(nvmux, "host_iface", name, name);
 	if (getifaddrs(&list) < 0)
 		return nvmux_error(nvmux, -errno, "host_iface: the interface's addresses: %s",
 				   strerror(errno));
@@ -134,13 +160,14 @@ static int take_scope(struct nvmux *nvmux, const struct nvmux_trid *trid,
 
 	if (!is_link_local(dst) || in6->sin6_scope_id)
 		return 0;
-	if (trid->host_iface[0])
-		in6->sin6_scope_id = if_nametoindex(trid->host_iface);
-	if (!in6->sin6_scope_id)
+	if (!trid->host_iface[0])
 		return nvmux_error(nvmux, -EINVAL,
 				   "traddr is '%s'; a link-local address needs its interface: "
 				   "%s%%eth0, or host_iface",
 				   trid->traddr, trid->traddr);
+	in6->sin6_scope_id = if_nametoindex(trid->host_iface);
+	if (!in6->sin6_scope_id)
+		return no_interface(nvmux, "host_iface", trid->host_iface, trid->host_iface);
 	return 0;
 }
 

@@ -31,7 +31,10 @@
 #define CONN_FLUSH_MS      1000 /* then the RDMA queue pair is destroyed as it is */
 #define CONN_STALE_MS      100
 #define CONN_STALE_RETRIES 10
-#define CONN_RETRIES       7   /* of the transport: the most there is */
+/* Soft-RoCE takes 7 transport retries for endless ones, as 7 RNR retries are everywhere: a queue pair
+ * whose other end is gone without a word would hang. */
+#define CONN_RETRIES     6
+#define CONN_RNR_RETRIES 7
 #define CONN_READS_MAX     128 /* RDMA reads of the target at the same time */
 
 enum conn_state {
@@ -364,7 +367,7 @@ static int conn_request(struct rdma_qpair *q)
 		.private_data_len = sizeof(q->conn.request),
 		.flow_control = 1,
 		.retry_count = CONN_RETRIES,
-		.rnr_retry_count = CONN_RETRIES,
+		.rnr_retry_count = CONN_RNR_RETRIES,
 	};
 	int err = rdma_ctrlr_use_device(rc, q->conn.id->verbs);
 

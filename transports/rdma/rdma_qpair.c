@@ -525,8 +525,8 @@ int rdma_qpair_arm(struct nvmux_qpair *qpair)
 
 	if (q->epoll_fd < 0)
 		return -EOPNOTSUPP;
-	/* Else there is its part in recovery to do, or the completion queue is the control thread's,
-	 * which may be freeing it. */
+	/* Else there is its part in recovery to do, or the completion queue is the control
+	 * thread's, which may be freeing it. */
 	return state == NVMUX_QPAIR_CONNECTED || state == NVMUX_QPAIR_HOLDING ? rdma_cq_arm(q->cq)
 									      : -EAGAIN;
 }
