@@ -470,11 +470,16 @@ int ctrlr_admin_read_ana(struct nvmux_ctrlr *ctrlr, nvmux_cmd_cb cb, void *arg)
 		return -ENOMEM;
 	ctrlr->ana_again = false;
 	err = nvmux_ctrlr_admin(ctrlr, &cmd, ctrlr->ana_log, size, cb, arg);
-	if (err) {
-		free(ctrlr->ana_log);
-		ctrlr->ana_log = NULL;
-	}
+	if (err)
+		ctrlr_admin_drop_ana(ctrlr);
 	return err;
+}
+
+void ctrlr_admin_drop_ana(struct nvmux_ctrlr *ctrlr)
+{
+	free(ctrlr->ana_log);
+	ctrlr->ana_log = NULL;
+	ctrlr->ana_step = false;
 }
 
 void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status)
@@ -487,18 +492,16 @@ void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status)
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: no access states of namespaces: %s", ctrlr->trid.traddr,
 			  status ? nvmux_status_string(status) : strerror(-err));
-	free(ctrlr->ana_log);
-	ctrlr->ana_log = NULL;
+	ctrlr_admin_drop_ana(ctrlr);
 }
 
 static void ana_read(void *arg, const struct nvmux_cpl *cpl);
 
 /* They have changed: look, once more if they do so while we look. */
-static void ana_refresh(struct nvmux_ctrlr *ctrlr)
+void ctrlr_admin_refresh_ana(struct nvmux_ctrlr *ctrlr)
 {
-	if (!nvmux_ana_supported(ctrlr) || !ctrlr_is_usable(ctrlr))
-		return; /* the start reads them anyway */
-	if (ctrlr_admin_read_ana(ctrlr, ana_read, ctrlr) == -EALREADY)
+	if (nvmux_ana_supported(ctrlr) &&
+	    ctrlr_admin_read_ana(ctrlr, ana_read, ctrlr) == -EALREADY)
 		ctrlr->ana_again = true;
 }
 
@@ -507,9 +510,11 @@ static void ana_read(void *arg, const struct nvmux_cpl *cpl)
 	struct nvmux_ctrlr *ctrlr = arg;
 	bool again = ctrlr->ana_again;
 
+	if (!ctrlr->ana_log)
+		return; /* of a connection that has gone */
 	ctrlr_admin_take_ana(ctrlr, nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK);
 	if (again)
-		ana_refresh(ctrlr);
+		ctrlr_admin_refresh_ana(ctrlr);
 	else if (ctrlr->event_cb)
 		ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_ANA_CHANGED);
 }
@@ -526,7 +531,7 @@ static void aer_log_read(void *arg, const struct nvmux_cpl *cpl)
 	uint32_t event = le32_to_cpu(aer->event.dw0);
 
 	if ((event & 7) == AER_NOTICE && (event >> 8 & 0xff) == NOTICE_ANA)
-		ana_refresh(ctrlr);
+		ctrlr_admin_refresh_ana(ctrlr);
 	if (ctrlr->aer_cb)
 		ctrlr->aer_cb(ctrlr->aer_arg, &aer->event);
 	aer_send(aer);

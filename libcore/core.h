@@ -224,6 +224,8 @@ struct nvmux_qpair {
 	bool processing; /* callbacks may be on the stack */
 	bool live;       /* the controller may know its queues and use its memory */
 	bool freeing;
+	bool handed_over; /* another thread than the control thread polls it: written by the
+			   * control thread while it owns it */
 	struct nvmux_qpair_free *free_wanted;   /* freed within a callback */
 	struct nvmux_split_list splits_waiting; /* split I/O with children still to be sent */
 	struct nvmux_split *splits;
@@ -415,6 +417,7 @@ struct nvmux_ctrlr {
 	bool rescanning; /* its namespaces are looked at while I/O goes on */
 	uint8_t *ana_log; /* while it is being read; one reader at a time */
 	bool ana_again;   /* it has changed meanwhile */
+	bool ana_step;    /* the state machine reads it */
 	nvmux_ctrlr_event_cb event_cb;
 	void *event_arg;
 	/* Tell the thread that owns an I/O queue pair that its state has changed, so that it

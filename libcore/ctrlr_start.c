@@ -440,14 +440,24 @@ void ctrlr_enter_ana_log(struct nvmux_ctrlr *ctrlr)
 		return;
 	}
 	err = ctrlr_admin_read_ana(ctrlr, ctrlr_step_cpl_any, ctrlr);
-	if (err)
+	ctrlr->ana_step = !err;
+	if (err == -EALREADY) { /* after a notice: once more when that is done */
+		ctrlr->ana_again = true;
+		err = 0;
+	}
+	if (!ctrlr->ana_step)
 		ctrlr_step_done(ctrlr, err, 0);
 }
 
 int ctrlr_finish_ana_log(struct nvmux_ctrlr *ctrlr)
 {
-	if (!ctrlr->discovery && nvmux_ana_supported(ctrlr))
+	if (ctrlr->ana_step) {
+		bool again = ctrlr->ana_again;
+
 		ctrlr_admin_take_ana(ctrlr, ctrlr->step_status);
+		if (again)
+			ctrlr_admin_refresh_ana(ctrlr);
+	}
 	ctrlr->rescanning = false;
 	return recover_active(ctrlr) ? CTRLR_RECONNECT_QPAIRS : CTRLR_READY;
 }

@@ -135,16 +135,32 @@ static uint32_t deadline_ms(const struct nvmux_ctrlr *ctrlr, enum ctrlr_deadline
 static void step_expired(void *arg)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
+	int err = nvmux_error(ctrlr->nvmux, -ETIMEDOUT, "%s: no answer in time while %s",
+			      ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state));
 
-	ctrlr_give_up(ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT, "%s: no answer in time while %s",
-					 ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state)));
+	if (ctrlr->rescanning)
+		nvmux_ctrlr_link_lost(ctrlr, err);
+	else
+		ctrlr_give_up(ctrlr, err);
+}
+
+static void set_deadline(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state state)
+{
+	uint32_t ms = deadline_ms(ctrlr, states[state].deadline);
+
+	if (ms)
+		nvmux_timer_set(ctrlr->nvmux, &ctrlr->step_timer, ms, step_expired, ctrlr);
+}
+
+void ctrlr_restart_deadline(struct nvmux_ctrlr *ctrlr)
+{
+	set_deadline(ctrlr, (enum nvmux_ctrlr_state)ctrlr->state);
 }
 
 static void enter(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state state)
 {
 	const struct ctrlr_state_desc *desc = &states[state];
 	bool again = ctrlr->state == state;
-	uint32_t ms;
 
 	if (!again) {
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_DEBUG, "ctrlr", "%s: %s → %s", ctrlr->trid.traddr,
@@ -152,9 +168,7 @@ static void enter(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state state)
 		nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->step_timer);
 		nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
 		ctrlr->poll_ms = 0;
-		ms = deadline_ms(ctrlr, desc->deadline);
-		if (ms)
-			nvmux_timer_set(ctrlr->nvmux, &ctrlr->step_timer, ms, step_expired, ctrlr);
+		set_deadline(ctrlr, state);
 	}
 	ctrlr->state = (uint8_t)state;
 	if (desc->enter)
@@ -180,11 +194,19 @@ static enum nvmux_ctrlr_state finish(struct nvmux_ctrlr *ctrlr)
 		NVMUX_ASSERT(desc->next >> next & 1);
 		return (enum nvmux_ctrlr_state)next;
 	}
-	ctrlr->rescanning = false;
 	if (recover_active(ctrlr)) {
+		ctrlr->rescanning = false;
 		recover_attempt_failed(ctrlr, next);
 		return CTRLR_QUIESCE;
 	}
+	if (ctrlr->rescanning && !ctrlr->failed && !ctrlr->detaching) {
+		/* It works all the same: whoever asked for the scan is told. */
+		ctrlr->rescanning = false;
+		ctrlr_drop_scan(ctrlr);
+		keep_result(ctrlr, next);
+		return CTRLR_READY;
+	}
+	ctrlr->rescanning = false;
 	if (!ctrlr->result && !(ctrlr->detaching && next == -ECANCELED && ctrlr->recovery))
 		keep_result(ctrlr, next);
 	ctrlr->failed = true;

@@ -109,6 +109,8 @@ void ctrlr_go(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state first, nvmux_don
 	      void *arg);
 /* From any state to CLOSED, because of @err. */
 void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err);
+/* The current state's time begins anew. */
+void ctrlr_restart_deadline(struct nvmux_ctrlr *ctrlr);
 /* Go on with steps that have ended. May free the controller. */
 void ctrlr_run(struct nvmux_ctrlr *ctrlr);
 bool ctrlr_is_resting(const struct nvmux_ctrlr *ctrlr);
@@ -160,6 +162,8 @@ void ctrlr_enter_identify_ns(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr);
+/* A scan that was given up, with no command of it in flight. */
+void ctrlr_drop_scan(struct nvmux_ctrlr *ctrlr);
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr);
 
 /* recover.c */
@@ -188,9 +192,12 @@ void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status);
 /* The connection is lost and quiet: complete all, those that may have changed something with
  * "outcome unknown", the others with a path error. */
 void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr);
-/* Read the log page of access states into ctrlr->ana_log, and take what was read. */
+/* Read the log page of access states into ctrlr->ana_log (-EALREADY while that is being done), and
+ * take what was read; begin anew if that may be out of date; forget one that won't be answered. */
 int ctrlr_admin_read_ana(struct nvmux_ctrlr *ctrlr, nvmux_cmd_cb cb, void *arg);
 void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status);
+void ctrlr_admin_refresh_ana(struct nvmux_ctrlr *ctrlr);
+void ctrlr_admin_drop_ana(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_send_waiting(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_kick(void *arg);
 

@@ -58,6 +58,7 @@ static int start_split(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t o
 		.left = lba_count,
 		.cdw12 = flags,
 		.opc = opc,
+		.lba_shift = ns->lba_shift,
 		.cb = cb,
 		.arg = arg,
 	};

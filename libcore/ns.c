@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctrlr_state.h"
+#include "recover.h"
 
 #define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
 #define LBA_SHIFT_MIN         9u
@@ -150,7 +150,9 @@ int ctrlr_finish_active_ns(struct nvmux_ctrlr *ctrlr)
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
-		ctrlr->ns[i]->changed = false;
+		/* Compared with what was there before the loss, whatever attempts have seen since. */
+		if (!recover_active(ctrlr))
+			ctrlr->ns[i]->changed = false;
 		if (!is_listed(ctrlr->scan, ctrlr->ns[i]->id))
 			ns_deactivate(ctrlr->ns[i]);
 	}
@@ -279,7 +281,7 @@ static void ns_settle(struct nvmux_ns *ns, const struct nvme_id_ns *id,
 	bool known = ns->known_lbas != 0, other = is_other(ns, id, identity);
 	bool format = is_formatted_otherwise(ns, id);
 
-	ns->changed = known && (format || other || n_lbas < ns->known_lbas);
+	ns->changed |= known && (format || other || n_lbas < ns->known_lbas);
 	if (format || max_lbas != ns->max_lbas || le16_to_cpu(id->noiob) != ns->boundary_lbas) {
 		ns->n_lbas = 0;
 		take_format(ns, id);
@@ -363,6 +365,12 @@ int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr)
 		at += 4u + len;
 	}
 	return settle_and_next(ctrlr);
+}
+
+void ctrlr_drop_scan(struct nvmux_ctrlr *ctrlr)
+{
+	free(ctrlr->scan);
+	ctrlr->scan = NULL;
 }
 
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr)

@@ -127,7 +127,7 @@ static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
 		.status = cpu_to_le16((uint16_t)(status << 1)),
 	};
 
-	nvmux_split_abort_waiting(qpair, status);
+	nvmux_split_abort_waiting(qpair, NULL, NULL, status);
 	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
 		if (!qpair->slots[cid].cb)
 			continue;
@@ -325,6 +325,19 @@ struct connect_op {
 	void *arg;
 };
 
+/* Connected to a controller that is being replaced: to be quiesced, by us who own it yet. */
+static void connect_lost(const struct connect_op *op)
+{
+	struct nvmux_qpair *qpair = op->qpair;
+
+	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_QUIESCING);
+	qpair->transport->qpair_end(qpair);
+	op->done(op->arg,
+		 nvmux_error(qpair->ctrlr->nvmux, -ENOTCONN,
+			     "%s: the connection was lost meanwhile", qpair->ctrlr->trid.traddr),
+		 0);
+}
+
 static void connect_done(void *arg, int err, uint64_t value)
 {
 	struct connect_op op = *(struct connect_op *)arg;
@@ -335,6 +348,10 @@ static void connect_done(void *arg, int err, uint64_t value)
 	free(arg);
 	if (!err && closing)
 		err = -ENXIO;
+	if (!err && recover_active(ctrlr)) {
+		connect_lost(&op);
+		return;
+	}
 	/* Where it failed the controller has no such queues, unless it couldn't be told. */
 	if (err && !closing)
 		op.qpair->live = false;
@@ -393,7 +410,8 @@ static void free_disconnect_done(void *arg, int err, uint64_t value)
 	struct nvmux_qpair *adminq = ctrlr->adminq;
 
 	nvmux_qpair_set_state(op->qpair, NVMUX_QPAIR_DISCONNECTED);
-	if (!err) {
+	/* An attempt to connect anew has taken what was left of its connection. */
+	if (!err || recover_active(ctrlr)) {
 		op->qpair->live = false;
 	} else if (adminq && nvmux_qpair_get_state(adminq) == NVMUX_QPAIR_CONNECTED &&
 		   ctrlr->state < CTRLR_CLOSE) {
@@ -411,8 +429,11 @@ static void free_recovering(struct nvmux_qpair_free *op)
 {
 	struct nvmux_qpair *qpair = op->qpair;
 
-	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING)
+	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING) {
 		nvmux_qpair_process_completions(qpair, 0);
+		if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIET)
+			qpair->live = false;
+	}
 	if (qpair->live)
 		free_wait(op);
 	else

@@ -39,6 +39,7 @@ struct nvmux_recovery {
 	uint32_t n_lost;
 	uint32_t cqt_ms;
 	bool tbkas;
+	bool stops; /* the controller that was lost has a keep-alive timer */
 	struct replay_view *view;
 	char reason[256];
 	nvmux_done_fn renew_done; /* who waits for nvmux_ctrlr_renew_async() */
@@ -286,12 +287,29 @@ static void end_connections(struct nvmux_ctrlr *ctrlr)
 	}
 }
 
+/* What had been answered completes; nothing that its callbacks do may take the queue away. */
+static bool quiesce_adminq(struct nvmux_ctrlr *ctrlr)
+{
+	bool quiet;
+
+	if (!ctrlr->adminq)
+		return true;
+	ctrlr->adminq->processing = true;
+	quiet = ctrlr->transport->quiesce(ctrlr->adminq);
+	ctrlr->adminq->processing = false;
+	return quiet;
+}
+
 static void quiesce_look(void *arg)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
 	struct nvmux_qpair *qpair;
-	bool quiet = !ctrlr->adminq || ctrlr->transport->quiesce(ctrlr->adminq);
+	bool quiet = quiesce_adminq(ctrlr);
 
+	if (ctrlr->step_ready) { /* a callback has ended it all */
+		ctrlr_run(ctrlr);
+		return;
+	}
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
 		/* acquire: what the owner did before is done */
 		uint8_t state = __atomic_load_n(&qpair->state, __ATOMIC_ACQUIRE);
@@ -314,6 +332,8 @@ void ctrlr_enter_quiesce(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_recovery *r = ctrlr->recovery;
 
+	if (r->fresh)
+		r->stops = r->keep_alive.kato_ms != 0;
 	keep_alive_stop(&r->keep_alive);
 	keep_alive_set_timer(r);
 	nvmux_timer_cancel(ctrlr->nvmux, &r->hold_timer);
@@ -330,6 +350,8 @@ int ctrlr_finish_quiesce(struct nvmux_ctrlr *ctrlr)
 	uint64_t now = nvmux_now_ms();
 
 	ctrlr_admin_lose_all(ctrlr);
+	ctrlr_admin_drop_ana(ctrlr);
+	ctrlr_drop_scan(ctrlr);
 	if (r->fresh)
 		r->hold_until = now + reconnect_hold_ms(kato, r->tbkas, r->cqt_ms);
 	r->fresh = false;
@@ -386,6 +408,7 @@ void ctrlr_enter_reconnect_qpairs(struct nvmux_ctrlr *ctrlr)
 		ctrlr_step_done(ctrlr, 0, 0);
 		return;
 	}
+	ctrlr_restart_deadline(ctrlr); /* each has its own time */
 	qpair->live = true; /* nobody frees it meanwhile */
 	transport_qpair_connect(qpair, qpair_connected, qpair);
 }
@@ -397,7 +420,7 @@ static struct replay_view *make_view(const struct nvmux_ctrlr *ctrlr)
 
 	if (!view)
 		return NULL;
-	view->stops = ctrlr->opts.keep_alive_timeout_ms != 0;
+	view->stops = ctrlr->recovery->stops;
 	view->all_same = true;
 	view->n_ns = ctrlr->n_ns;
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
@@ -522,6 +545,8 @@ static void begin(struct nvmux_ctrlr *ctrlr)
 	r->fresh = true;
 	r->n_lost++;
 	r->replaying = false;
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
+		ctrlr->ns[i]->changed = false;
 	reconnect_lost(&r->reconnect, nvmux_now_ms());
 	r->reconnect.trying = true; /* not before queue pairs are quiet */
 	deadline_set_timer(r);
@@ -643,11 +668,23 @@ const char *nvmux_connection_state_string(enum nvmux_connection_state state)
 
 /* ---- owners that are the control thread itself ---- */
 
-void recover_process_qpairs(struct nvmux_ctrlr *ctrlr)
+static struct nvmux_qpair *nth_qpair(const struct nvmux_ctrlr *ctrlr, uint32_t n)
 {
 	struct nvmux_qpair *qpair;
 
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (!n--)
+			break;
+	}
+	return qpair;
+}
+
+void recover_process_qpairs(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_qpair *qpair;
+
+	/* By number: callbacks may free any of them. */
+	for (uint32_t i = 0; (qpair = nth_qpair(ctrlr, i)); i++) {
 		if (nvmux_qpair_get_state(qpair) >= NVMUX_QPAIR_QUIESCING)
 			nvmux_qpair_process_completions(qpair, 0);
 	}

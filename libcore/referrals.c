@@ -153,14 +153,11 @@ static bool is_same_service(const struct nvmux_trid *a, const struct nvmux_trid 
 
 static void take_referral(struct discover *op, const struct nvmux_trid *found, uint8_t depth)
 {
-	const struct nvmux_trid *first = &op->services[0].trid;
 	struct nvmux_trid trid = *found;
 	const char *why = NULL;
 
 	/* The way out of this host is that of the service that was asked, where it can be. */
-	if (trid.adrfam == first->adrfam)
-		strcpy(trid.host_traddr, first->host_traddr);
-	strcpy(trid.host_iface, first->host_iface);
+	nvmux_trid_take_source(&trid, &op->services[0].trid);
 	for (uint32_t i = 0; i < op->n_services; i++) {
 		if (is_same_service(&op->services[i].trid, &trid))
 			return;
@@ -413,9 +410,7 @@ static void enumerated(void *arg, const struct nvmux_discovery_log *log, int err
 		if (log->entries[i].subtype != NVMUX_DISCOVERY_NVME ||
 		    trid.trtype != NVMUX_TRTYPE_RDMA)
 			continue;
-		if (trid.adrfam == op.trid.adrfam)
-			strcpy(trid.host_traddr, op.trid.host_traddr);
-		strcpy(trid.host_iface, op.trid.host_iface);
+		nvmux_trid_take_source(&trid, &op.trid);
 		op.found(op.arg, &trid);
 	}
 	op.done(op.arg, err, 0);

@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "replay.h"
+#include "split.h"
 
 #define PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 
@@ -199,11 +200,21 @@ static enum replay_class classify(const struct replay_view *view, const struct n
 	return replay_class(cmd, nsid == NVME_NSID_ALL ? &every : find_ns(view, nsid), view->stops);
 }
 
+/* It has become another one, or is gone. */
+static bool is_replaced(const void *arg, const struct nvmux_ns *ns)
+{
+	const struct replay_ns *found = find_ns(arg, ns->id);
+
+	return !found || !found->same;
+}
+
 static void replay(struct nvmux_qpair *qpair)
 {
 	struct nvmux_replay *replay = qpair->replay;
 
 	unmark_all(qpair);
+	nvmux_split_abort_waiting(qpair, is_replaced, replay->view,
+				  NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
 	for (uint32_t i = 0; i < qpair->depth; i++) {
 		uint16_t cid = (uint16_t)i;
 

@@ -74,6 +74,8 @@ static int send_child(struct nvmux_split *split)
 	struct nvmux_cmd cmd;
 	int err;
 
+	if (unlikely(ns->lba_shift != split->lba_shift))
+		return -ESTALE; /* formatted otherwise meanwhile */
 	nvmux_rw_cmd(&cmd, split->opc, ns->id, split->lba, blocks, split->cdw12);
 	err = qpair->transport->submit(qpair, &cmd, &payload, child_done, split);
 	if (err)
@@ -142,12 +144,17 @@ void nvmux_split_resume(struct nvmux_qpair *qpair)
 	}
 }
 
-void nvmux_split_abort_waiting(struct nvmux_qpair *qpair, uint16_t status)
+void nvmux_split_abort_waiting(struct nvmux_qpair *qpair,
+			       bool (*match)(const void *arg, const struct nvmux_ns *ns),
+			       const void *arg, uint16_t status)
 {
 	struct nvmux_cpl cpl = {.status = cpu_to_le16((uint16_t)(status << 1))};
-	struct nvmux_split *split;
+	struct nvmux_split *split, *next;
 
-	while ((split = TAILQ_FIRST(&qpair->splits_waiting))) {
+	for (split = TAILQ_FIRST(&qpair->splits_waiting); split; split = next) {
+		next = TAILQ_NEXT(split, link);
+		if (match && !match(arg, split->ns))
+			continue;
 		fail(split, &cpl);
 		if (!split->in_flight)
 			complete(split);

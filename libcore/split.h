@@ -21,6 +21,7 @@ struct nvmux_split {
 	uint32_t in_flight; /* children */
 	uint32_t cdw12;     /* flags, without the block count */
 	uint8_t opc;
+	uint8_t lba_shift;    /* that the buffer was checked with */
 	bool waiting;         /* it is in splits_waiting */
 	struct nvmux_cpl cpl; /* success, or the first error */
 	nvmux_cmd_cb cb;
@@ -32,8 +33,11 @@ int nvmux_split_init(struct nvmux_qpair *qpair);
 int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_split *template);
 /* Send further children while slots are free; parents in their order. */
 void nvmux_split_resume(struct nvmux_qpair *qpair);
-/* No further child is sent: parents complete when those in flight have. */
-void nvmux_split_abort_waiting(struct nvmux_qpair *qpair, uint16_t status);
+/* No further child is sent of those that wait (all, or whose namespace @match picks): parents
+ * complete when those in flight have. */
+void nvmux_split_abort_waiting(struct nvmux_qpair *qpair,
+			       bool (*match)(const void *arg, const struct nvmux_ns *ns),
+			       const void *arg, uint16_t status);
 
 /* Blocks of the next command of @left blocks at @lba. */
 static inline uint32_t nvmux_ns_next_blocks(const struct nvmux_ns *ns, uint64_t lba, uint32_t left)

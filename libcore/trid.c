@@ -225,6 +225,13 @@ int nvmux_trid_check(struct nvmux_trid *trid, char *why_text, size_t why_size)
 	return trid->trtype == NVMUX_TRTYPE_RDMA ? check_rdma(trid, why) : 0;
 }
 
+void nvmux_trid_take_source(struct nvmux_trid *trid, const struct nvmux_trid *from)
+{
+	if (trid->adrfam == from->adrfam)
+		strcpy(trid->host_traddr, from->host_traddr);
+	strcpy(trid->host_iface, from->host_iface);
+}
+
 int nvmux_trid_parse(struct nvmux_trid *ret, const char *text, char *why_text, size_t why_size)
 {
 	struct reason why = {why_text, why_size};

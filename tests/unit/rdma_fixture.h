@@ -49,6 +49,7 @@ struct rt {
 	uint32_t first_job;
 	uint32_t block_size;
 	bool stop;          /* start nothing more */
+	void *user;         /* the test's own, for conditions */
 	uint32_t errors;    /* of jobs */
 	uint32_t completed; /* commands of jobs */
 	uint64_t reads_right;

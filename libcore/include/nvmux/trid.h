@@ -85,6 +85,14 @@ NVMUX_API int nvmux_trid_parse(struct nvmux_trid *ret, const char *text, char *w
 NVMUX_API int nvmux_trid_check(struct nvmux_trid *trid, char *why, size_t why_size);
 
 /**
+ * nvmux_trid_take_source() - reach @trid from the place of this host that @from is reached from.
+ *
+ * host_iface is taken in any case; host_traddr if both are of one address family, since none can be
+ * reached from an address of another. For what a discovery service at @from reports. Thread: any.
+ */
+NVMUX_API void nvmux_trid_take_source(struct nvmux_trid *trid, const struct nvmux_trid *from);
+
+/**
  * nvmux_trid_format() - the inverse of nvmux_trid_parse(), in the first way of writing.
  *
  * Return: 0, or -ENOSPC when @size (bytes) doesn't hold it. Thread: any.
