@@ -34,8 +34,7 @@ const struct cli_option cli_common_options[] = {
 	{0},
 };
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size,
-							const char *format, ...)
+int cli_refuse(char *why, size_t why_size, const char *format, ...)
 {
 	va_list ap;
 
@@ -120,6 +119,31 @@ const char *cli_suggest(const char *word, const char *const *names)
 	return best;
 }
 
+const char *cli_suggest_command(const char *word, const struct cli_command *const *commands)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} renamed[] = {
+		{"connect", "attach"},
+		{"connect-all", "attach --all"},
+		{"disconnect", "detach"},
+		{"disconnect-all", "detach"},
+	};
+	const char *names[32];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++) {
+		if (!strcmp(word, renamed[i].theirs))
+			return renamed[i].ours;
+	}
+	for (; commands[n]; n++) {
+		assert(n < sizeof(names) / sizeof(names[0]) - 1);
+		names[n] = commands[n]->name;
+	}
+	names[n] = NULL;
+	return cli_suggest(word, names);
+}
+
 static int unknown_option(const struct cli_command *command, const char *word, char *why,
 			  size_t why_size)
 {
@@ -139,8 +163,9 @@ static int unknown_option(const struct cli_command *command, const char *word, c
 		meant = cli_suggest(bare, names);
 	}
 	if (meant)
-		return refuse(why, why_size, "unknown option %s; did you mean --%s?", word, meant);
-	return refuse(why, why_size, "unknown option %s", word);
+		return cli_refuse(why, why_size, "unknown option %s; did you mean --%s?", word,
+				  meant);
+	return cli_refuse(why, why_size, "unknown option %s", word);
 }
 
 /* getopt_long() has returned '?' or ':'; find the words for it. */
@@ -155,12 +180,12 @@ static int bad_option(const struct cli_command *command, int how, char **argv, c
 		alias = optopt >= ALIAS_BASE;
 		o = option_at(command, (unsigned)optopt - (alias ? ALIAS_BASE : LONG_BASE));
 		if (how == ':')
-			return refuse(why, why_size, "option --%s needs an argument: %s",
-				      alias ? cli_option_alias(o->name) : o->name, o->arg);
-		return refuse(why, why_size, "option --%s takes no argument", o->name);
+			return cli_refuse(why, why_size, "option --%s needs an argument: %s",
+					  alias ? cli_option_alias(o->name) : o->name, o->arg);
+		return cli_refuse(why, why_size, "option --%s takes no argument", o->name);
 	}
 	if (optopt && how == ':')
-		return refuse(why, why_size, "option %s needs an argument", word);
+		return cli_refuse(why, why_size, "option %s needs an argument", word);
 	return unknown_option(command, optopt ? word : argv[optind - 1], why, why_size);
 }
 
@@ -213,8 +238,8 @@ static int refuse_fabrics(const struct cli_option *o, int c, char *why, size_t w
 	const char *name = c >= ALIAS_BASE ? cli_option_alias(o->name) : o->name;
 	char letter[2] = {o->letter, 0};
 
-	return refuse(why, why_size, "%s%s needs a fabrics transport; this build has none",
-		      c < LONG_BASE ? "-" : "--", c < LONG_BASE ? letter : name);
+	return cli_refuse(why, why_size, "%s%s needs a fabrics transport; this build has none",
+			  c < LONG_BASE ? "-" : "--", c < LONG_BASE ? letter : name);
 }
 
 /* The place of the option that getopt_long() has returned. */
@@ -256,11 +281,12 @@ int cli_args_parse(struct cli_args *ret, const struct cli_command *command, int 
 		return 0;
 	}
 	if (args.n_positional < command->min_args)
-		return refuse(why, why_size, "too few arguments; usage: nvmux %s %s", command->name,
-			      command->usage);
+		return cli_refuse(why, why_size, "too few arguments; usage: nvmux %s %s",
+				  command->name, command->usage);
 	if (command->max_args >= 0 && args.n_positional > command->max_args)
-		return refuse(why, why_size, "unexpected argument \"%s\"; usage: nvmux %s %s",
-			      args.positional[command->max_args], command->name, command->usage);
+		return cli_refuse(why, why_size, "unexpected argument \"%s\"; usage: nvmux %s %s",
+				  args.positional[command->max_args], command->name,
+				  command->usage);
 	*ret = args;
 	return 0;
 }
@@ -357,10 +383,11 @@ static int in_range(const char *name, const char *text, int err, uint64_t v, uin
 		    uint64_t max, const char *kind, char *why, size_t why_size)
 {
 	if (err == -EINVAL)
-		return refuse(why, why_size, "--%s: \"%s\" isn't %s", name, text, kind);
+		return cli_refuse(why, why_size, "--%s: \"%s\" isn't %s", name, text, kind);
 	if (err || v < min || v > max)
-		return refuse(why, why_size, "--%s: %s is out of range; allowed are %llu to %llu",
-			      name, text, (unsigned long long)min, (unsigned long long)max);
+		return cli_refuse(why, why_size,
+				  "--%s: %s is out of range; allowed are %llu to %llu", name, text,
+				  (unsigned long long)min, (unsigned long long)max);
 	return 0;
 }
 
@@ -413,11 +440,12 @@ int cli_args_integer(const struct cli_args *args, const char *name, int64_t min,
 	negative = text[0] == '-';
 	err = cli_parse_number(text + negative, &v);
 	if (err == -EINVAL)
-		return refuse(why, why_size, "--%s: \"%s\" isn't a number", name, text);
+		return cli_refuse(why, why_size, "--%s: \"%s\" isn't a number", name, text);
 	if (err || v > INT64_MAX || (negative ? -(int64_t)v : (int64_t)v) < min ||
 	    (negative ? -(int64_t)v : (int64_t)v) > max)
-		return refuse(why, why_size, "--%s: %s is out of range; allowed are %lld to %lld",
-			      name, text, (long long)min, (long long)max);
+		return cli_refuse(why, why_size,
+				  "--%s: %s is out of range; allowed are %lld to %lld", name, text,
+				  (long long)min, (long long)max);
 	*value = negative ? -(int64_t)v : (int64_t)v;
 	return 0;
 }
@@ -438,8 +466,8 @@ int cli_args_list(const struct cli_args *args, const char *name, uint64_t min, u
 		int err;
 
 		if (n == max_entries)
-			return refuse(why, why_size, "--%s: more than %u values", name,
-				      max_entries);
+			return cli_refuse(why, why_size, "--%s: more than %u values", name,
+					  max_entries);
 		snprintf(one, sizeof(one), "%.*s", (int)(len < sizeof(one) ? len : sizeof(one)), p);
 		err = cli_parse_number(one, &v);
 		err = in_range(name, one, err, v, min, max, "a list of numbers such as 1,4,32", why,

@@ -64,6 +64,10 @@ const char *cli_args_name(const struct cli_args *args, const char *name);
 /* The other name of an option, nvme-cli's where that differs, or NULL. */
 const char *cli_option_alias(const char *name);
 
+/* Put the words for what is wrong into @why. Returns -EINVAL. */
+int cli_refuse(char *why, size_t why_size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /*
  * Values of options. Absent ones leave *@value alone. 0, or -EINVAL with @why naming option, value
  * and rule. Sizes are in bytes, with a suffix of K, M, G or T (powers of 1024; "KiB" and the like
@@ -87,6 +91,8 @@ int cli_parse_number(const char *text, uint64_t *ret);
 
 /* The name of @names (ended by NULL) that @word was probably meant to be, or NULL. */
 const char *cli_suggest(const char *word, const char *const *names);
+/* The same of commands; those of nvme-cli that are called otherwise here are known as well. */
+const char *cli_suggest_command(const char *word, const struct cli_command *const *commands);
 
 /* What --help prints, of one command or of the program, and the page of the manual in scdoc's
  * language. */

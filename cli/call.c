@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Calls of the daemon's methods, and what to say when one fails. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,4 +167,65 @@ int cli_call(struct cli *cli, const char *method, json_t *params, const char *ob
 	if (object && error && cli_report_unknown(cli, object))
 		return CLI_FAILED;
 	return report_failure(cli, err, error, why);
+}
+
+/* ---- a call that a signal ends ---- */
+
+struct answer {
+	bool done;
+	int err;
+	json_t *result, *error;
+	char why[512];
+};
+
+static void answered(void *arg, struct rpc_response *response)
+{
+	struct answer *answer = arg;
+
+	answer->done = true;
+	answer->err = response->err;
+	answer->result = json_incref(response->result);
+	answer->error = json_incref(response->error);
+	snprintf(answer->why, sizeof(answer->why), "%s", response->text);
+}
+
+/* Until the answer is there, the connection is dead, or a signal has come. */
+static void wait_for(struct rpc_client *rpc, const struct answer *answer)
+{
+	while (!answer->done && !cli_interrupted() && !rpc_client_process(rpc) && !answer->done) {
+		struct pollfd fd = {.fd = rpc_client_fd(rpc), .events = POLLIN};
+
+		if (rpc_client_wants_write(rpc))
+			fd.events |= POLLOUT;
+		/* A signal that arrives before this begins is seen after it. */
+		poll(&fd, 1, 500);
+	}
+}
+
+int cli_call_or_interrupt(struct cli *cli, const char *method, json_t *params, json_t **ret)
+{
+	struct answer answer = {0};
+	CLI_JSON *error = NULL;
+	int err;
+
+	err = connect_daemon(cli);
+	if (err) {
+		json_decref(params);
+		return report_no_daemon(cli, err);
+	}
+	err = rpc_client_call_async(cli->rpc, method, params, answered, &answer);
+	if (err)
+		return report_failure(cli, err, NULL, strerror(-err));
+	wait_for(cli->rpc, &answer);
+	if (!answer.done) {
+		/* This ends the call, before what it would write to is gone. */
+		rpc_client_destroy(cli->rpc);
+		cli->rpc = NULL;
+		return CLI_INTERRUPTED;
+	}
+	error = answer.error;
+	if (answer.err)
+		return report_failure(cli, answer.err, error, answer.why);
+	*ret = answer.result;
+	return CLI_OK;
 }

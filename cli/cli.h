@@ -51,7 +51,10 @@ int cli_print_json(const struct cli *cli, const json_t *value);
  * names that it knows.
  */
 int cli_call(struct cli *cli, const char *method, json_t *params, const char *object, json_t **ret);
-/* The same without a word on failure: a negative errno value. */
+/* The same, given up (CLI_INTERRUPTED, without a word) when a signal arrives that
+ * cli_interrupt_catch() catches. cli->rpc is gone then. */
+int cli_call_or_interrupt(struct cli *cli, const char *method, json_t *params, json_t **ret);
+/* As cli_call(), without a word on failure: a negative errno value. */
 int cli_call_quietly(struct cli *cli, const char *method, json_t *params, json_t **ret);
 /* And with the words for the caller: @why is never empty then. */
 int cli_try(struct cli *cli, const char *method, json_t *params, json_t **ret, char *why,

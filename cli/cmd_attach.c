@@ -3,8 +3,9 @@
  * attach: have the daemon take one controller, or every subsystem that a discovery service reports.
  *
  * Happy path of --all: discover → the records that are NVMe subsystems over a transport that we
- * have → what is attached already is passed over → one attach_controller after the other.
- * Failures: the discovery's ends the command; one of a record is reported, and the others go on.
+ * have → what is attached already, as the daemon says with each record, is passed over → one
+ * attach_controller after the other. Failures: the discovery's ends the command; one of a record is
+ * reported, and the others go on; records that the daemon left out are reported as a failure.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -68,20 +69,6 @@ static int attach_one(struct cli *cli, const struct cli_args *args)
 	return CLI_OK;
 }
 
-/* The name of the controller at that place, or NULL. */
-static const char *attached_as(const json_t *controllers, const struct nvmux_trid *trid)
-{
-	struct nvmux_trid other;
-	const json_t *c;
-	size_t i;
-
-	json_array_foreach(controllers, i, c) {
-		if (cli_trid_from_json(c, &other) && !nvmux_trid_compare(&other, trid))
-			return cli_json_string(c, "name");
-	}
-	return NULL;
-}
-
 /* Attach what a record describes; say how it went in @entry. */
 static bool attach_record(struct cli *cli, const json_t *options, json_t *entry)
 {
@@ -103,44 +90,53 @@ static bool attach_record(struct cli *cli, const json_t *options, json_t *entry)
 	return true;
 }
 
+/* What --all is about. */
+struct wanted {
+	struct nvmux_trid service;
+	char nqn[NVMUX_NQN_MAX]; /* only subsystems of this name; "": all */
+};
+
+static bool is_wanted(const json_t *record, const struct wanted *wanted)
+{
+	return discover_is_subsystem(record) &&
+	       (!wanted->nqn[0] || !strcmp(cli_json_string(record, "subnqn"), wanted->nqn));
+}
+
 /* Where a record's subsystem is, seen from the same place of this host as the discovery service.
- * False: it is none, or can't be reached by any transport here. */
-static bool trid_of_record(const json_t *record, const struct nvmux_trid *service,
+ * False: it isn't wanted, or can't be reached by any transport here. */
+static bool trid_of_record(const json_t *record, const struct wanted *wanted,
 			   struct nvmux_trid *ret)
 {
-	if (!discover_is_subsystem(record) || !cli_trid_from_json(record, ret) ||
-	    ret->trtype != service->trtype)
+	if (!is_wanted(record, wanted) || !cli_trid_from_json(record, ret) ||
+	    ret->trtype != wanted->service.trtype)
 		return false;
-	strcpy(ret->host_traddr, service->host_traddr);
-	strcpy(ret->host_iface, service->host_iface);
+	nvmux_trid_take_source(ret, &wanted->service);
 	return true;
 }
 
 /* Take the records one by one. Returns how many failed; @done gets an entry for each. */
-static unsigned attach_records(struct cli *cli, const json_t *records, const json_t *controllers,
-			       const struct nvmux_trid *service, const json_t *options,
-			       json_t *done)
+static unsigned attach_records(struct cli *cli, const json_t *records, const struct wanted *wanted,
+			       const json_t *options, json_t *done)
 {
-	unsigned wanted = 0, at = 0, failed = 0;
+	unsigned total = 0, at = 0, failed = 0;
 	struct nvmux_trid trid;
 	const json_t *record;
 	char where[320];
 	size_t i;
 
 	json_array_foreach(records, i, record)
-		wanted += trid_of_record(record, service, &trid);
+		total += trid_of_record(record, wanted, &trid);
 	json_array_foreach(records, i, record) {
-		const char *name;
+		const char *name = cli_json_string(record, "name");
 		json_t *entry;
 
-		if (!trid_of_record(record, service, &trid))
+		if (!trid_of_record(record, wanted, &trid))
 			continue;
 		entry = cli_trid_to_json(&trid);
-		name = attached_as(controllers, &trid);
-		fprintf(stderr, "%u of %u: %s at %s%s%s\n", ++at, wanted, trid.subnqn,
+		fprintf(stderr, "%u of %u: %s at %s%s%s\n", ++at, total, trid.subnqn,
 			cli_address_of(entry, where, sizeof(where)),
-			name ? ": attached already, as " : "", name ? name : "");
-		if (name) {
+			*name ? ": attached already, as " : "", name);
+		if (*name) {
 			json_object_set_new(entry, "name", json_string(name));
 			json_object_set_new(entry, "state", json_string("attached already"));
 		} else {
@@ -151,32 +147,53 @@ static unsigned attach_records(struct cli *cli, const json_t *records, const jso
 	return failed;
 }
 
+/* Why there was nothing to attach. */
+static void print_nothing(const json_t *records, const struct wanted *wanted)
+{
+	const json_t *record;
+	bool others = false;
+	size_t i;
+
+	json_array_foreach(records, i, record)
+		others = others || is_wanted(record, wanted);
+	printf("no subsystem %s%sis reported there%s\n", wanted->nqn, wanted->nqn[0] ? " " : "",
+	       others ? " by a transport that this build has" : "");
+}
+
 static int attach_all(struct cli *cli, const struct cli_args *args)
 {
-	CLI_JSON *log = NULL, *controllers = NULL, *options = json_object(), *done = json_array();
-	struct nvmux_trid trid;
+	CLI_JSON *log = NULL, *options = json_object(), *done = json_array();
+	struct wanted wanted;
+	json_int_t left_out;
 	unsigned failed;
 	int code;
 
 	if (cli_args_get(args, "name"))
 		return cli_usage_error(cli, "--name is for one controller; --all takes the next "
 					    "free names");
-	code = discover_trid(cli, args, &trid);
-	if (!code)
-		code = common_params(cli, args, &trid, options);
-	if (!code)
-		code = discover_call(cli, args, &trid, &log);
-	if (!code)
-		code = cli_call(cli, "get_controllers", NULL, NULL, &controllers);
+	code = discover_trid(cli, args, &wanted.service);
 	if (code)
 		return code;
-	failed = attach_records(cli, json_object_get(log, "records"), controllers, &trid, options,
-				done);
+	/* It chooses among the records; the discovery service goes by its usual name. */
+	strcpy(wanted.nqn, wanted.service.subnqn);
+	wanted.service.subnqn[0] = 0;
+	code = common_params(cli, args, &wanted.service, options);
+	if (!code)
+		code = discover_call(cli, args, &wanted.service, &log);
+	if (code)
+		return code;
+	failed = attach_records(cli, json_object_get(log, "records"), &wanted, options, done);
+	left_out = cli_json_integer(log, "left_out");
+	if (left_out)
+		cli_error(cli,
+			  "%lld more records didn't fit into the daemon's answer; what they "
+			  "describe isn't attached",
+			  (long long)left_out);
 	if (cli->json)
 		code = cli_print_json(cli, done);
 	else if (!json_array_size(done))
-		puts("no subsystem is reported there");
-	return code ? code : failed ? CLI_FAILED : CLI_OK;
+		print_nothing(json_object_get(log, "records"), &wanted);
+	return code ? code : failed || left_out ? CLI_FAILED : CLI_OK;
 }
 
 static int run_attach(struct cli *cli, const struct cli_args *args)
@@ -187,11 +204,12 @@ static int run_attach(struct cli *cli, const struct cli_args *args)
 }
 
 static const struct cli_option attach_options[] = {
-	CLI_TRID_OPTIONS('n'),
+	CLI_TRID_ROWS(CLI_TRANSPORT_HELP, CLI_TRADDR_HELP, 'n',
+		      "NQN of the subsystem; with --all, attach only those that have it"),
 	{"name", 'N', "NAME", "name for the controller (default nvme and the next free number)"},
 	{"all", 0, NULL,
-	 CLI_FABRICS("ask the discovery service at that address, and those that it refers to, and "
-		     "attach every subsystem that isn't attached")},
+	 CLI_FABRICS("ask the discovery service at that address (-t rdma goes without saying), and "
+		     "those that it refers to, and attach every subsystem that isn't attached")},
 	CLI_CTRLR_OPTIONS,
 	{0},
 };
@@ -216,7 +234,8 @@ const struct cli_command cli_cmd_attach = {
 		"The daemon attaches the controller and offers it to its clients under a name. A "
 		"PCIe function must be bound to vfio-pci first: nvmux bind.\n\n"
 		"Needs the admin right. Prints the name and the namespaces; with --all a line on "
-		"standard error for each subsystem, and the exit code is 3 if one failed. -o json "
+		"standard error for each subsystem, and the exit code is 3 if one failed or the "
+		"daemon left records out. -o json "
 		"gives then an array with an entry for each: its transport id, state (attached, "
 		"attached already, failed), name and namespaces, or error.",
 	.options = attach_options,

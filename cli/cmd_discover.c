@@ -14,9 +14,8 @@ int discover_trid(struct cli *cli, const struct cli_args *args, struct nvmux_tri
 	char why[512];
 
 	if (!cli_has_trid(args))
-		return cli_usage_error(cli, "which discovery service? Give its address with -t "
-					    "rdma and -a");
-	if (cli_trid_from_args(args, ret, why, sizeof(why)))
+		return cli_usage_error(cli, "which discovery service? Give its address with -a");
+	if (cli_trid_of_service(args, ret, why, sizeof(why)))
 		return cli_usage_error(cli, "%s", why);
 	if (ret->trtype != NVMUX_TRTYPE_RDMA)
 		return cli_usage_error(cli, "--transport: %s has no discovery services: -t rdma",
@@ -127,13 +126,16 @@ static int run_discover(struct cli *cli, const struct cli_args *args)
 }
 
 static const struct cli_option discover_options[] = {
-	CLI_TRID_OPTIONS('n'),
+	CLI_SERVICE_OPTIONS,
 	{"transport-ack-timeout", 0, "N", CLI_FABRICS("as of nvmux attach")},
+	{"keep-alive-tmo", 'k', "SEC",
+	 CLI_FABRICS("taken as nvme discover takes it, and not used: the connection ends when the "
+		     "log page has been read")},
 	{0},
 };
 
 static const char *const discover_examples[] = {
-	"nvmux discover -t rdma -a 192.168.77.1",
+	"nvmux discover -a 192.168.77.1",
 	"nvmux discover -t rdma -a 192.168.77.1 -s 4420 -w 192.168.77.2 -o json",
 	"nvmux discover -t rdma -a fe80::1%eth2 -q nqn.2024-01.org.example:this-host",
 	NULL,
@@ -142,7 +144,7 @@ static const char *const discover_examples[] = {
 const struct cli_command cli_cmd_discover = {
 	.name = "discover",
 	.summary = "show the subsystems that a discovery service reports",
-	.usage = "-t rdma -a ADDRESS [-s SERVICE] [-n NQN] [-w ADDRESS] [-f NAME] [-q NQN] "
+	.usage = "[-t rdma] -a ADDRESS [-s SERVICE] [-n NQN] [-w ADDRESS] [-f NAME] [-q NQN] "
 		 "[-I UUID]",
 	.description =
 		"The daemon connects to the discovery service, reads its log page and those of the "
@@ -226,13 +228,18 @@ static int list(struct cli *cli, const struct cli_args *args, const char *name)
 	json_array_foreach(result, i, entry) {
 		struct cli_line *line = cli_table_line(table, NULL);
 		const json_t *records = json_object_get(entry, "records");
+		const json_t *n_records = json_object_get(entry, "n_records");
 
 		cli_line_add(line, "%s", cli_json_string(entry, "name"));
 		cli_line_add(line, "%s %s", cli_transport_of(entry),
 			     cli_address_of(entry, where, sizeof(where)));
 		cli_line_add(line, "%s", cli_json_string(entry, "state"));
 		if (json_is_integer(json_object_get(entry, "genctr"))) {
-			cli_line_add(line, "%zu", json_array_size(records));
+			/* One answer may not hold the records of all services. */
+			cli_line_add(line, "%lld",
+				     json_is_integer(n_records)
+					     ? (long long)json_integer_value(n_records)
+					     : (long long)json_array_size(records));
 			cli_line_add(line, "%lld", (long long)cli_json_integer(entry, "genctr"));
 		} else {
 			cli_line_add(line, "%s", "-"); /* not read yet */
@@ -287,7 +294,7 @@ static int run_discovery(struct cli *cli, const struct cli_args *args)
 }
 
 static const struct cli_option discovery_options[] = {
-	CLI_TRID_OPTIONS('n'),
+	CLI_SERVICE_OPTIONS,
 	{"attach", 0, NULL,
 	 CLI_FABRICS("attach the subsystems that it reports, now and later, as NAME-0, NAME-1, "
 		     "...")},
@@ -305,7 +312,7 @@ static const char *const discovery_examples[] = {
 const struct cli_command cli_cmd_discovery = {
 	.name = "discovery",
 	.summary = "have the daemon stay connected to discovery services",
-	.usage = "start NAME -t rdma -a ADDRESS [-s SERVICE] [--attach] ... | stop NAME | list",
+	.usage = "start NAME [-t rdma] -a ADDRESS [-s SERVICE] [--attach] ... | stop NAME | list",
 	.description =
 		"start: the daemon connects to a discovery service, keeps the connection alive, "
 		"and reads the log page again whenever the service says that it has changed: event "

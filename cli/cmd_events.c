@@ -3,7 +3,8 @@
  * events: what happens in the daemon, as it happens.
  *
  * Happy path: subscribe → a line for each notification, until a signal, or until there have been as
- * many as were asked for. Failures: the daemon ends; nobody takes the output.
+ * many as were asked for. Failures: the daemon ends, or never answers (a signal ends the wait);
+ * nobody takes the output.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,6 +21,26 @@ struct events {
 	int code;
 };
 
+/* Whether a text can stand for itself: one word, which nothing else can be mistaken for. */
+static bool is_word(const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (*c <= ' ' || *c > '~' || strchr("\"\\=", *c))
+			return false;
+	}
+	return *text;
+}
+
+/* A value as JSON has it, in printable ASCII: others' texts can't look like something else. */
+static void print_escaped(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	for (const char *c = text; c && *c; c++)
+		putchar(*c == 0x7f ? '?' : *c);
+	free(text);
+}
+
 /* Members but the type, as name=value; texts that aren't one word in quotation marks. */
 static void print_members(const json_t *event)
 {
@@ -28,17 +49,14 @@ static void print_members(const json_t *event)
 
 	json_object_foreach((json_t *)event, key, value) {
 		const char *text = json_string_value(value);
-		char clean[512];
 
 		if (!strcmp(key, "type"))
 			continue;
 		printf(" %s=", key);
-		if (!text)
-			json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
-		else if (*text && !strpbrk(text, " \"="))
-			fputs(cli_printable(text, clean, sizeof(clean)), stdout);
+		if (text && is_word(text))
+			fputs(text, stdout);
 		else
-			printf("\"%s\"", cli_printable(text, clean, sizeof(clean)));
+			print_escaped(value);
 	}
 	putchar('\n');
 }
@@ -109,12 +127,13 @@ static int run_events(struct cli *cli, const struct cli_args *args)
 	if (code)
 		return code;
 	rpc_client_on_notification(cli->rpc, on_notification, &e);
-	code = cli_call(cli, "subscribe_events", NULL, NULL, &result);
+	code = cli_call_or_interrupt(cli, "subscribe_events", NULL, &result);
 	return code ? code : watch(&e);
 }
 
 static const struct cli_option events_options[] = {
-	{"count", 'n', "COUNT", "end after so many events"},
+	{"count", 'n', "COUNT",
+	 "end after so many events; with -o json each is one JSON value, on a line of its own"},
 	{0},
 };
 
@@ -134,6 +153,7 @@ const struct cli_command cli_cmd_events = {
 		"controller_reconnect_failed, controller_fast_io_fail, controller_reconnected, "
 		"controller_replayed), changes of namespaces and ANA states, changes that "
 		"discovery services report, clients that come and go.\n\n"
+		"Values that aren't one plain word are written as in JSON: \"no answer in time\". "
 		"With -o json each line is a JSON value of its own.",
 	.options = events_options,
 	.examples = events_examples,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Options of a controller, from words on the command line. */
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -36,46 +34,9 @@ static const struct row {
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size,
-							const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(why, why_size, format, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 static const char *given(const struct cli_args *args, const char *option)
 {
 	return cli_args_has(args, option) ? cli_args_get(args, option) : NULL;
-}
-
-int cli_parse_uuid(const char *text, uint8_t ret[16])
-{
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	bool hyphens = strlen(text) == strlen(form);
-	uint8_t uuid[16] = {0};
-	unsigned n = 0;
-
-	if (!hyphens && strlen(text) != 32)
-		return -EINVAL;
-	for (size_t i = 0; text[i]; i++) {
-		int c = tolower((unsigned char)text[i]);
-
-		if (hyphens && form[i] == '-') {
-			if (c != '-')
-				return -EINVAL;
-			continue;
-		}
-		if (!isxdigit(c))
-			return -EINVAL;
-		uuid[n / 2] = (uint8_t)(uuid[n / 2] << 4 | (isdigit(c) ? c - '0' : c - 'a' + 10));
-		n++;
-	}
-	memcpy(ret, uuid, sizeof(uuid));
-	return 0;
 }
 
 /* nvme-cli's keep-alive time is in seconds. */
@@ -87,9 +48,10 @@ static int take_seconds(const struct cli_args *args, struct nvmux_ctrlr_opts *op
 	if (!given(args, "keep-alive-tmo"))
 		return 0;
 	if (given(args, "keep-alive-timeout-ms"))
-		return refuse(why, why_size,
-			      "--keep-alive-tmo and --keep-alive-timeout-ms say the same thing: "
-			      "give one of them");
+		return cli_refuse(
+			why, why_size,
+			"--keep-alive-tmo and --keep-alive-timeout-ms say the same thing: "
+			"give one of them");
 	if (cli_args_number(args, "keep-alive-tmo", 0, WAIT_MAX_SEC, &sec, why, why_size))
 		return -EINVAL;
 	opts->keep_alive_timeout_ms = (uint32_t)sec * 1000;
@@ -102,11 +64,11 @@ static int check_pair(const struct cli_args *args, const char *shorter, int64_t 
 {
 	if (shorter_sec <= longer_sec)
 		return 0;
-	return refuse(why, why_size,
-		      "--%s is %lld, longer than --%s, which is %lld: the times must be in the "
-		      "order reconnect delay, fast I/O fail, controller loss",
-		      cli_args_name(args, shorter), (long long)shorter_sec,
-		      cli_args_name(args, longer), (long long)longer_sec);
+	return cli_refuse(why, why_size,
+			  "--%s is %lld, longer than --%s, which is %lld: the times must be in the "
+			  "order reconnect delay, fast I/O fail, controller loss",
+			  cli_args_name(args, shorter), (long long)shorter_sec,
+			  cli_args_name(args, longer), (long long)longer_sec);
 }
 
 static int check_order(const struct cli_args *args, const struct nvmux_ctrlr_opts *o, char *why,
@@ -128,34 +90,19 @@ static int check_order(const struct cli_args *args, const struct nvmux_ctrlr_opt
 	return err;
 }
 
-/* Base specification 2.0, section 4.5 */
-static bool is_nqn(const char *text)
-{
-	if (strncmp(text, "nqn.", 4) || !text[4] || strlen(text) >= NVMUX_NQN_MAX)
-		return false;
-	for (; *text; text++) {
-		if (!isgraph((unsigned char)*text))
-			return false;
-	}
-	return true;
-}
-
 static int take_host(const struct cli_args *args, struct nvmux_ctrlr_opts *opts, char *why,
 		     size_t why_size)
 {
 	const char *nqn = given(args, "hostnqn"), *id = given(args, "hostid");
+	const char *wrong = nqn ? nvmux_nqn_check(nqn) : NULL;
 
-	if (nqn && !is_nqn(nqn))
-		return refuse(why, why_size,
-			      "--hostnqn: \"%s\" isn't an NQN: \"nqn.\" and more, at most %d "
-			      "bytes, without blanks",
-			      nqn, NVMUX_NQN_MAX - 1);
-	if (id && (cli_parse_uuid(id, opts->hostid) ||
-		   !memcmp(opts->hostid, (uint8_t[16]){0}, sizeof(opts->hostid))))
-		return refuse(why, why_size,
-			      "--hostid: \"%s\" isn't a UUID such as "
-			      "12345678-1234-1234-1234-123456789abc",
-			      id);
+	if (wrong)
+		return cli_refuse(why, why_size, "--hostnqn: \"%s\" isn't an NQN: %s", nqn, wrong);
+	if (id && nvmux_hostid_parse(id, opts->hostid))
+		return cli_refuse(why, why_size,
+				  "--hostid: \"%s\" isn't a UUID such as "
+				  "12345678-1234-1234-1234-123456789abc",
+				  id);
 	if (nqn)
 		strcpy(opts->hostnqn, nqn);
 	return 0;

@@ -18,7 +18,7 @@
 	{"admin-queue-depth", 0, "COUNT", "entries of the admin queue (default 32)"},              \
 	{"reconnect-delay-sec", 'c', "SEC",                                                        \
 	 CLI_FABRICS("time between two attempts to connect again (default 2)")},                   \
-	{"fast-io-fail-timeout-sec", 0, "SEC",                                                     \
+	{"fast-io-fail-timeout-sec", 'F', "SEC",                                                   \
 	 CLI_FABRICS("seconds after a loss of the connection from which on commands end with a "   \
 		     "path error, while attempts go on; 0 or -1: they wait (default 0)")},         \
 	{"ctrlr-loss-timeout-sec", 'l', "SEC",                                                     \
@@ -62,8 +62,5 @@ int cli_ctrlr_opts_from_args(const struct cli_args *args, const struct nvmux_tri
 /* Put those that were given into @object, as parameters of a method; they have been checked. */
 void cli_ctrlr_opts_to_json(const struct cli_args *args, const struct nvmux_ctrlr_opts *opts,
 			    json_t *object);
-
-/* A UUID as text, with or without its hyphens. 0 or -EINVAL. */
-int cli_parse_uuid(const char *text, uint8_t ret[16]);
 
 #endif

@@ -246,9 +246,7 @@ void cli_help_manual(FILE *out, const struct cli_command *const *commands)
 
 static int run_help(struct cli *cli, const struct cli_args *args)
 {
-	const char *names[32];
 	const char *meant;
-	unsigned n = 0;
 
 	if (cli_args_get(args, "man")) {
 		cli_help_manual(stdout, cli->commands);
@@ -263,10 +261,8 @@ static int run_help(struct cli *cli, const struct cli_args *args)
 			cli_help_command(stdout, *c);
 			return CLI_OK;
 		}
-		names[n++] = (*c)->name;
 	}
-	names[n] = NULL;
-	meant = cli_suggest(args->positional[0], names);
+	meant = cli_suggest_command(args->positional[0], cli->commands);
 	return cli_usage_error(cli, "unknown command \"%s\"%s%s%s", args->positional[0],
 			       meant ? "; did you mean " : "", meant ? meant : "",
 			       meant ? "?" : "");

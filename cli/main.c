@@ -87,14 +87,8 @@ static int take_common(struct cli *cli, const struct cli_args *args)
 
 static int unknown_command(const struct cli *cli, const char *word)
 {
-	const char *names[sizeof(commands) / sizeof(commands[0])];
-	const char *meant;
-	unsigned n = 0;
+	const char *meant = cli_suggest_command(word, commands);
 
-	for (; commands[n]; n++)
-		names[n] = commands[n]->name;
-	names[n] = NULL;
-	meant = cli_suggest(word, names);
 	return cli_usage_error(cli, "unknown command \"%s\"%s%s%s", word,
 			       meant ? "; did you mean " : "", meant ? meant : "",
 			       meant ? "?" : "");

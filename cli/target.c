@@ -2,22 +2,10 @@
 /* From words on the command line to a transport id and a namespace. */
 #include <errno.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "cli/ctrlr_opts.h"
 #include "cli/target.h"
-
-__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_size,
-							const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(why, why_size, format, ap);
-	va_end(ap);
-	return -EINVAL;
-}
 
 const char *cli_transport_name(enum nvmux_trtype type)
 {
@@ -60,7 +48,7 @@ static int take(const struct cli_args *args, const char *name, char *field, size
 	if (!text)
 		return 0;
 	if (strlen(text) >= size)
-		return refuse(why, why_size, "--%s: longer than %zu bytes", name, size - 1);
+		return cli_refuse(why, why_size, "--%s: longer than %zu bytes", name, size - 1);
 	memcpy(field, text, strlen(text) + 1);
 	return 0;
 }
@@ -70,17 +58,17 @@ static int take_transport(const char *text, struct nvmux_trid *trid, char *why, 
 	if (strpbrk(text, ":="))
 		return nvmux_trid_parse(trid, text, why, why_size);
 	if (nvmux_trtype_parse(&trid->trtype, text))
-		return refuse(why, why_size,
-			      "--transport: unknown type \"%s\"; one of pcie, rdma, vfio-user, "
-			      "loopback, daemon",
-			      text);
+		return cli_refuse(why, why_size,
+				  "--transport: unknown type \"%s\"; one of pcie, rdma, vfio-user, "
+				  "loopback, daemon",
+				  text);
 	return 0;
 }
 
 int cli_refuse_local(const struct cli_args *args, const char *option, char *why, size_t why_size)
 {
-	return refuse(why, why_size, "--%s needs a fabrics transport: -t rdma",
-		      cli_args_name(args, option));
+	return cli_refuse(why, why_size, "--%s needs a fabrics transport: -t rdma",
+			  cli_args_name(args, option));
 }
 
 bool cli_have_rdma(void)
@@ -121,29 +109,45 @@ static int check_local(const struct cli_args *args, const struct nvmux_trid *tri
 static int complete_rdma(struct nvmux_trid *trid, char *why, size_t why_size)
 {
 	if (!cli_have_rdma())
-		return refuse(why, why_size,
-			      "--transport: this build has no transport RDMA: it was made without "
-			      "libibverbs and librdmacm");
+		return cli_refuse(
+			why, why_size,
+			"--transport: this build has no transport RDMA: it was made without "
+			"libibverbs and librdmacm");
 	if (!trid->traddr[0])
-		return refuse(why, why_size,
-			      "--traddr is missing: rdma needs the address of a target or of a "
-			      "discovery service");
+		return cli_refuse(why, why_size,
+				  "--traddr is missing: rdma needs the address of a target or of a "
+				  "discovery service");
 	if (!trid->trsvcid[0])
 		strcpy(trid->trsvcid, CLI_RDMA_SERVICE);
 	if (nvmux_trid_check(trid, why, why_size))
 		return -EINVAL;
 	if (strlen(trid->host_iface) >= IF_NAMESIZE || strpbrk(trid->host_iface, "/ "))
-		return refuse(why, why_size, "--host-iface: \"%s\" isn't the name of a network "
-					     "interface",
-			      trid->host_iface);
+		return cli_refuse(why, why_size,
+				  "--host-iface: \"%s\" isn't the name of a network "
+				  "interface",
+				  trid->host_iface);
 	return 0;
 }
 
-int cli_trid_from_args(const struct cli_args *args, struct nvmux_trid *ret, char *why,
-		       size_t why_size)
+/* The rules for names, before anybody is asked. */
+static int check_nqn(const struct cli_args *args, const struct nvmux_trid *trid, char *why,
+		     size_t why_size)
+{
+	const char *wrong = NULL;
+
+	/* An empty one that was given isn't the same as none. */
+	if (cli_args_get(args, "nqn") || trid->subnqn[0])
+		wrong = nvmux_nqn_check(trid->subnqn);
+	return wrong ? cli_refuse(why, why_size, "--%s: \"%s\" isn't an NQN: %s",
+				  cli_args_name(args, "nqn"), trid->subnqn, wrong)
+		     : 0;
+}
+
+static int take_trid(const struct cli_args *args, enum nvmux_trtype usual, struct nvmux_trid *ret,
+		     char *why, size_t why_size)
 {
 	const char *transport = cli_args_get(args, "transport");
-	struct nvmux_trid trid = {0};
+	struct nvmux_trid trid = {.trtype = usual};
 
 	if (transport && take_transport(transport, &trid, why, why_size))
 		return -EINVAL;
@@ -154,10 +158,23 @@ int cli_trid_from_args(const struct cli_args *args, struct nvmux_trid *ret, char
 	    take(args, "host-iface", trid.host_iface, sizeof(trid.host_iface), why, why_size))
 		return -EINVAL;
 	if (trid.trtype != NVMUX_TRTYPE_RDMA ? check_local(args, &trid, why, why_size)
-					     : complete_rdma(&trid, why, why_size))
+					     : complete_rdma(&trid, why, why_size) ||
+						       check_nqn(args, &trid, why, why_size))
 		return -EINVAL;
 	*ret = trid;
 	return 0;
+}
+
+int cli_trid_from_args(const struct cli_args *args, struct nvmux_trid *ret, char *why,
+		       size_t why_size)
+{
+	return take_trid(args, NVMUX_TRTYPE_PCIE, ret, why, why_size);
+}
+
+int cli_trid_of_service(const struct cli_args *args, struct nvmux_trid *ret, char *why,
+			size_t why_size)
+{
+	return take_trid(args, NVMUX_TRTYPE_RDMA, ret, why, why_size);
 }
 
 int cli_trid_of_one(const struct cli_args *args, struct nvmux_trid *ret, char *why, size_t why_size)
@@ -167,10 +184,11 @@ int cli_trid_of_one(const struct cli_args *args, struct nvmux_trid *ret, char *w
 	if (cli_trid_from_args(args, &trid, why, why_size))
 		return -EINVAL;
 	if (trid.trtype == NVMUX_TRTYPE_RDMA && !trid.subnqn[0])
-		return refuse(why, why_size,
-			      "--nqn is missing: which subsystem? nvmux discover -t rdma -a %s -s "
-			      "%s lists them",
-			      trid.traddr, trid.trsvcid);
+		return cli_refuse(
+			why, why_size,
+			"--nqn is missing: which subsystem? nvmux discover -t rdma -a %s -s "
+			"%s lists them",
+			trid.traddr, trid.trsvcid);
 	*ret = trid;
 	return 0;
 }
@@ -240,14 +258,16 @@ int cli_parse_name(const char *text, char *name, size_t name_size, uint32_t *nsi
 	uint64_t id;
 
 	if (!len)
-		return refuse(why, why_size, "the name of the controller is empty");
+		return cli_refuse(why, why_size, "the name of the controller is empty");
 	if (len >= name_size)
-		return refuse(why, why_size, "\"%s\": names of controllers have at most %zu bytes",
-			      text, name_size - 1);
+		return cli_refuse(why, why_size,
+				  "\"%s\": names of controllers have at most %zu bytes", text,
+				  name_size - 1);
 	if (text[len] == '/') {
 		if (cli_parse_number(text + len + 1, &id) || !id || id >= UINT32_MAX)
-			return refuse(why, why_size,
-				      "\"%s\": after the / stands a namespace id, 1 or more", text);
+			return cli_refuse(why, why_size,
+					  "\"%s\": after the / stands a namespace id, 1 or more",
+					  text);
 		*nsid = (uint32_t)id;
 	}
 	memcpy(name, text, len);
@@ -262,15 +282,16 @@ static int target_by_name(const struct cli_args *args, const char *socket, struc
 	int err;
 
 	if (!args->n_positional)
-		return refuse(why, why_size, "which one? Name a controller of the daemon "
-					     "(CTRL or CTRL/NSID), or give -t and -a");
+		return cli_refuse(why, why_size,
+				  "which one? Name a controller of the daemon "
+				  "(CTRL or CTRL/NSID), or give -t and -a");
 	err = cli_parse_name(args->positional[0], ret->name, sizeof(ret->name), &ret->nsid, why,
 			     why_size);
 	if (err)
 		return err;
 	if (strlen(socket) >= sizeof(ret->trid.traddr))
-		return refuse(why, why_size, "--socket: longer than %zu bytes",
-			      sizeof(ret->trid.traddr) - 1);
+		return cli_refuse(why, why_size, "--socket: longer than %zu bytes",
+				  sizeof(ret->trid.traddr) - 1);
 	ret->trid.trtype = NVMUX_TRTYPE_DAEMON;
 	strcpy(ret->trid.traddr, socket);
 	strcpy(ret->trid.trsvcid, ret->name);
@@ -287,10 +308,11 @@ static int check_alone(const struct cli_args *args, char *why, size_t why_size)
 	for (; o && o->name; o++) {
 		of_trid = of_trid || !strcmp(o->name, "transport");
 		if (of_trid && cli_args_get(args, o->name))
-			return refuse(why, why_size,
-				      "--%s is for a controller that this command drives itself: "
-				      "give -t and -a as well",
-				      cli_args_name(args, o->name));
+			return cli_refuse(
+				why, why_size,
+				"--%s is for a controller that this command drives itself: "
+				"give -t and -a as well",
+				cli_args_name(args, o->name));
 	}
 	return 0;
 }
@@ -324,8 +346,9 @@ int cli_target_from_args(const struct cli_args *args, const char *socket, struct
 	if (err)
 		return err;
 	if (nsid && target.nsid && nsid != target.nsid)
-		return refuse(why, why_size, "\"%s\" and --namespace-id %llu name two namespaces",
-			      args->positional[0], (unsigned long long)nsid);
+		return cli_refuse(why, why_size,
+				  "\"%s\" and --namespace-id %llu name two namespaces",
+				  args->positional[0], (unsigned long long)nsid);
 	if (nsid)
 		target.nsid = (uint32_t)nsid;
 	*ret = target;

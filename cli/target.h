@@ -33,10 +33,18 @@
 /* Rows for the options of a transport id, with nvme-cli's letters. -n is the NQN in commands that
  * add or find controllers, and the namespace id in those that use one: there --nqn is spelt out. */
 #define CLI_TRID_OPTIONS(nqn_letter)                                                               \
-	{"transport", 't', "TYPE", CLI_TRANSPORT_HELP},                                            \
-	{"traddr", 'a', "ADDRESS", CLI_TRADDR_HELP},                                               \
+	CLI_TRID_ROWS(CLI_TRANSPORT_HELP, CLI_TRADDR_HELP, nqn_letter, "NQN of the subsystem")
+
+/* The same for commands that are about a discovery service. */
+#define CLI_SERVICE_OPTIONS                                                                        \
+	CLI_TRID_ROWS("rdma, which is the default: no other transport has discovery services",     \
+		      "IP address of the discovery service", 'n',                                  \
+		      "NQN of the discovery subsystem, rarely needed")
+
+#define CLI_TRID_ROWS(transport_help, traddr_help, nqn_letter, nqn_help)                           \
+	{"transport", 't', "TYPE", transport_help}, {"traddr", 'a', "ADDRESS", traddr_help},       \
 	{"trsvcid", 's', "SERVICE", CLI_FABRICS("port of the target (default 4420)")},             \
-	{"nqn", nqn_letter, "NQN", CLI_FABRICS("NQN of the subsystem")},                           \
+	{"nqn", nqn_letter, "NQN", CLI_FABRICS(nqn_help)},                                         \
 	{"host-traddr", 'w', "ADDRESS", CLI_FABRICS("connect from this address of the host")},     \
 	{"host-iface", 'f', "NAME", CLI_FABRICS("connect from this network interface")},           \
 	{"hostnqn", 'q', "NQN", CLI_FABRICS("NQN of this host (default: /etc/nvme/hostnqn)")},     \
@@ -68,7 +76,10 @@ const char *cli_transports(void);
  * 0 or -EINVAL with @why. */
 int cli_trid_from_args(const struct cli_args *args, struct nvmux_trid *ret, char *why,
 		       size_t why_size);
-/* The same, of one controller: over a fabric the NQN must be there. */
+/* The same, of a discovery service: -a alone is an address of RDMA. */
+int cli_trid_of_service(const struct cli_args *args, struct nvmux_trid *ret, char *why,
+			size_t why_size);
+/* As the first, of one controller: over a fabric the NQN must be there. */
 int cli_trid_of_one(const struct cli_args *args, struct nvmux_trid *ret, char *why,
 		    size_t why_size);
 /* Say that an option needs a fabrics transport. -EINVAL */

@@ -143,10 +143,26 @@ static int check_order(const struct nvmux_ctrlr_opts *opts, char *why, size_t wh
 	return 0;
 }
 
+static int check_subnqn(const struct nvmux_trid *trid, char *why, size_t why_size)
+{
+	const char *rule = trid->subnqn[0] ? nvmux_nqn_check(trid->subnqn) : NULL;
+
+	return rule ? refuse(why, why_size, "subnqn is '%.150s': %s", trid->subnqn, rule) : 0;
+}
+
+static int check_connection(struct conf_controller *controller, const struct nvmux_ctrlr_opts *opts,
+			    char *why, size_t why_size)
+{
+	int err = nvmux_trid_check(&controller->trid, why, why_size);
+
+	if (!err)
+		err = check_subnqn(&controller->trid, why, why_size);
+	return err ? err : check_order(opts, why, why_size);
+}
+
 int conf_probe_check(struct conf_controller *controller, char *why, size_t why_size)
 {
 	const char *key = fabrics_key_of(controller);
-	int err;
 
 	if (!conf_is_fabrics(&controller->trid)) {
 		if (key)
@@ -155,8 +171,7 @@ int conf_probe_check(struct conf_controller *controller, char *why, size_t why_s
 				      nvmux_trtype_string(controller->trid.trtype));
 		return 0;
 	}
-	err = nvmux_trid_check(&controller->trid, why, why_size);
-	return err ? err : check_order(&controller->opts, why, why_size);
+	return check_connection(controller, &controller->opts, why, why_size);
 }
 
 int conf_controller_check(struct conf_controller *controller, char *why, size_t why_size)
@@ -174,6 +189,8 @@ int conf_controller_check(struct conf_controller *controller, char *why, size_t 
 
 int conf_discovery_check(struct conf_controller *discovery, char *why, size_t why_size)
 {
+	struct nvmux_ctrlr_opts opts = discovery->opts;
+
 	if (!conf_is_fabrics(&discovery->trid))
 		return refuse(why, why_size, "trtype is %s; a discovery service is reached by RDMA",
 			      nvmux_trtype_string(discovery->trid.trtype));
@@ -181,5 +198,8 @@ int conf_discovery_check(struct conf_controller *discovery, char *why, size_t wh
 		return refuse(why, why_size, "traddr is missing: it names the discovery service");
 	if (!discovery->trid.subnqn[0])
 		strcpy(discovery->trid.subnqn, NVMUX_DISCOVERY_NQN);
-	return conf_probe_check(discovery, why, why_size);
+	/* what is attached has the default of controllers; the service itself isn't given up */
+	if (!discovery->attach && !conf_option_given(discovery, "ctrlr_loss_timeout_sec"))
+		opts.ctrlr_loss_timeout_sec = -1;
+	return check_connection(discovery, &opts, why, why_size);
 }

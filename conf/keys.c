@@ -284,7 +284,7 @@ static int set_adrfam(const struct conf_key *key, void *where, const char *value
 	struct conf_controller *controller = where;
 
 	if (value[0] && nvmux_adrfam_parse(&controller->trid.adrfam, value)) {
-		snprintf(why, why_size, "must be IPv4, IPv6 or IB");
+		snprintf(why, why_size, "must be IPv4 or IPv6");
 		return -EINVAL;
 	}
 	return 0;

@@ -7,7 +7,9 @@
  * A discovery controller has no I/O queues: only its admin queue can be used.
  *
  * Failure modes. It can't be started: nothing to undo; one for fabrics that the configuration (or a
- * discovery service) names stays ATTACHING, and another attempt follows after reconnect_delay_sec.
+ * discovery service) names stays ATTACHING, and another attempt follows after reconnect_delay_sec,
+ * whatever the target or the network said: both may change. Only what libnvmux refuses at once, an
+ * option or a transport, is final.
  * No queue pair can be made: it is detached again. It is lost meanwhile: handled right after it has
  * become ready. The daemon ends, or it is to be detached: its start is given up.
  */
@@ -21,6 +23,7 @@ struct attach_op {
 	struct controller *c;
 	struct rpc_request *req; /* NULL: at start, from the configuration */
 	bool given_up;
+	bool refused;                   /* at once: another attempt would be, too */
 	struct rpc_request *detach_req; /* of who gave it up, or NULL */
 };
 
@@ -105,6 +108,7 @@ static void attach_start(struct op *op)
 	daemon_clear_error(c->d);
 	err = nvmux_connect_async(c->d->nvmux, &c->trid, &c->opts, on_started, op);
 	if (err) {
+		c->attaching->refused = err == -EPROTONOSUPPORT || err == -EINVAL;
 		op_fail(op, err, "%s", daemon_error_text(c->d, err));
 		op_release(op, 0);
 	}
@@ -118,6 +122,23 @@ static void attach_make_queues(struct op *op)
 		hw_queues_make_base(c, op);
 }
 
+/* Some reactors may go without; all may not. */
+static int check_base_queues(struct controller *c, struct op *op)
+{
+	if (!TAILQ_EMPTY(&c->hw_queues)) {
+		if (c->queues_err)
+			log_warning(&c->d->log, "ctrlr",
+				    "%s: only %u queue pairs could be made: %s", c->name,
+				    c->n_hw_queues, c->queues_why);
+		return 0;
+	}
+	if (c->queues_err)
+		op_fail(op, c->queues_err, "no I/O queue pair can be made: %s", c->queues_why);
+	else
+		op_fail(op, -ENOSPC, "the controller grants no I/O queue pair");
+	return op->err;
+}
+
 static void attach_check_queues(struct op *op)
 {
 	struct controller *c = controller_of(op);
@@ -126,10 +147,8 @@ static void attach_check_queues(struct op *op)
 		op_fail(op, -ECANCELED, "it is detached");
 		return;
 	}
-	if (TAILQ_EMPTY(&c->hw_queues) && !nvmux_ctrlr_is_discovery(c->ctrlr)) {
-		op_fail(op, -ENOSPC, "the controller grants no I/O queue pair");
+	if (!nvmux_ctrlr_is_discovery(c->ctrlr) && check_base_queues(c, op))
 		return;
-	}
 	c->view = controller_make_view(c, true);
 	if (!c->view)
 		op_fail(op, -ENOMEM, "out of memory");
@@ -172,13 +191,6 @@ static json_t *attach_result(const struct controller *c)
 	return json_pack("{s:s,s:o}", "name", c->name, "namespaces", ids);
 }
 
-/* Whether another attempt could end in another way. */
-static bool worth_a_retry(const struct controller *c, int err)
-{
-	return c->retry && c->d->state != DAEMON_STOPPING && err != -EPROTONOSUPPORT &&
-	       err != -EINVAL;
-}
-
 static void try_later(struct controller *c)
 {
 	uint32_t sec = (uint32_t)c->opts.reconnect_delay_sec;
@@ -205,12 +217,17 @@ static void attach_failed(struct attach_op *attach)
 	if (attach->req)
 		rpc_reply_errno(attach->req, err, "controller '%s' can't be attached: %s", c->name,
 				c->reason);
-	if (!attach->given_up && worth_a_retry(c, err)) {
+	else if (!attach->given_up)
+		events_attach_failed(c);
+	if (!attach->given_up && !attach->refused && c->retry && d->state != DAEMON_STOPPING) {
 		try_later(c);
 		return;
 	}
 	if (attach->given_up)
 		log_info(&d->log, "ctrlr", "%s: detached before it was attached", c->name);
+	else if (!attach->req && !c->found_by[0])
+		log_error(&d->log, "ctrlr", "[controller %s]: can't be attached, given up: %s",
+			  c->name, c->reason);
 	else
 		log_error(&d->log, "ctrlr", "%s: can't be attached: %s", c->name, c->reason);
 	if (attach->detach_req)
@@ -286,12 +303,14 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	if (attempt(c, NULL)) {
 		snprintf(c->reason, sizeof(c->reason), "out of memory");
 		c->attempts++;
+		events_attach_failed(c);
 		try_later(c);
 	}
 }
 
 int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
-		      const struct nvmux_ctrlr_opts *opts, bool retry, struct rpc_request *req)
+		      const struct nvmux_ctrlr_opts *opts, const char *found_by,
+		      struct rpc_request *req)
 {
 	struct controller *c = controller_new(d, name, trid);
 
@@ -299,7 +318,9 @@ int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_tri
 		return -ENOMEM;
 	c->state = CONTROLLER_ATTACHING;
 	c->opts = *opts;
-	if (retry && conf_is_fabrics(trid)) {
+	if (found_by)
+		snprintf(c->found_by, sizeof(c->found_by), "%s", found_by);
+	if (!req && conf_is_fabrics(trid)) {
 		c->retry = evtimer_new(d->base, on_retry, c);
 		if (!c->retry)
 			goto fail;

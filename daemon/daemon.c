@@ -251,7 +251,7 @@ static void attach_configured(struct nvmuxd *d, const struct nvmuxd_config *conf
 	for (uint32_t i = 0; i < config->n_controllers; i++) {
 		cc = &config->controllers[i];
 		if (!controller_find(d, cc->name) &&
-		    controller_attach(d, cc->name, &cc->trid, &cc->opts, true, NULL))
+		    controller_attach(d, cc->name, &cc->trid, &cc->opts, NULL, NULL))
 			log_error(&d->log, "daemon", "%s: no memory to attach it", cc->name);
 	}
 	for (uint32_t i = 0; i < config->n_discoveries; i++) {

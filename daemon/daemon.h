@@ -138,6 +138,7 @@ struct controller {
 	uint64_t retry_at_ms;        /* when that is; 0: no attempt is waited for */
 	uint32_t attempts;           /* that failed */
 	char reason[256];            /* of the last one */
+	char found_by[CONF_NAME_MAX]; /* the discovery service that reported it, or empty */
 	bool lost; /* the library said so, or a reset failed */
 	bool lost_handled;
 	bool detaching; /* nobody may open it any more */
@@ -150,6 +151,8 @@ struct controller {
 	bool rescan_queued;
 	struct hw_queue_list hw_queues;
 	uint32_t n_hw_queues; /* those being made included */
+	int queues_err;       /* the first failure to make a base queue; 0: none */
+	char queues_why[256];
 	struct hold_list holds;
 	uint64_t resets;
 	bool ns_changed; /* while it was being reset: once more afterwards */
@@ -194,10 +197,11 @@ void controller_queue_failed(void *arg, struct hwq *hwq);
 
 /* The one that is reached at this place, whatever way out of this host it takes, or NULL. */
 struct controller *controller_find_target(struct nvmuxd *d, const struct nvmux_trid *trid);
-/* @req may be NULL: nobody waits for the answer. @retry: one for fabrics is tried again and
- * again. */
+/* @req NULL: nobody waits for the answer, and one for fabrics is tried again and again; it is of
+ * the configuration, or the discovery service @found_by reported it (else NULL). 0 or -ENOMEM. */
 int controller_attach(struct nvmuxd *d, const char *name, const struct nvmux_trid *trid,
-		      const struct nvmux_ctrlr_opts *opts, bool retry, struct rpc_request *req);
+		      const struct nvmux_ctrlr_opts *opts, const char *found_by,
+		      struct rpc_request *req);
 /* It is ATTACHING: give that up, and forget it. */
 void controller_cancel_attach(struct controller *c, struct rpc_request *req);
 /* The daemon ends: those that only wait for their next attempt go. */
@@ -429,6 +433,11 @@ void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *wha
 void events_emit(struct nvmuxd *d, const char *type, json_t *params);
 void events_controller(struct controller *c, const char *type);
 void events_client(struct session *s, const char *type);
+/* An attempt to attach it, which nobody waits for, failed. */
+void events_attach_failed(struct controller *c);
+/* A discovery service's connection is lost, or restored. */
+void events_discovery(struct nvmuxd *d, const char *name, enum nvmux_ctrlr_event event,
+		      const struct nvmux_connection_info *info);
 /* What libnvmux says of a controller's connection and namespaces: log and tell. */
 void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event);
 

@@ -16,8 +16,12 @@
  * time that was given: FAILED, for people to see, until it is stopped. The log can't be read: tried
  * again after reconnect_delay_sec. It is to be stopped: in any of these.
  *
- * A subsystem is new when the log didn't have it before, and isn't attached already by whatever way
- * out of this host. None is detached here.
+ * A subsystem is new when the log didn't have it before, or it couldn't be taken then (too many, no
+ * memory), and isn't attached already by whatever way out of this host. None is detached here; but
+ * the attempts of one that never could be attached end when no service reports it any more.
+ *
+ * A service that is out of its mind costs little: its log is read once a second at most, and what
+ * it makes us attach is limited, together with what all others do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,8 +29,10 @@
 #include "daemon/daemon.h"
 #include "daemon/discovery_json.h"
 
-#define ATTACHED_MAX 64   /* controllers of one service */
-#define RECORDS_MAX  1024 /* that are kept, and looked at */
+#define ATTACHED_MAX  64   /* controllers of one service */
+#define FOUND_MAX     96   /* of all services: the others are for people */
+#define RECORDS_MAX   1024 /* that are kept, and looked at */
+#define READ_PAUSE_MS 1000
 
 struct discovery {
 	TAILQ_ENTRY(discovery) link;
@@ -39,6 +45,8 @@ struct discovery {
 	struct event *look;
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_discovery_log *log; /* as last read, or NULL */
+	uint32_t n_records;              /* that it had; @log has the first of them */
+	bool missed[RECORDS_MAX];        /* of @log: to be attached, but couldn't be taken */
 	struct rpc_request *start_req;   /* of who waits for the first log */
 	struct rpc_request *stop_req;
 
@@ -51,10 +59,12 @@ struct discovery {
 	bool cancelled; /* the attempt to connect */
 	bool changed;   /* the log is to be read */
 	bool lost;      /* the controller is of no use any more */
+	bool refused;   /* at once, for what it is: another attempt would be, too */
 	bool failed;    /* for good */
 	bool stopping;
 	uint32_t attempts; /* that failed, until one didn't */
 	uint64_t retry_at_ms;
+	uint64_t read_at_ms; /* the log */
 	char reason[256];
 };
 
@@ -69,12 +79,18 @@ struct discovery *discovery_find(struct nvmuxd *d, const char *name)
 	return NULL;
 }
 
-static void look_in(struct discovery *disc, uint32_t sec)
+static void look_in(struct discovery *disc, uint64_t ms)
 {
-	const struct timeval tv = {.tv_sec = sec};
+	const struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
+				   .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
-	disc->retry_at_ms = sec ? nvmux_now_ms() + sec * 1000ull : 0;
+	disc->retry_at_ms = ms ? nvmux_now_ms() + ms : 0;
 	evtimer_add(disc->look, &tv);
+}
+
+static uint64_t retry_delay_ms(const struct discovery *disc)
+{
+	return (uint64_t)disc->opts.reconnect_delay_sec * 1000;
 }
 
 static void look_soon(struct discovery *disc)
@@ -116,14 +132,44 @@ static bool same_entry(const struct nvmux_discovery_entry *a, const struct nvmux
 	       strcmp(a->trid.trsvcid, b->trid.trsvcid) == 0;
 }
 
-static bool log_has(const struct nvmux_discovery_log *log,
+/* Its place in the log, or -1. */
+static int log_find(const struct nvmux_discovery_log *log,
 		    const struct nvmux_discovery_entry *entry)
 {
 	for (uint32_t i = 0; log && i < log->n; i++) {
 		if (same_entry(&log->entries[i], entry))
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool is_subsystem(const struct nvmux_discovery_entry *entry)
+{
+	return entry->subtype == NVMUX_DISCOVERY_NVME && entry->trid.trtype == NVMUX_TRTYPE_RDMA;
+}
+
+static bool log_names(const struct nvmux_discovery_log *log, const struct controller *c)
+{
+	struct nvmux_trid trid = c->trid, other;
+
+	trid.host_traddr[0] = trid.host_iface[0] = '\0'; /* ours, not the record's */
+	for (uint32_t i = 0; log && i < log->n; i++) {
+		other = log->entries[i].trid;
+		if (is_subsystem(&log->entries[i]) && nvmux_trid_compare(&other, &trid) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* How many controllers are there, or tried, because a service reported them. */
+static unsigned n_found(const struct nvmuxd *d)
+{
+	const struct controller *c;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (c, &d->controllers, link)
+		n += c->found_by[0] != '\0';
+	return n;
 }
 
 /* The first NAME-n that nobody uses. False: all are used. */
@@ -137,7 +183,8 @@ static bool free_name(const struct discovery *disc, char *buf, size_t size)
 	return false;
 }
 
-static void attach_entry(struct discovery *disc, const struct nvmux_discovery_entry *entry)
+/* False: it can't be taken now. */
+static bool attach_entry(struct discovery *disc, const struct nvmux_discovery_entry *entry)
 {
 	char name[CONF_NAME_MAX + 16], why[256];
 	struct nvmuxd *d = disc->d;
@@ -149,27 +196,62 @@ static void attach_entry(struct discovery *disc, const struct nvmux_discovery_en
 	if (nvmux_trid_check(&trid, why, sizeof(why)))
 		trid.host_traddr[0] = '\0';
 	if (controller_find_target(d, &trid))
-		return;
-	if (!free_name(disc, name, sizeof(name))) {
-		log_error(&d->log, "discovery", "%s: more than %d controllers: %s isn't attached",
-			  disc->name, ATTACHED_MAX, trid.subnqn);
-		return;
-	}
+		return true;
+	if (n_found(d) >= FOUND_MAX || !free_name(disc, name, sizeof(name)))
+		return false;
 	log_info(&d->log, "discovery", "%s: attaching %s at %s as %s", disc->name, trid.subnqn,
 		 trid.traddr, name);
-	if (controller_attach(d, name, &trid, &disc->attach_opts, true, NULL))
-		log_error(&d->log, "discovery", "%s: no memory to attach it", name);
+	return controller_attach(d, name, &trid, &disc->attach_opts, disc->name, NULL) == 0;
 }
 
 static void attach_new(struct discovery *disc, const struct nvmux_discovery_log *log)
 {
-	if (!disc->attach || disc->stopping || disc->d->state == DAEMON_STOPPING)
-		return;
+	bool missed[RECORDS_MAX] = {false};
+	uint32_t n_missed = 0;
+	int old;
+
 	for (uint32_t i = 0; i < log->n; i++) {
-		if (log->entries[i].subtype == NVMUX_DISCOVERY_NVME &&
-		    log->entries[i].trid.trtype == NVMUX_TRTYPE_RDMA &&
-		    !log_has(disc->log, &log->entries[i]))
-			attach_entry(disc, &log->entries[i]);
+		if (!is_subsystem(&log->entries[i]))
+			continue;
+		old = log_find(disc->log, &log->entries[i]);
+		if (old < 0 || disc->missed[old])
+			missed[i] = !attach_entry(disc, &log->entries[i]);
+		n_missed += missed[i];
+	}
+	memcpy(disc->missed, missed, sizeof(missed));
+	if (n_missed)
+		log_error(&disc->d->log, "discovery",
+			  "%s: %u subsystems aren't attached: there may be %d controllers of one "
+			  "service, %d of all, and as many as there is memory for",
+			  disc->name, n_missed, ATTACHED_MAX, FOUND_MAX);
+}
+
+static bool is_reported(const struct controller *c)
+{
+	const struct discovery *disc;
+
+	TAILQ_FOREACH (disc, &c->d->discoveries, link) {
+		if (disc->attach && log_names(disc->log, c))
+			return true;
+	}
+	return false;
+}
+
+/* Attempts go on as long as there is something to attach; of a service that was stopped nobody
+ * knows. */
+static void cancel_gone(struct nvmuxd *d)
+{
+	const struct discovery *disc;
+	struct controller *c, *next;
+
+	for (c = TAILQ_FIRST(&d->controllers); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		disc = c->found_by[0] ? discovery_find(d, c->found_by) : NULL;
+		if (c->state != CONTROLLER_ATTACHING || !disc || !disc->log || is_reported(c))
+			continue;
+		log_info(&d->log, "discovery", "%s: %s isn't reported any more", disc->name,
+			 c->name);
+		controller_cancel_attach(c, NULL);
 	}
 }
 
@@ -180,7 +262,7 @@ static bool same_log(const struct nvmux_discovery_log *a, const struct nvmux_dis
 	if (a->genctr != b->genctr || a->n != b->n)
 		return false;
 	for (uint32_t i = 0; i < a->n; i++) {
-		if (!log_has(b, &a->entries[i]))
+		if (log_find(b, &a->entries[i]) < 0)
 			return false;
 	}
 	return true;
@@ -192,6 +274,7 @@ static void take_log(struct discovery *disc, const struct nvmux_discovery_log *l
 	size_t size = sizeof(*log) + n * sizeof(log->entries[0]);
 	struct nvmux_discovery_log *copy = malloc(size);
 	struct nvmuxd *d = disc->d;
+	bool attaching = disc->attach && !disc->stopping && d->state != DAEMON_STOPPING;
 
 	if (!copy) {
 		log_error(&d->log, "discovery", "%s: no memory for %u records", disc->name, n);
@@ -208,9 +291,13 @@ static void take_log(struct discovery *disc, const struct nvmux_discovery_log *l
 		events_emit(d, "discovery_changed",
 			    json_pack("{s:s,s:I}", "name", disc->name, "genctr",
 				      (json_int_t)log->genctr));
-	attach_new(disc, copy);
+	if (attaching)
+		attach_new(disc, copy);
 	free(disc->log);
 	disc->log = copy;
+	disc->n_records = log->n;
+	if (attaching)
+		cancel_gone(d);
 }
 
 static bool is_up(const struct discovery *disc)
@@ -232,10 +319,13 @@ static void on_log(void *arg, const struct nvmux_discovery_log *log, int err)
 	}
 	if (err) {
 		disc->changed = true;
-		if (!is_up(disc) && !disc->start_req)
-			return; /* it will be again, or be lost for good: both are told */
+		if (!is_up(disc)) {
+			/* it will be again, or be lost for good: both are told */
+			look_soon(disc);
+			return;
+		}
 		note_failure(disc, err, "the log page can't be read");
-		look_in(disc, fail_start(disc, err) ? 0 : (uint32_t)disc->opts.reconnect_delay_sec);
+		look_in(disc, fail_start(disc, err) ? 0 : retry_delay_ms(disc));
 		return;
 	}
 	take_log(disc, log);
@@ -253,6 +343,7 @@ static void read_log(struct discovery *disc)
 
 	disc->reading = true;
 	disc->changed = false;
+	disc->read_at_ms = nvmux_now_ms();
 	daemon_clear_error(disc->d);
 	err = nvmux_ctrlr_get_discovery_log_async(disc->ctrlr, on_log, disc);
 	if (err)
@@ -279,10 +370,12 @@ static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_even
 	struct nvmux_connection_info info;
 
 	nvmux_ctrlr_get_connection(ctrlr, &info);
+	events_discovery(disc->d, disc->name, event, &info);
 	switch (event) {
 	case NVMUX_CTRLR_CONNECTION_LOST:
 		log_warning(&disc->d->log, "discovery", "%s: the connection is lost: %s",
 			    disc->name, info.reason);
+		look_soon(disc); /* somebody may wait for the log */
 		break;
 	case NVMUX_CTRLR_RECONNECT_FAILED:
 		log_info(&disc->d->log, "discovery", "%s: attempt %u to connect again failed: %s",
@@ -342,8 +435,11 @@ static void on_connected(void *arg, const struct nvmux_trid *trid, struct nvmux_
 		return;
 	}
 	/* neither this build nor these options will be others the next time */
-	disc->failed = err == -EPROTONOSUPPORT || err == -EINVAL;
-	look_in(disc, disc->failed ? 0 : (uint32_t)disc->opts.reconnect_delay_sec);
+	disc->failed = disc->refused;
+	if (disc->refused)
+		log_error(&disc->d->log, "discovery", "[discovery %s]: given up: %s", disc->name,
+			  disc->reason);
+	look_in(disc, disc->failed ? 0 : retry_delay_ms(disc));
 }
 
 static void connect_service(struct discovery *disc)
@@ -354,6 +450,7 @@ static void connect_service(struct discovery *disc)
 	disc->cancelled = false;
 	daemon_clear_error(disc->d);
 	err = nvmux_connect_async(disc->d->nvmux, &disc->trid, &disc->opts, on_connected, disc);
+	disc->refused = err == -EPROTONOSUPPORT || err == -EINVAL;
 	if (err)
 		on_connected(disc, &disc->trid, NULL, err);
 }
@@ -407,6 +504,32 @@ static void look_without_ctrlr(struct discovery *disc)
 		connect_service(disc);
 }
 
+/* Not again and again for a service that tells of one change after the other. */
+static void look_at_log(struct discovery *disc)
+{
+	uint64_t now = nvmux_now_ms(), due = disc->read_at_ms + READ_PAUSE_MS;
+
+	if (!disc->changed || disc->reading || !is_up(disc))
+		return;
+	if (disc->read_at_ms && now < due)
+		look_in(disc, due - now);
+	else
+		read_log(disc);
+}
+
+/* The first log is waited for, but the connection was lost before it could be read. */
+static bool is_lost_at_start(struct discovery *disc)
+{
+	struct nvmux_connection_info info;
+
+	if (!disc->start_req || disc->reading || is_up(disc))
+		return false;
+	nvmux_ctrlr_get_connection(disc->ctrlr, &info);
+	snprintf(disc->reason, sizeof(disc->reason), "%s",
+		 info.reason[0] ? info.reason : "the connection is lost");
+	return fail_start(disc, -ENOTCONN);
+}
+
 static void look(evutil_socket_t fd, short what, void *arg)
 {
 	struct discovery *disc = arg;
@@ -427,10 +550,10 @@ static void look(evutil_socket_t fd, short what, void *arg)
 	}
 	if (!disc->ctrlr)
 		look_without_ctrlr(disc);
-	else if (disc->stopping || disc->lost)
+	else if (disc->stopping || disc->lost || is_lost_at_start(disc))
 		detach(disc);
-	else if (disc->changed && !disc->reading && is_up(disc))
-		read_log(disc);
+	else
+		look_at_log(disc);
 }
 
 /* ---- for others ---- */
@@ -519,7 +642,7 @@ static json_t *records_json(const struct discovery *disc, uint32_t *room)
 static json_t *discovery_json(const struct discovery *disc, uint32_t *room)
 {
 	struct nvmux_connection_info info = {.fast_io_fail_ms = -1, .ctrlr_loss_ms = -1};
-	json_t *item = json_pack("{s:s}", "name", disc->name);
+	json_t *item = json_pack("{s:s}", "name", disc->name), *records;
 	uint64_t now = nvmux_now_ms();
 
 	if (disc->ctrlr) {
@@ -528,7 +651,8 @@ static json_t *discovery_json(const struct discovery *disc, uint32_t *room)
 		info.attempts = disc->attempts;
 		info.next_attempt_ms = disc->retry_at_ms > now ? disc->retry_at_ms - now : 0;
 	}
-	if (disc->reason[0])
+	/* of a connection that is down its own reason is the later one */
+	if (disc->reason[0] && (!disc->ctrlr || is_up(disc) || !info.reason[0]))
 		snprintf(info.reason, sizeof(info.reason), "%s", disc->reason);
 	json_put_trid(item, &disc->trid);
 	json_object_set_new(item, "state", json_string(state_name(disc, &info)));
@@ -536,7 +660,11 @@ static json_t *discovery_json(const struct discovery *disc, uint32_t *room)
 	json_object_set_new(item, "attach", json_boolean(disc->attach));
 	json_object_set_new(item, "genctr",
 			    disc->log ? json_integer((json_int_t)disc->log->genctr) : json_null());
-	json_object_set_new(item, "records", records_json(disc, room));
+	json_object_set_new(item, "n_records", json_integer(disc->n_records));
+	records = records_json(disc, room);
+	json_object_set_new(item, "left_out",
+			    json_integer(disc->n_records - (json_int_t)json_array_size(records)));
+	json_object_set_new(item, "records", records);
 	return item;
 }
 

@@ -36,6 +36,33 @@ void events_client(struct session *s, const char *type)
 			      "uid", (int)s->cred.uid, "command", s->command));
 }
 
+/* Texts of the library may quote what a target sent. */
+static json_t *reason_json(const char *reason)
+{
+	return identify_text_json(reason, strlen(reason), false);
+}
+
+void events_attach_failed(struct controller *c)
+{
+	events_emit(c->d, "controller_attach_failed",
+		    json_pack("{s:s,s:I,s:o}", "name", c->name, "attempt", (json_int_t)c->attempts,
+			      "reason", reason_json(c->reason)));
+}
+
+void events_discovery(struct nvmuxd *d, const char *name, enum nvmux_ctrlr_event event,
+		      const struct nvmux_connection_info *info)
+{
+	if (event == NVMUX_CTRLR_CONNECTION_LOST)
+		events_emit(
+			d, "discovery_connection_lost",
+			json_pack("{s:s,s:o}", "name", name, "reason", reason_json(info->reason)));
+	else if (event == NVMUX_CTRLR_RECONNECTED)
+		events_emit(d, "discovery_reconnected",
+			    json_pack("{s:s,s:I,s:o}", "name", name, "attempts",
+				      (json_int_t)info->attempts, "reason",
+				      reason_json(info->reason)));
+}
+
 /* ---- what libnvmux says of a controller ---- */
 
 static const char *const ctrlr_event_types[] = {
@@ -99,7 +126,6 @@ void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event)
 	if (event == NVMUX_CTRLR_RECONNECTED)
 		json_object_set_new(params, "attempts", json_integer(info.attempts));
 	if (event == NVMUX_CTRLR_CONNECTION_LOST || event == NVMUX_CTRLR_RECONNECT_FAILED)
-		json_object_set_new(params, "reason",
-				    identify_text_json(info.reason, strlen(info.reason), false));
+		json_object_set_new(params, "reason", reason_json(info.reason));
 	events_emit(c->d, ctrlr_event_types[event], params);
 }

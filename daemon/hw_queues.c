@@ -10,7 +10,8 @@
  * restored beneath them: the reactor is told to look.
  *
  * Failure modes. The controller grants fewer queues than there are reactors: some reactors don't
- * serve it. It grants none: attaching fails. A queue can't be made later on: the client shares.
+ * serve it. It grants none, or none can be made: attaching fails. A queue can't be made later on:
+ * the client shares.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -181,6 +182,16 @@ struct make_ctx {
 	struct hw_queue **ret_queue; /* NULL: a base queue, failure of one is no failure of all */
 };
 
+/* Attaching reports the first one. */
+static void note_base_failure(struct controller *c, int err)
+{
+	if (c->queues_err)
+		return;
+	c->queues_err = err;
+	snprintf(c->queues_why, sizeof(c->queues_why), "%.*s", (int)sizeof(c->queues_why) - 1,
+		 daemon_error_text(c->d, err));
+}
+
 static void made(void *arg, struct nvmux_qpair *qpair, int err)
 {
 	struct make_ctx *ctx = arg;
@@ -195,6 +206,8 @@ static void made(void *arg, struct nvmux_qpair *qpair, int err)
 	if (!queue) {
 		c->n_hw_queues--;
 		log_debug(&c->d->log, "ctrlr", "%s: no queue pair: %s", c->name, strerror(-err));
+		if (ctx->base)
+			note_base_failure(c, err);
 	}
 	if (ctx->ret_queue)
 		*ctx->ret_queue = queue;
@@ -210,8 +223,11 @@ static void hw_queue_make(struct controller *c, struct daemon_reactor *reactor, 
 	struct nvmux_io_qpair_opts opts;
 	int err;
 
-	if (!ctx)
+	if (!ctx) {
+		if (base)
+			note_base_failure(c, -ENOMEM);
 		return;
+	}
 	nvmux_io_qpair_opts_init(c->ctrlr, &opts, sizeof(opts));
 	if (c->ctrlr->transport->group_reap)
 		opts.poll_group = reactor_poll_group(reactor->reactor);
@@ -228,6 +244,8 @@ void hw_queues_make_base(struct controller *c, struct op *op)
 	struct nvmuxd *d = c->d;
 	uint32_t n = MIN(d->n_reactors, nvmux_ctrlr_get_max_io_qpairs(c->ctrlr));
 
+	c->queues_err = 0;
+	daemon_clear_error(d);
 	for (uint32_t i = 0; i < n; i++)
 		hw_queue_make(c, &d->reactors[i], true, op, NULL);
 }

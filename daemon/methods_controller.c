@@ -81,7 +81,7 @@ static void attach_controller(struct rpc_request *req, const json_t *params)
 		default_name(d, conf.name, sizeof(conf.name));
 	if (!may_attach(d, req, conf.name, &conf.trid))
 		return;
-	if (controller_attach(d, conf.name, &conf.trid, &conf.opts, false, req))
+	if (controller_attach(d, conf.name, &conf.trid, &conf.opts, NULL, req))
 		rpc_reply_errno(req, -ENOMEM, "out of memory");
 }
 

@@ -416,9 +416,11 @@ const struct rpc_method discovery_methods[] = {
 	{"start_discovery", RPC_RIGHT_ADMIN, start_params,
 	 "Connect to a discovery service and stay connected; answers when its log page has been "
 	 "read. The log is read anew (event discovery_changed) when the service says that it has "
-	 "changed, and after the connection was lost. With attach: NVM subsystems that are new in "
-	 "the log and not attached already are attached with the options given here, as NAME-0, "
-	 "NAME-1, …, and tried again every reconnect_delay_sec while they can't be. None is "
+	 "changed, once a second at most, and after the connection was lost. With attach: NVM "
+	 "subsystems that are new in the log and not attached already are attached with the "
+	 "options given here, as NAME-0, NAME-1, …, and tried again every "
+	 "reconnect_delay_sec while they can't be, until they "
+	 "aren't reported any more; at most 64 for one service and 96 for all. None is "
 	 "detached. Referrals are reported, not followed. The options hold for the service and "
 	 "what is attached, but that ctrlr_loss_timeout_sec is -1 for the service by default.",
 	 "true", start_discovery},
@@ -430,7 +432,8 @@ const struct rpc_method discovery_methods[] = {
 	 "(for the next attempt), failed (until it is stopped), stopping, or that of the "
 	 "connection, as in get_controllers.",
 	 "an array of {name, trtype, traddr, …, state, connection, attach, genctr (null: not "
-	 "read yet), records (as of discover)}",
+	 "read yet), n_records (of the log), records (as of discover), left_out (how many of them "
+	 "one answer can't hold)}",
 	 get_discovery},
 	{NULL, 0, NULL, NULL, NULL, NULL},
 };

@@ -165,11 +165,15 @@ const struct rpc_method info_methods[] = {
 	{"subscribe_events", RPC_RIGHT_USER, NULL,
 	 "Get notifications (method event, params with type): controller_attached, "
 	 "controller_detached, controller_reset, controller_failed {name, state}; "
+	 "controller_attach_failed {name, attempt, reason} of one that the configuration or a "
+	 "discovery service names; "
 	 "controller_connection_lost {name, reason}, controller_reconnect_failed {name, attempt, "
 	 "reason}, controller_fast_io_fail {name}, controller_reconnected {name, attempts} and "
 	 "controller_replayed {name} of a connection over fabrics; controller_namespaces_changed "
 	 "and controller_ana_changed {name}; aer {name, event_type, information, log_page}; "
-	 "discovery_changed {name, genctr}; client_connected, client_disconnected of clients with "
+	 "discovery_changed {name, genctr}, discovery_connection_lost {name, reason} and "
+	 "discovery_reconnected {name, attempts, reason} of a discovery service; client_connected, "
+	 "client_disconnected of clients with "
 	 "rights {client, pid, uid, command}. Who doesn't read them loses some, and is told how "
 	 "many: events_lost {count}.",
 	 "true", subscribe_events},

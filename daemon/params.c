@@ -17,7 +17,7 @@ static int trid_from_params(const json_t *params, struct rpc_request *req, struc
 	}
 	if (adrfam[0] && nvmux_adrfam_parse(&trid->adrfam, adrfam)) {
 		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL,
-				"adrfam is '%s'; it must be IPv4, IPv6 or IB", adrfam);
+				"adrfam is '%s'; it must be IPv4 or IPv6", adrfam);
 		return -EINVAL;
 	}
 	/* the schema has limited their lengths */

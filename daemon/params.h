@@ -15,7 +15,7 @@
 		{"traddr", RPC_STRING, false, 0, NVMUX_TRADDR_MAX - 1,                             \
 		 "transport address: PCI address, directory of a vfio-user socket, IP address"},   \
 		{"adrfam", RPC_STRING, false, 0, 8,                                                \
-		 "address family: IPv4, IPv6 or IB; default: what traddr is"},                     \
+		 "address family: IPv4 or IPv6; default: what traddr is"},                         \
 		{"trsvcid", RPC_STRING, false, 0, NVMUX_TRSVCID_MAX - 1,                           \
 		 "transport service id (the port); default for RDMA: 4420"},                       \
 		{"subnqn", RPC_STRING, false, 0, NVMUX_NQN_MAX - 1, "NQN of the subsystem"},       \
@@ -36,7 +36,7 @@
 	}
 
 /* Those of CONF_OPTIONS. */
-#define PARAM_OPTION(name, min, max, fabrics, def, help)                                           \
+#define PARAM_OPTION(name, min, max, fabrics, def, help) \
 	{#name, RPC_INTEGER, false, min, max, help "; default " def},
 #define PARAMS_OPTIONS CONF_OPTIONS(PARAM_OPTION)
 

@@ -9,12 +9,14 @@ import copy
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 
-from nvmux_test import Run, Skip, Suite
+from nvmux_test import WRAP, Run, Skip, Suite, program
 
-USAGE, FAILED = 1, 3
+USAGE, FAILED, INTERRUPTED = 1, 3, 130
 
 suite = Suite()
 RUN = Run()
@@ -83,7 +85,10 @@ class Daemon:
             except OSError:
                 return
             with connection:
-                self.converse(connection)
+                try:
+                    self.converse(connection)
+                except ConnectionError:
+                    pass  # nobody waits for the answer any more
 
     def converse(self, connection):
         text = ""
@@ -190,7 +195,7 @@ def attach_all():
     log = {"genctr": 1, "records": [
         record("", subtype="current discovery subsystem", subnqn=DISCOVERY),
         record("", subtype="discovery subsystem referral", subnqn=DISCOVERY, traddr="10.0.0.7"),
-        record("old"), record("good"), record("other", trtype="tcp"), record("bad"),
+        record("old", name="old"), record("good"), record("other", trtype="tcp"), record("bad"),
         record("last", address="10.0.0.9")]}
 
     def take(params):
@@ -198,8 +203,7 @@ def attach_all():
             return OSError("10.0.0.1:4420: the target is not in the mood")
         return {"name": "nvme-" + params["subnqn"].split(":")[1], "namespaces": [1]}
 
-    with Daemon(discover=log, attach_controller=take,
-                get_controllers=[controller("old")]) as daemon:
+    with Daemon(discover=log, attach_controller=take) as daemon:
         args = ["attach", "--all", *WHERE, "--ctrl-loss-tmo", "60", "--hostnqn", "nqn.h"]
         out = RUN.cli(daemon, *args, code=FAILED).decode()
         err = RUN.cli_err.splitlines()
@@ -222,22 +226,89 @@ def attach_all():
     assert "not in the mood" in value[2]["error"], value
 
 
-@suite.test("attach --all: through another address of this host it is another path")
+@suite.test("attach --all: what is attached is what the daemon says, whatever get_controllers has")
 def other_path():
     needs_rdma()
-    with Daemon(discover={"genctr": 1, "records": [record("old")]},
+    records = [record("old"), record("six", address="fd00::9", adrfam="ipv6")]
+    with Daemon(discover={"genctr": 1, "records": records},
                 attach_controller={"name": "two", "namespaces": []},
-                get_controllers=[controller("old")]) as daemon:
+                get_controllers=[controller("old", host_traddr="10.0.0.3", host_iface="eth1")]
+                ) as daemon:
         out = RUN.cli(daemon, "attach", "--all", *WHERE, "-w", "10.0.0.3", "-f", "eth1").decode()
-        assert out == "two: attached, no namespace\n", out
+        assert out == "two: attached, no namespace\n" * 2, out
+        # An address of this host is none for the other family.
         assert daemon.asked("attach_controller") == [
-            {**TRID, "subnqn": NQN + "old", "host_traddr": "10.0.0.3", "host_iface": "eth1"}]
-    with Daemon(discover={"genctr": 1, "records": []}, get_controllers=[]) as daemon:
+            {**TRID, "subnqn": NQN + "old", "host_traddr": "10.0.0.3", "host_iface": "eth1"},
+            {**TRID, "traddr": "fd00::9", "adrfam": "IPv6", "subnqn": NQN + "six",
+             "host_iface": "eth1"}]
+        assert not daemon.asked("get_controllers")
+
+
+@suite.test("attach --all says when there is nothing to attach, and why")
+def attach_nothing():
+    needs_rdma()
+    with Daemon(discover={"genctr": 1, "records": []}) as daemon:
         assert RUN.cli(daemon, "attach", "--all", *WHERE) == b"no subsystem is reported there\n"
         assert json.loads(RUN.cli(daemon, "attach", "--all", *WHERE, "-o", "json")) == []
     with Daemon(discover=OSError("10.0.0.1:4420: no route")) as daemon:
         RUN.cli(daemon, "attach", "--all", *WHERE, code=FAILED)
         assert RUN.cli_err == "nvmux: attach: 10.0.0.1:4420: no route\n", RUN.cli_err
+    with Daemon(discover={"genctr": 1, "records": [
+            record("a", trtype="tcp"), record("", subtype="discovery subsystem referral",
+                                              subnqn=DISCOVERY)]}) as daemon:
+        out = RUN.cli(daemon, "attach", "--all", *WHERE)
+        assert out == b"no subsystem is reported there by a transport that this build has\n", out
+
+
+@suite.test("attach --all fails when the daemon couldn't give all records")
+def left_out():
+    needs_rdma()
+    with Daemon(discover={"genctr": 1, "records": [record("a")], "left_out": 3},
+                attach_controller={"name": "a", "namespaces": [1]}) as daemon:
+        out = RUN.cli(daemon, "attach", "--all", *WHERE, code=FAILED)
+        assert out == b"a: attached, namespaces 1\n", out
+        assert RUN.cli_err.splitlines()[1:] == [
+            "nvmux: attach: 3 more records didn't fit into the daemon's answer; what they "
+            "describe isn't attached"], RUN.cli_err
+
+
+@suite.test("attach --all -n chooses among the records, and isn't the discovery service's name")
+def attach_chosen():
+    needs_rdma()
+    with Daemon(discover={"genctr": 1, "records": [record("a"), record("b"),
+                                                   record("b", address="10.0.0.9")]},
+                attach_controller={"name": "x", "namespaces": [1]}) as daemon:
+        RUN.cli(daemon, "attach", "--all", "-a", "10.0.0.1", "-n", NQN + "b")
+        assert daemon.asked("discover") == [TRID], daemon.calls
+        assert daemon.asked("attach_controller") == [
+            {**TRID, "subnqn": NQN + "b"}, {**TRID, "traddr": "10.0.0.9", "subnqn": NQN + "b"}]
+        out = RUN.cli(daemon, "attach", "--all", *WHERE, "-n", NQN + "c").decode()
+        assert out == f"no subsystem {NQN}c is reported there\n", out
+
+
+@suite.test("nvme-cli's habits: no -t, -k for discover, -F, and the commands' other names")
+def habits():
+    needs_rdma()
+    with Daemon(discover={"genctr": 1, "records": []}, start_discovery=True,
+                attach_controller={"name": "x", "namespaces": [1]}) as daemon:
+        RUN.cli(daemon, "discover", "-a", "10.0.0.1", "-k", "30")
+        RUN.cli(daemon, "discovery", "start", "site", "-a", "10.0.0.1", "-F", "3")
+        RUN.cli(daemon, "attach", *WHERE, "-n", NQN + "x", "-F", "3")
+        assert daemon.calls == [
+            ("discover", TRID),
+            ("start_discovery", {**TRID, "name": "site", "fast_io_fail_timeout_sec": 3}),
+            ("attach_controller", {**TRID, "subnqn": NQN + "x", "fast_io_fail_timeout_sec": 3})]
+    for theirs, ours in [("connect", "attach"), ("connect-all", "attach --all"),
+                         ("disconnect", "detach"), ("disconnect-all", "detach")]:
+        for words in ([theirs], ["help", theirs]):
+            RUN.cli(None, *words, code=USAGE)
+            assert f"did you mean {ours}?" in RUN.cli_err, RUN.cli_err
+    for command, says in [("discover", "NQN of the discovery subsystem, rarely needed"),
+                          ("discovery", "NQN of the discovery subsystem, rarely needed"),
+                          ("attach", "with --all, attach only those")]:
+        text = re.sub(r"\s+", " ", RUN.cli(None, command, "--help").decode())
+        assert says in text, text
+        assert ("a PCI address" in text) == (command == "attach"), text
 
 
 @suite.test("discovery services are started, stopped and shown")
@@ -245,10 +316,12 @@ def discovery():
     needs_rdma()
     service = {**TRID, "name": "site", "state": "up", "attach": True, "genctr": 4,
                "connection": controller("x")["connection"], "records": [record("a"), record("b")]}
+    # As many as were read, of which the answer may have fewer.
+    large = {**service, "name": "large", "n_records": 5000}
     waiting = {**service, "name": "away", "traddr": "10.0.0.8", "state": "waiting", "genctr": None,
                "attach": False, "connection": {"reason": "nobody listens on this port"}}
     with Daemon(start_discovery=True, stop_discovery=True,
-                get_discovery=[service, waiting]) as daemon:
+                get_discovery=[service, waiting, large]) as daemon:
         assert RUN.cli(daemon, "discovery", "start", "site", *WHERE, "--attach",
                        "--reconnect-delay", "5") == b"site: started\n"
         RUN.cli(daemon, "discovery", "start", "more", *WHERE, "-o", "json")
@@ -261,6 +334,7 @@ def discovery():
     assert re.fullmatch(r"site +rdma 10.0.0.1 4420 +up +2 +4 +yes *", lines[1]), lines
     assert re.fullmatch(r"away +rdma 10.0.0.8 4420 +waiting +- +- +no +nobody listens on this port",
                         lines[2]), lines
+    assert re.fullmatch(r"large +rdma 10.0.0.1 4420 +up +5000 +4 +yes *", lines[3]), lines
 
 
 @suite.test("list shows what a connection is doing, and with -v why and until when")
@@ -306,6 +380,42 @@ def events():
             "controller_reconnected name=disk attempts=2"], lines
         lines = RUN.cli(daemon, "events", "--count", "3", "-o", "json").decode().splitlines()
         assert [json.loads(line) for line in lines] == told, lines
+
+
+@suite.test("what others say in an event can't look like another member of it")
+def forged():
+    cases = [("plain", "plain"), ("", '""'), ("a b", '"a b"'), ('x" name=y', r'"x\" name=y"'),
+             ('x"', r'"x\""'), ("a\\", r'"a\\"'), ("a\nb", r'"a\nb"'), ("\x1b[2J", r'"\u001B[2J"'),
+             ("\u202ex", r'"\u202Ex"'), ("\x7f", '"?"'), ("a=b", '"a=b"')]
+    told = [{"type": "controller_failed", "reason": text} for text, _ in cases]
+    with Daemon(subscribe_events=True, events=told) as daemon:
+        lines = RUN.cli(daemon, "events", "--count", str(len(told))).decode().splitlines()
+    assert [line.split(" ", 3)[3] for line in lines] == [f"reason={shown}" for _, shown in cases], \
+        lines
+
+
+@suite.test("events ends by a signal before the daemon has answered, too")
+def interrupted():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asked, answer = threading.Event(), threading.Event()
+
+        def wait(_):
+            asked.set()
+            answer.wait(60)
+            return True
+
+        with Daemon(subscribe_events=wait) as daemon:
+            with subprocess.Popen(WRAP + [program("nvmux"), "-S", daemon.socket, "events"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as process:
+                try:
+                    assert asked.wait(60)
+                    process.send_signal(number)
+                    out, err = process.communicate(timeout=30)
+                finally:
+                    process.kill()
+                    answer.set()
+        assert (process.returncode, out, err) == (INTERRUPTED, b"", b""), (process.returncode, err)
 
 
 try:

@@ -45,7 +45,10 @@ def ranges():
                 ("hostnqn", "nqn." + "x" * 220, ["5 to 223"]),
                 ("host_iface", "x" * 64, ["0 to 63"]),
                 ("adrfam", "IPv6", ["192.0.2.1", "IPv6"]),
-                ("adrfam", "IPX", ["IPX", "IPv4, IPv6 or IB"]),
+                ("adrfam", "IPX", ["IPX", "IPv4 or IPv6"]),
+                ("adrfam", "IB", ["adrfam is IB", "isn't supported"]),
+                ("subnqn", "iqn.x", ["subnqn is 'iqn.x': an NQN begins with 'nqn.' and says more"]),
+                ("subnqn", "nqn.a b", ["spaces"]),
                 ("host_traddr", "::1", ["::1", "IPv4"]),
                 ("trsvcid", "http", ["http", "port"]),
                 ("traddr", "storage.example.org", ["storage.example.org", "IPv4 or IPv6"]),
@@ -73,6 +76,11 @@ def order():
         ]:
             refused(rpc, "attach_controller", {**TARGET, **times}, *words)
             refused(rpc, "start_discovery", {**NOWHERE, "name": "d", **times}, *words)
+        # The service itself isn't given up by default, what it reports is after 600 s.
+        times = {"reconnect_delay_sec": 700, "name": "d"}
+        words = ["ctrlr_loss_timeout_sec is 600", "reconnect_delay_sec, which is 700"]
+        refused(rpc, "attach_controller", {**TARGET, **times}, *words)
+        refused(rpc, "start_discovery", {**NOWHERE, **times, "attach": True}, *words)
 
 
 @suite.test("what makes sense for fabrics only is refused by name for other transports")

@@ -225,6 +225,20 @@ static void test_suggestions(void **state)
 	assert_null(cli_suggest("a-word-that-is-much-longer-than-any-name-here-could-be", names));
 }
 
+static void test_commands(void **state)
+{
+	static const struct cli_command attach = {.name = "attach"}, detach = {.name = "detach"},
+					discover = {.name = "discover"};
+	static const struct cli_command *const list[] = {&attach, &detach, &discover, NULL};
+
+	assert_string_equal(cli_suggest_command("atach", list), "attach");
+	assert_string_equal(cli_suggest_command("connect", list), "attach");
+	assert_string_equal(cli_suggest_command("connect-all", list), "attach --all");
+	assert_string_equal(cli_suggest_command("disconnect", list), "detach");
+	assert_string_equal(cli_suggest_command("disconnect-all", list), "detach");
+	assert_null(cli_suggest_command("format", list));
+}
+
 static void test_transport_ids(void **state)
 {
 	struct nvmux_trid trid;
@@ -350,6 +364,13 @@ static void test_wrong_rdma(void **state)
 		{"try -t rdma -a 10.0.0.1 -f a-name-that-is-too-long --nqn nqn.x", "--host-iface"},
 		{"try -t rdma -a 10.0.0.1 --nqn nqn.x -q host", "--hostnqn: \"host\" isn't an NQN"},
 		{"try -t rdma -a 10.0.0.1 --nqn nqn.x -I 1234", "--hostid: \"1234\" isn't a UUID"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.x -I 00000000-0000-0000-0000-000000000000",
+		 "isn't a UUID"},
+		{"try -t rdma -a 10.0.0.1 --nqn disk",
+		 "--nqn: \"disk\" isn't an NQN: an NQN begins with 'nqn.'"},
+		{"try -t rdma -a 10.0.0.1 --subnqn=", "--subnqn: \"\" isn't an NQN"},
+		{"try -t rdma -a 10.0.0.1 --nqn nqn.\x1b[2J", "printable"},
+		{"try -t transport=rdma;traddr=10.0.0.1;nqn=disk", "--nqn: \"disk\" isn't an NQN"},
 		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --nr-io-queues 0",
 		 "--nr-io-queues: 0 is out of range; allowed are 1 to 65535"},
 		{"try -t rdma -a 10.0.0.1 --nqn nqn.x --ctrl-loss-tmo -2",
@@ -417,21 +438,42 @@ static void test_controller_options(void **state)
 	json_decref(expected);
 }
 
-static void test_uuids(void **state)
+/* What a discovery service reports is reached from where the service is, if that can be. */
+static void test_sources(void **state)
 {
-	static const char *const bad[] = {"", "12345678-1234-5678-9abc-0123456789a",
-					  "12345678-1234-5678-9abc-0123456789abc",
-					  "12345678x1234-5678-9abc-0123456789ab",
-					  "1234567g-1234-5678-9abc-0123456789ab",
-					  "12345678123456789abc0123456789a-"};
-	uint8_t uuid[16] = {0}, other[16];
+	struct nvmux_trid trid, service;
 
-	assert_int_equal(cli_parse_uuid("12345678-1234-5678-9ABC-0123456789ab", uuid), 0);
-	assert_int_equal(cli_parse_uuid("12345678123456789abc0123456789AB", other), 0);
-	assert_memory_equal(uuid, other, 16);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(cli_parse_uuid(bad[i], uuid), -EINVAL);
-	assert_memory_equal(uuid, other, 16);
+	assert_int_equal(nvmux_trid_parse(&service,
+					  "trtype:RDMA traddr:10.0.0.1 host_traddr:10.0.0.2 "
+					  "host_iface:eth1",
+					  NULL, 0),
+			 0);
+	assert_int_equal(nvmux_trid_parse(&trid, "trtype:RDMA traddr:10.0.0.9", NULL, 0), 0);
+	nvmux_trid_take_source(&trid, &service);
+	assert_string_equal(trid.host_traddr, "10.0.0.2");
+	assert_string_equal(trid.host_iface, "eth1");
+	assert_int_equal(nvmux_trid_parse(&trid, "trtype:RDMA traddr:fd00::9", NULL, 0), 0);
+	nvmux_trid_take_source(&trid, &service);
+	assert_string_equal(trid.host_traddr, "");
+	assert_string_equal(trid.host_iface, "eth1");
+}
+
+static void test_services(void **state)
+{
+	struct nvmux_trid trid;
+
+	if (!cli_have_rdma())
+		skip();
+	/* Discovery services are those of RDMA, and go by a name that needn't be said. */
+	assert_int_equal(parse("try -a fd00::1"), 0);
+	assert_int_equal(cli_trid_of_service(&args, &trid, why, sizeof(why)), 0);
+	assert_int_equal(trid.trtype, NVMUX_TRTYPE_RDMA);
+	assert_int_equal(trid.adrfam, NVMUX_ADRFAM_IPV6);
+	assert_string_equal(trid.trsvcid, "4420");
+	assert_string_equal(trid.subnqn, "");
+	assert_int_equal(parse("try -t pcie -a 0000:01:00.0"), 0);
+	assert_int_equal(cli_trid_of_service(&args, &trid, why, sizeof(why)), 0);
+	assert_int_equal(trid.trtype, NVMUX_TRTYPE_PCIE);
 }
 
 static void test_integers(void **state)
@@ -643,12 +685,14 @@ int main(void)
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_suggestions),
+		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_transport_ids),
 		cmocka_unit_test(test_local_transports),
 		cmocka_unit_test(test_rdma),
 		cmocka_unit_test(test_wrong_rdma),
 		cmocka_unit_test(test_controller_options),
-		cmocka_unit_test(test_uuids),
+		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_transport_id_of_json),

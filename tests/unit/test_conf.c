@@ -346,6 +346,12 @@ static void test_connection_refused(void **state)
 	assert_refused(f, RDMA "adrfam = ipv6\n",
 		       "n.conf:1: [controller a]: traddr is '10.0.0.1': not an IPv6 address, which "
 		       "adrfam says\n");
+	assert_refused(f, RDMA "adrfam = ib\n",
+		       "n.conf:1: [controller a]: adrfam is IB, which isn't supported; known: "
+		       "IPv4, IPv6\n");
+	assert_refused(f, "[controller a]\ntrtype = rdma\ntraddr = 10.0.0.1\nsubnqn = sub\n",
+		       "n.conf:1: [controller a]: subnqn is 'sub': an NQN begins with 'nqn.' and "
+		       "says more\n");
 	/* those of fabrics alone, by name */
 	assert_refused(f,
 		       "[controller a]\ntrtype = pcie\ntraddr = 01:00.0\nhost_iface = eth0\n"
@@ -400,6 +406,12 @@ static void test_discovery(void **state)
 	assert_refused(f, "[discovery a]\ntrtype = rdma\ntraddr = ::1\nattach = maybe\natach = 1\n",
 		       "n.conf:4: attach = maybe: must be yes or no\n"
 		       "n.conf:5: unknown key 'atach' in [discovery a]; did you mean 'attach'?\n");
+	/* the service isn't given up by default, but what it reports is */
+#define SLOW "[discovery a]\ntrtype = rdma\ntraddr = ::1\nreconnect_delay_sec = 700\n"
+	assert_int_equal(load(f, SLOW), 0);
+	assert_refused(f, SLOW "attach = yes\n",
+		       "n.conf:1: [discovery a]: ctrlr_loss_timeout_sec is 600; it must be at "
+		       "least reconnect_delay_sec, which is 700\n");
 	assert_refused(f, RDMA "attach = yes\n",
 		       "n.conf:5: unknown key 'attach' in [controller a]; it belongs to "
 		       "[discovery]\n");
@@ -482,8 +494,8 @@ static void test_long_lines(void **state)
 
 	/* an NQN may have 223 bytes */
 	memset(text, 0, sizeof(text));
-	strcpy(text, "[controller a]\ntrtype = rdma\ntraddr = 1.2.3.4\nsubnqn = ");
-	memset(text + strlen(text), 'q', 223);
+	strcpy(text, "[controller a]\ntrtype = rdma\ntraddr = 1.2.3.4\nsubnqn = nqn.");
+	memset(text + strlen(text), 'q', 219);
 	assert_int_equal(load(f, text), 0);
 	assert_int_equal(strlen(f->config.controllers[0].trid.subnqn), 223);
 

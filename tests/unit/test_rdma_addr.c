@@ -111,12 +111,22 @@ static void test_bad(void **state)
 		{{.traddr = "10.0.0.1", .trsvcid = "nvme"}, -EINVAL, "trsvcid"},
 		{{.traddr = "10.0.0.1", .host_traddr = "fd00::2"}, -EINVAL, "host_traddr"},
 		{{.traddr = "10.0.0.1", .host_traddr = "host"}, -EINVAL, "host_traddr is 'host'"},
-		{{.traddr = "10.0.0.1", .host_iface = "no-such-if"}, -ENODEV, "no-such-if"},
+		{{.traddr = "10.0.0.1", .host_iface = "no-such-if"},
+		 -ENODEV,
+		 "there is no interface no-such-if"},
 		{{.traddr = "10.0.0.1", .host_iface = "lo", .host_traddr = "10.0.0.2"},
 		 -EADDRNOTAVAIL,
 		 "no address of the interface lo"},
 		{{.traddr = "fe80::1%lo", .host_iface = "lo"}, -EADDRNOTAVAIL, "no link-local"},
 		{{.traddr = "fe80::1"}, -EINVAL, "host_iface"},
+		/* an interface may come */
+		{{.traddr = "fe80::1", .host_iface = "no-such-if"}, -ENODEV, "no-such-if"},
+		{{.traddr = "fe80::1%no-such-if"}, -ENODEV, "there is no interface no-such-if"},
+		{{.traddr = "fe80::1%lo", .host_traddr = "fe80::2%no-such-if"},
+		 -ENODEV,
+		 "host_traddr is 'fe80::2%no-such-if'"},
+		{{.traddr = "fe80::x%no-such-if"}, -EINVAL, "numeric"},
+		{{.traddr = "10.0.0.1%no-such-if"}, -EINVAL, "numeric"},
 	};
 	struct nvmux *nvmux = *state;
 

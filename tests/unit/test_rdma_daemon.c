@@ -346,6 +346,23 @@ static void test_attach_fails(void **state)
 	fake_verbs_end();
 }
 
+/* Why there is no queue pair, and not that none is granted. */
+static void test_no_queue_pair(void **state)
+{
+	struct td *td = begin("");
+	struct target *target = target_new(NS, TARGET_ADDR, TARGET_PORT);
+
+	target->connect_status = 0x184; /* Connect Invalid Host */
+	target->connect_qid = 1;
+	target->connect_times = 1;
+	assert_says(call_error(td, "attach_controller", target_params(TARGET_NQN)),
+		    "no I/O queue pair can be made: " TARGET_ADDR);
+	call(td, "attach_controller", target_params(TARGET_NQN));
+	end(td);
+	target_free(target);
+	fake_verbs_end();
+}
+
 static void test_ana(void **state)
 {
 	struct td *td = begin("");
@@ -470,6 +487,10 @@ static void test_configured_is_retried(void **state)
 	assert_string_equal(text_at(c, "connection.state"), "none");
 	assert_true(text_at(c, "connection.reason")[0]);
 	assert_in_range(number_at(c, "connection.next_attempt_ms"), 0, 1000);
+	UNTIL(td, n_events(td, "controller_attach_failed"));
+	assert_string_equal(text_at(event_of(td, "controller_attach_failed"), "name"), "c");
+	assert_true(number_at(event_of(td, "controller_attach_failed"), "attempt") >= 1);
+	assert_says(text_at(event_of(td, "controller_attach_failed"), "reason"), TARGET_ADDR);
 	assert_says(call_error(td, "open_controller", json_pack("{s:s}", "name", "c")), "attached");
 	assert_says(call_error(td, "identify", json_pack("{s:s,s:i}", "controller", "c", "cns", 1)),
 		    "the last attempt failed");
@@ -479,6 +500,25 @@ static void test_configured_is_retried(void **state)
 	assert_string_equal(text_at(call(td, "get_controllers", NULL), "0.connection.reason"), "");
 	end(td);
 	target_free(target);
+	fake_verbs_end();
+}
+
+/* An interface may come, and whatever was found out later than at once may change. */
+static void test_refused_later_is_retried(void **state)
+{
+	struct td *td = begin("[controller a]\ntrtype = rdma\ntraddr = fe80::1%no-such-if\n"
+			      "subnqn = nqn.x\nreconnect_delay_sec = 1\n"
+			      "[controller b]\ntrtype = rdma\ntraddr = fe80::1\n"
+			      "subnqn = nqn.x\nreconnect_delay_sec = 1\n");
+	json_t *list;
+
+	UNTIL(td, n_events(td, "controller_attach_failed") >= 4);
+	list = call(td, "get_controllers", NULL);
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(text_at(list, "0.state"), "attaching");
+	assert_says(text_at(list, "0.connection.reason"), "there is no interface no-such-if");
+	assert_string_equal(text_at(list, "1.state"), "attaching");
+	end(td);
 	fake_verbs_end();
 }
 
@@ -641,6 +681,7 @@ static void test_persistent_discovery(void **state)
 {
 	struct td *td = begin("");
 	struct target *disc = service();
+	uint64_t began = nvmux_now_ms();
 	json_t *d;
 
 	call(td, "start_discovery", service_params(false));
@@ -651,12 +692,15 @@ static void test_persistent_discovery(void **state)
 	assert_string_equal(text_at(d, "subnqn"), DISC_NQN);
 	assert_int_equal(number_at(d, "genctr"), (json_int_t)disc->genctr);
 	assert_string_equal(text_at(d, "records.0.subnqn"), TARGET_NQN);
+	assert_int_equal(number_at(d, "n_records"), 1);
+	assert_int_equal(number_at(d, "left_out"), 0);
 	assert_int_equal(number_at(d, "connection.keep_alive_ms"), 10000);
 	assert_int_equal(n_events(td, "discovery_changed"), 0);
 	/* it changes */
 	target_add_record(disc, NVMUX_DISCOVERY_NVME, TARGET_ADDR, 4477, "nqn.late");
 	target_event(disc, 1u << 31, 2, 0xf0, 0x70);
 	UNTIL(td, n_events(td, "discovery_changed"));
+	assert_true(nvmux_now_ms() - began >= 1000);
 	assert_int_equal(number_at(event_of(td, "discovery_changed"), "genctr"),
 			 (json_int_t)disc->genctr);
 	d = json_array_get(call(td, "get_discovery", NULL), 0);
@@ -669,12 +713,17 @@ static void test_persistent_discovery(void **state)
 	fake_unlock();
 	fake_conns_disconnect(true);
 	UNTIL(td, strcmp(discovery_state(td), "reconnecting") == 0);
+	UNTIL(td, n_events(td, "discovery_connection_lost") == 1);
+	assert_string_equal(text_at(event_of(td, "discovery_connection_lost"), "name"), "disc");
+	assert_true(text_at(event_of(td, "discovery_connection_lost"), "reason")[0]);
 	target_add_record(disc, NVMUX_DISCOVERY_NVME, TARGET_ADDR, 4478, "nqn.later");
 	target_listen(disc, TARGET_ADDR, DISC_PORT);
 	UNTIL(td, n_events(td, "discovery_changed") == 2);
 	d = json_array_get(call(td, "get_discovery", NULL), 0);
 	assert_string_equal(text_at(d, "state"), "up");
 	assert_string_equal(text_at(d, "records.2.subnqn"), "nqn.later");
+	assert_int_equal(n_events(td, "discovery_reconnected"), 1);
+	assert_true(number_at(event_of(td, "discovery_reconnected"), "attempts") >= 1);
 	assert_int_equal(number_at(d, "connection.lost"), 1);
 	assert_int_equal(n_controllers(td), 0);
 	assert_says(call_error(td, "start_discovery", service_params(false)), "already");
@@ -734,6 +783,97 @@ static void test_discovery_attaches(void **state)
 	end(td);
 	target_free(target);
 	target_free(late);
+	target_free(disc);
+	fake_verbs_end();
+}
+
+static unsigned n_attaching(struct td *td)
+{
+	json_t *list = call(td, "get_controllers", NULL);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		n += strcmp(text_at(json_array_get(list, i), "state"), "attaching") == 0;
+	return n;
+}
+
+/* More than may be taken, none of them there: attempts end with their records, and those that were
+ * left out have their turn. */
+static void test_discovery_of_many(void **state)
+{
+	struct td *td = begin("");
+	struct target *target = target_new(NS, TARGET_ADDR, TARGET_PORT), *disc = service();
+	char nqn[64];
+	json_t *d;
+
+	for (unsigned i = 1; i <= 599; i++) {
+		snprintf(nqn, sizeof(nqn), "nqn.many%u", i);
+		target_add_record(disc, NVMUX_DISCOVERY_NVME, "10.0.0.2", TARGET_PORT, nqn);
+	}
+	call(td, "start_discovery", service_params(true));
+	UNTIL(td, n_events(td, "controller_attached") == 1);
+	assert_int_equal(n_controllers(td), 64);
+	assert_int_equal(n_attaching(td), 63);
+	d = json_array_get(call(td, "get_discovery", NULL), 0);
+	assert_int_equal(number_at(d, "n_records"), 600);
+	assert_int_equal(number_at(d, "left_out"), 600 - 512);
+	/* what can't be attached goes; that which is attached stays */
+	fake_lock();
+	disc->n_records = 5;
+	disc->genctr++;
+	fake_unlock();
+	target_event(disc, 1u << 31, 2, 0xf0, 0x70);
+	UNTIL(td, n_controllers(td) == 5);
+	assert_int_equal(n_attaching(td), 4);
+	assert_int_equal(n_events(td, "controller_detached"), 0);
+	end(td);
+	target_free(target);
+	target_free(disc);
+	fake_verbs_end();
+}
+
+/* Those that were missed are taken when there is room, although they aren't new then. */
+static void test_discovery_of_missed(void **state)
+{
+	struct td *td = begin("");
+	struct target *disc = target_discovery_new(TARGET_ADDR, DISC_PORT);
+	char nqn[64];
+
+	for (unsigned i = 0; i < 66; i++) {
+		snprintf(nqn, sizeof(nqn), "nqn.many%u", i);
+		target_add_record(disc, NVMUX_DISCOVERY_NVME, "10.0.0.2", TARGET_PORT, nqn);
+	}
+	call(td, "start_discovery", service_params(true));
+	UNTIL(td, n_controllers(td) == 64);
+	call(td, "detach_controller", json_pack("{s:s}", "name", "disc-7"));
+	assert_int_equal(n_controllers(td), 63);
+	fake_lock();
+	disc->genctr++;
+	fake_unlock();
+	target_event(disc, 1u << 31, 2, 0xf0, 0x70);
+	UNTIL(td, n_controllers(td) == 64);
+	end(td);
+	target_free(disc);
+	fake_verbs_end();
+}
+
+/* The connection is lost while the first log is waited for. */
+static void test_discovery_lost_at_start(void **state)
+{
+	struct td *td = begin("");
+	struct target *disc = service();
+
+	drop_log_pages(disc);
+	send_request(td, "start_discovery", service_params(false));
+	run_ms(td, 100);
+	assert_null(td->answer);
+	fake_unlisten(&disc->peer);
+	fake_conns_disconnect(true);
+	UNTIL(td, td->answer);
+	assert_says(text_at(td->answer, "error.message"), "can't be reached: ");
+	assert_null(strstr(text_at(td->answer, "error.message"), "370"));
+	UNTIL(td, json_array_size(call(td, "get_discovery", NULL)) == 0);
+	end(td);
 	target_free(disc);
 	fake_verbs_end();
 }
@@ -832,11 +972,13 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attach),
 		cmocka_unit_test(test_attach_fails),
+		cmocka_unit_test(test_no_queue_pair),
 		cmocka_unit_test(test_ana),
 		cmocka_unit_test(test_loss),
 		cmocka_unit_test(test_loss_for_good),
 		cmocka_unit_test(test_attached_discovery_controller),
 		cmocka_unit_test(test_configured_is_retried),
+		cmocka_unit_test(test_refused_later_is_retried),
 		cmocka_unit_test(test_retries_are_given_up),
 		cmocka_unit_test(test_end_while_attaching),
 		cmocka_unit_test(test_discover),
@@ -844,6 +986,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_end_while_discovering),
 		cmocka_unit_test(test_persistent_discovery),
 		cmocka_unit_test(test_discovery_attaches),
+		cmocka_unit_test(test_discovery_of_many),
+		cmocka_unit_test(test_discovery_of_missed),
+		cmocka_unit_test(test_discovery_lost_at_start),
 		cmocka_unit_test(test_configured_discovery),
 		cmocka_unit_test(test_discovery_fails),
 		cmocka_unit_test(test_discovery_ends_in_each_step),
