@@ -269,6 +269,7 @@ int hwq_create(struct reactor *reactor, struct nvmux_qpair *qpair, struct hwq **
 	TAILQ_INIT(&hwq->requests);
 	TAILQ_INIT(&hwq->sent);
 	TAILQ_INIT(&hwq->channels);
+	qpair->handed_over = true;
 	reactor->ctl_hwqs++;
 	*ret = hwq;
 	return 0;
@@ -291,6 +292,7 @@ void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg)
 {
 	NVMUX_ASSERT(hwq->ctl_state == HWQ_BACK);
 	hwq->ctl_state = HWQ_GIVEN;
+	hwq->qpair->handed_over = true;
 	send(hwq, message_new(MSG_HWQ_RESUME, cb, arg));
 }
 
@@ -370,7 +372,10 @@ void hwq_replied(struct message *msg)
 	switch (msg->kind) {
 	case MSG_HWQ_REQUEST: msg->request.cb(msg->arg, &msg->request.cpl); return;
 	case MSG_HWQ_LOOK: looked(hwq); return;
-	case MSG_HWQ_TAKE_BACK: hwq->ctl_state = HWQ_BACK; break;
+	case MSG_HWQ_TAKE_BACK:
+		hwq->ctl_state = HWQ_BACK;
+		hwq->qpair->handed_over = false;
+		break;
 	case MSG_HWQ_DESTROY:
 		hwq->reactor->ctl_hwqs--;
 		free(hwq);

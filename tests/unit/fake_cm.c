@@ -2,6 +2,7 @@
 /* The fake RDMA network: the connection manager, and connections as a whole. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ enum cm_state {
 
 struct cm_id {
 	struct rdma_cm_id id;
+	pthread_t thread; /* that made it */
 	enum cm_state state;
 	bool pending; /* a step is under way */
 	unsigned unacked;
@@ -220,6 +222,7 @@ int rdma_create_id(struct rdma_event_channel *channel, struct rdma_cm_id **ret, 
 	if (!err) {
 		id = calloc(1, sizeof(*id));
 		NVMUX_ASSERT(id);
+		id->thread = pthread_self();
 		id->id.channel = channel;
 		id->id.context = context;
 		id->id.ps = ps;
@@ -441,6 +444,8 @@ int rdma_create_qp(struct rdma_cm_id *id, struct ibv_pd *pd, struct ibv_qp_init_
 void rdma_destroy_qp(struct rdma_cm_id *id)
 {
 	fake_lock();
+	if (!pthread_equal(cm_id(id)->thread, pthread_self()))
+		fake_violation("a queue pair is destroyed by another thread than its id's");
 	if (id->qp)
 		fake_qp_destroy(container_of(id->qp, struct fake_qp, qp));
 	else

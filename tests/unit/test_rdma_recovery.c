@@ -415,6 +415,34 @@ static void test_device_removed_and_another(void **state)
 	}
 }
 
+/* The route to the target leads over another device while queue pairs are on the first. */
+static void test_two_devices(void **state)
+{
+	struct nvmux_io_qpair_opts opts;
+	struct nvmux_qpair *q;
+	struct rt rt;
+
+	rt_begin(&rt, RT_NS);
+	rt_start(&rt, 2, 16, false);
+	rt_jobs(&rt, 32, 4096);
+	rt_run_ms(&rt, 10);
+	fake_device_add("fake1", "10.0.0.10");
+	nvmux_io_qpair_opts_init(rt.ctrlr, &opts, sizeof(opts));
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(rt.ctrlr, &opts, &q), -EXDEV);
+	assert_non_null(strstr(nvmux_error_text(rt.nvmux), "fake0"));
+	assert_non_null(strstr(nvmux_error_text(rt.nvmux), "fake1"));
+	/* Those that are there go on; a new connection of all takes the new device. */
+	assert_true(rt_until(&rt, rt_all_read_back, 5000));
+	assert_int_equal(rt.events.lost, 0);
+	rt_lose(&rt, RT_BY_DISCONNECT);
+	rt_expect_up(&rt, 1);
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(rt.ctrlr, &opts, &q), 0);
+	nvmux_qpair_free(q);
+	rt_jobs_end(&rt, 2000);
+	assert_int_equal(rt.errors, 0);
+	rt_end(&rt);
+}
+
 /* Work completes late: nothing of it is touched before. */
 static void test_slow_flush(void **state)
 {
@@ -499,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_cut_link),
 		cmocka_unit_test(test_short_cut),
 		cmocka_unit_test(test_device_removed_and_another),
+		cmocka_unit_test(test_two_devices),
 		cmocka_unit_test(test_slow_flush),
 		cmocka_unit_test(test_flush_that_never_comes),
 		cmocka_unit_test(test_reset_is_a_renewal),

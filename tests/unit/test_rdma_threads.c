@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Queue pairs over RDMA that another thread polls, while the control thread loses and restores
- * their connection, makes and frees others of the same group, and goes.
+ * their connection, makes and frees others of the same group, and goes. What depends on who does
+ * what, and when, is done step by step in one thread.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include "libcore/transport.h"
 #include "rdma_fixture.h"
 
 struct poller {
@@ -32,10 +34,17 @@ static void *poll_thread(void *arg)
 	return NULL;
 }
 
+static void hand_over(struct rt *rt, bool over)
+{
+	for (uint32_t i = 0; i < rt->n_qpairs; i++)
+		rt->qpairs[i]->handed_over = over;
+}
+
 static void start_poller(struct poller *p, struct rt *rt)
 {
 	*p = (struct poller){.rt = rt};
 	rt->elsewhere = true;
+	hand_over(rt, true);
 	assert_int_equal(pthread_create(&p->thread, NULL, poll_thread, p), 0);
 }
 
@@ -49,6 +58,7 @@ static void end_poller(struct poller *p)
 	__atomic_store_n(&p->stop, true, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(p->thread, NULL), 0);
 	rt->elsewhere = false;
+	hand_over(rt, false);
 }
 
 static void start(struct rt *rt, bool group)
@@ -170,6 +180,142 @@ static void test_deadline(void **state)
 	rt_end(&rt);
 }
 
+/* The thread that polls gives up, and the control thread destroys the queue pairs: the fake sees
+ * who does. */
+static void test_flush_that_never_comes(void **state)
+{
+	for (int group = 0; group < 2; group++) {
+		struct poller p;
+		struct rt rt;
+
+		start(&rt, group);
+		start_poller(&p, &rt);
+		rt_run_ms(&rt, 20);
+		fake_lock();
+		rt.target->hold = true;
+		fake_unlock();
+		rt_run_ms(&rt, 20);
+		fake_lock();
+		rt.target->hold = false;
+		fake_net.hold_flush = true;
+		fake_conns_disconnect(true);
+		fake_unlock();
+		assert_true(rt_until(&rt, rt_is_reconnected, 20000));
+		fake_lock();
+		fake_net.hold_flush = false;
+		fake_unlock();
+		assert_true(rt_until(&rt, rt_is_replayed, 10000));
+		end_poller(&p);
+		rt_jobs_end(&rt, 10000);
+		assert_int_equal(rt.errors, 0);
+		rt_end(&rt);
+	}
+}
+
+/* ---- both threads' parts in one, step by step ---- */
+
+/* One queue pair of a group that another thread polls, with commands that aren't answered. */
+static void start_steps(struct rt *rt, bool handed_over)
+{
+	rt_start(rt, 1, 16, true);
+	rt->group->other_thread = true;
+	hand_over(rt, handed_over);
+	rt_jobs(rt, 8, 4096);
+	rt->target->hold = true;
+	rt_jobs_submit(rt);
+	rt->stop = true;
+	rt_poll_qpairs(rt);
+	rt->elsewhere = true;
+}
+
+static int quiesce(struct rt *rt)
+{
+	return rt->qpairs[0]->transport->quiesce(rt->qpairs[0]);
+}
+
+/* Its owner quiesces it in whatever state, and no completion is going to come. */
+static void test_owner_gives_up(void **state)
+{
+	struct rt rt;
+	unsigned n;
+
+	rt_begin(&rt, RT_NS);
+	start_steps(&rt, true);
+	fake_device_remove(rt.dev, false);
+	n = fake_objects();
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(quiesce(&rt), 0);
+	assert_int_equal(fake_objects(), n);
+	rt_run_ms(&rt, 5);
+	assert_true(fake_objects() < n);
+	assert_int_equal(quiesce(&rt), 1);
+	rt.target->hold = false;
+	fake_device_add("fake1", "10.0.0.10");
+	rt.elsewhere = false;
+	rt_expect_up(&rt, 1);
+	rt_jobs_end(&rt, 5000);
+	assert_int_equal(rt.errors, 0);
+	hand_over(&rt, false);
+	rt_end(&rt);
+}
+
+/* The controller has been closed meanwhile, or is when the owner has given up. */
+static void test_owner_gives_up_at_close(void **state)
+{
+	for (int before = 0; before < 2; before++) {
+		struct rt rt;
+		unsigned n;
+
+		rt_begin(&rt, RT_NS);
+		rt.opts.ctrlr_loss_timeout_sec = 0;
+		start_steps(&rt, true);
+		fake_device_remove(rt.dev, false);
+		if (before)
+			assert_int_equal(quiesce(&rt), 0);
+		nvmux_ctrlr_lost(rt.ctrlr, -EIO);
+		if (!before)
+			assert_true(rt_until(&rt, rt_is_removed, 2000));
+		n = fake_objects();
+		if (!before)
+			assert_int_equal(quiesce(&rt), 0);
+		assert_int_equal(fake_objects(), n);
+		rt_run_ms(&rt, 5);
+		assert_true(fake_objects() < n);
+		assert_int_equal(quiesce(&rt), 1);
+		rt.elsewhere = false;
+		rt_turn(&rt); /* ends what was in flight */
+		assert_int_equal(rt_in_flight(&rt), 0);
+		hand_over(&rt, false);
+		rt_end(&rt);
+	}
+}
+
+/* The control thread has it: it waits for the thread that polls to see the completions. */
+static void test_quiesced_by_the_control_thread(void **state)
+{
+	struct rt rt;
+
+	rt_begin(&rt, RT_NS);
+	start_steps(&rt, false);
+	rt.target->hold = false;
+	fake_conns_disconnect(true);
+	assert_true(rt_until(&rt, rt_is_lost, 1000));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(nvmux_qpair_process_completions(rt.qpairs[0], 0), 0);
+		assert_int_equal(nvmux_qpair_get_state(rt.qpairs[0]), NVMUX_QPAIR_QUIESCING);
+	}
+	nvmux_poll_group_reap(rt.group);
+	assert_int_equal(nvmux_qpair_process_completions(rt.qpairs[0], 0), 0);
+	assert_int_equal(nvmux_qpair_get_state(rt.qpairs[0]), NVMUX_QPAIR_QUIET);
+	hand_over(&rt, true);
+	rt.elsewhere = false;
+	rt_expect_up(&rt, 1);
+	rt_jobs_end(&rt, 5000);
+	assert_int_equal(rt.errors, 0);
+	hand_over(&rt, false);
+	rt_end(&rt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +323,10 @@ int main(void)
 		cmocka_unit_test(test_group_changes),
 		cmocka_unit_test(test_device_removal),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_flush_that_never_comes),
+		cmocka_unit_test(test_owner_gives_up),
+		cmocka_unit_test(test_owner_gives_up_at_close),
+		cmocka_unit_test(test_quiesced_by_the_control_thread),
 	};
 
 	return cmocka_run_group_tests_name("rdma_threads", tests, NULL, NULL);

@@ -147,7 +147,7 @@ static void conn_flush_tick(void *arg)
 
 	nvmux_timer_set(conn_nvmux(q), &q->conn.timer, CONN_TICK_MS, conn_flush_tick, q);
 	rc->freed = &freed;
-	quiet = rdma_qpair_quiesce(&q->base); /* may call callbacks of others */
+	quiet = rdma_qpair_flush(q); /* may call callbacks of others */
 	if (freed)
 		return;
 	rc->freed = NULL;

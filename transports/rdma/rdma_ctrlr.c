@@ -14,7 +14,8 @@
  * Failure modes.
  * - A connection is lost: libcore hears of it once (link_lost), and begins again with
  *   rdma_ctrlr_begin(), when all queue pairs are quiet. Only then the old ones are destroyed.
- * - The next connection finds another device: the domain and the keys are made anew.
+ * - The next connection finds another device: the domain and the keys are made anew. While a queue
+ *   pair is still on the earlier one, it is refused.
  * - The device is removed: connections are lost; with rdma_ctrlr_begin() or the last queue pair
  *   everything of it goes, which is what the kernel waits for.
  * - A call from here into libcore may free the controller or a queue pair: events are handled one
@@ -123,11 +124,29 @@ static void device_release(struct rdma_ctrlr *rc)
 		rdma_free_devices(list);
 }
 
+static bool device_is_used(const struct rdma_ctrlr *rc)
+{
+	const struct rdma_qpair *q;
+
+	TAILQ_FOREACH (q, &rc->qpairs, link) {
+		if (q->conn.id && q->conn.id->verbs == rc->verbs)
+			return true;
+	}
+	return false;
+}
+
 int rdma_ctrlr_use_device(struct rdma_ctrlr *rc, struct ibv_context *verbs)
 {
 	struct nvmux *nvmux = rc->base.nvmux;
 	int err;
 
+	if (rc->pd && rc->verbs != verbs && device_is_used(rc))
+		return nvmux_error(
+			nvmux, -EXDEV,
+			"%s: the route leads over %s, but the controller has queue pairs "
+			"on %s: all must be on the same device",
+			rc->base.trid.traddr, ibv_get_device_name(verbs->device),
+			ibv_get_device_name(rc->verbs->device));
 	if (rc->pd && rc->verbs != verbs)
 		device_release(rc);
 	if (!rc->pd) {
@@ -149,17 +168,6 @@ int rdma_ctrlr_use_device(struct rdma_ctrlr *rc, struct ibv_context *verbs)
 		rdma_destroy_id(rc->holder);
 	rc->holder = NULL;
 	return regions_register(rc);
-}
-
-static bool device_is_used(const struct rdma_ctrlr *rc)
-{
-	const struct rdma_qpair *q;
-
-	TAILQ_FOREACH (q, &rc->qpairs, link) {
-		if (q->conn.id && q->conn.id->verbs == rc->verbs)
-			return true;
-	}
-	return false;
 }
 
 void rdma_ctrlr_put_id(struct rdma_ctrlr *rc, struct rdma_cm_id *id)
@@ -273,6 +281,11 @@ static void ctrlr_poked(void *arg, uint32_t epoll_events)
 
 	if (read(rc->event_fd, &count, sizeof(count)) < 0)
 		return;
+	if (rc->closing) {
+		TAILQ_FOREACH (q, &rc->qpairs, link)
+			rdma_qpair_serve(q);
+		return;
+	}
 	rc->freed = &freed;
 	for (q = TAILQ_FIRST(&rc->qpairs); q; q = next) {
 		next = TAILQ_NEXT(q, link);
@@ -350,7 +363,7 @@ static int ctrlr_open(struct rdma_ctrlr *rc)
 	if (!err)
 		err = nvmux_watch_add(nvmux, &rc->events_watch, rc->events->fd, EPOLLIN,
 				      ctrlr_cm_event, rc);
-	if (!err)
+	if (!err && !rc->event_watch.fn)
 		err = nvmux_watch_add(nvmux, &rc->event_watch, rc->event_fd, EPOLLIN, ctrlr_poked,
 				      rc);
 	return err;
@@ -371,7 +384,6 @@ static void rdma_ctrlr_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void
 
 	rc->closing = true;
 	nvmux_watch_del(ctrlr->nvmux, &rc->events_watch);
-	nvmux_watch_del(ctrlr->nvmux, &rc->event_watch);
 	end_connections(rc, true);
 	regions_deregister(rc);
 	if (TAILQ_EMPTY(&rc->qpairs))

@@ -28,7 +28,9 @@ struct rdma_ctrlr {
 	struct nvmux_ctrlr base;
 	struct rdma_event_channel *events; /* of the connection manager, in the context's loop */
 	struct nvmux_watch events_watch;
-	int event_fd; /* written by any thread: a queue pair broke, or a Connect was answered */
+	/* Written by any thread: a queue pair broke, is to be destroyed, or a Connect was answered.
+	 * Watched as long as the controller exists: an owner may be quiescing after the close. */
+	int event_fd;
 	struct nvmux_watch event_watch;
 	struct sockaddr_storage dst;
 	struct sockaddr_storage src; /* ss_family 0: the system's choice */
@@ -55,7 +57,8 @@ static inline struct rdma_ctrlr *rdma_ctrlr(struct nvmux_ctrlr *ctrlr)
 }
 
 /* rdma_ctrlr.c: this device is what the controller is reached by: make its protection domain and
- * register the regions with it, unless that has been done. -EIO with a text. */
+ * register the regions with it, unless that has been done. -EIO with a text; -EXDEV: a queue pair
+ * is on another one. */
 int rdma_ctrlr_use_device(struct rdma_ctrlr *rc, struct ibv_context *verbs);
 /* Whether this is still one of its queue pairs. */
 bool rdma_ctrlr_has(const struct rdma_ctrlr *rc, const struct rdma_qpair *q);
@@ -143,6 +146,8 @@ void rdma_qpair_cancel_connect(struct rdma_qpair *q, int err);
 /* The control thread looks: an answer to Connect, or broken? True: broken (by a work completion
  * with an error, a hostile capsule); the text is in *@why. */
 bool rdma_qpair_look(struct rdma_qpair *q, const char **why);
+/* The control thread destroys the RDMA queue pair, if who quiesces it has asked for that. */
+void rdma_qpair_serve(struct rdma_qpair *q);
 
 /* A work completion of this queue pair, by the thread that polls its completion queue; returns
  * completions of commands. */
@@ -160,7 +165,10 @@ void rdma_qpair_post(struct rdma_qpair *q);
 int rdma_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
 int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
+/* By the owner: the control thread, or the thread that it has been handed over to. */
 int rdma_qpair_quiesce(struct nvmux_qpair *qpair);
+/* The same by the control thread, whoever owns it; nobody else quiesces it meanwhile. */
+int rdma_qpair_flush(struct rdma_qpair *q);
 const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid);
 int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid);
 int rdma_qpair_get_fd(const struct nvmux_qpair *qpair);

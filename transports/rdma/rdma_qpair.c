@@ -27,8 +27,8 @@
  *   completes. A response that had arrived before that counts, even if it is polled now or if its
  *   SEND completes with an error: the target has done with the command, and so has the device. All
  *   others stay in their slots to be repeated. If completions don't come, the RDMA queue pair is
- *   destroyed, which ends all access as well, and it is taken out of the completion queue's table
- *   before: no command can both complete and be repeated.
+ *   destroyed (by the control thread, which is asked), which ends all access as well, and it is
+ *   taken out of the completion queue's table before: no command can both complete and be repeated.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -84,6 +84,7 @@ void rdma_qpair_reset(struct rdma_qpair *q)
 	q->broken = false;
 	q->quiescing = false;
 	q->silent = false;
+	q->quiet = false;
 	q->destroy = RDMA_DESTROY_NONE;
 	q->reported = false;
 	q->answered = false;
@@ -448,28 +449,17 @@ int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
 
 /* ---- quiesce ---- */
 
-/* No completion is going to come, and to wait has taken too long: destroy the RDMA queue pair. Its
- * connection manager's id is the control thread's. */
-static int give_up(struct rdma_qpair *q, bool polled_here)
+/* No completion is going to come, and to wait has taken too long: the RDMA queue pair has to be
+ * destroyed. It is the connection manager's as well, whose thread is the control thread: that does
+ * it, whichever thread this is. */
+static void give_up(struct rdma_qpair *q, bool polled_here)
 {
-	uint8_t destroy = __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE);
-
-	if (destroy == RDMA_DESTROY_DONE)
-		return 1;
-	if (destroy == RDMA_DESTROY_WANTED)
-		return 0;
 	if (polled_here)
 		rdma_cq_forget(q->cq, q);
 	else
 		rdma_cq_remove(q->cq, q);
-	if (polled_here && rdma_cq_foreign(q->cq)) {
-		__atomic_store_n(&q->destroy, RDMA_DESTROY_WANTED, __ATOMIC_RELEASE);
-		rdma_ctrlr_poke(rdma_ctrlr(q->base.ctrlr));
-		return 0;
-	}
-	rdma_destroy_qp(q->id);
-	__atomic_store_n(&q->destroy, RDMA_DESTROY_DONE, __ATOMIC_RELEASE);
-	return 1;
+	__atomic_store_n(&q->destroy, RDMA_DESTROY_WANTED, __ATOMIC_RELEASE);
+	rdma_ctrlr_poke(rdma_ctrlr(q->base.ctrlr));
 }
 
 static void begin_quiesce(struct rdma_qpair *q)
@@ -483,17 +473,17 @@ static void begin_quiesce(struct rdma_qpair *q)
 		q->quiet_deadline = 0; /* then nothing is going to complete either */
 }
 
-int rdma_qpair_quiesce(struct nvmux_qpair *qpair)
+/* @polled_here: this thread polls its completion queue, or would. */
+static int quiesce(struct rdma_qpair *q, bool polled_here)
 {
-	struct rdma_qpair *q = rdma_qpair(qpair);
-	bool polled_here;
+	uint8_t destroy = __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE);
 
-	if (!q->qp || __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE) == RDMA_DESTROY_DONE)
+	if (!q->qp || destroy == RDMA_DESTROY_DONE)
 		return 1;
-	/* A completion queue that another thread polls is polled here if this is that thread, which
-	 * owns the queue pair until it is freed; what isn't its own the control thread ends. */
-	polled_here = !rdma_cq_foreign(q->cq) ||
-		      (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING && !qpair->freeing);
+	if (destroy == RDMA_DESTROY_WANTED)
+		return 0;
+	if (q->quiet && !__atomic_load_n(&q->n_wr, __ATOMIC_ACQUIRE))
+		return 1;
 	/* Else the thread that polls only counts. */
 	__atomic_store_n(&q->silent, !polled_here, __ATOMIC_RELAXED);
 	if (!q->quiescing)
@@ -502,11 +492,27 @@ int rdma_qpair_quiesce(struct nvmux_qpair *qpair)
 		rdma_cq_poll(q->cq, 0);
 	else
 		rdma_cq_notify(q->cq); /* wakes that thread */
-	if (__atomic_load_n(&q->n_wr, __ATOMIC_ACQUIRE))
-		return nvmux_now_ms() < q->quiet_deadline ? 0 : give_up(q, polled_here);
+	if (__atomic_load_n(&q->n_wr, __ATOMIC_ACQUIRE)) {
+		if (nvmux_now_ms() >= q->quiet_deadline)
+			give_up(q, polled_here);
+		return 0;
+	}
 	if (!polled_here)
 		rdma_cq_remove(q->cq, q); /* it may still be in the middle of the last one */
+	q->quiet = true;
 	return 1;
+}
+
+int rdma_qpair_quiesce(struct nvmux_qpair *qpair)
+{
+	struct rdma_qpair *q = rdma_qpair(qpair);
+
+	return quiesce(q, !q->cq || !rdma_cq_foreign(q->cq) || qpair->handed_over);
+}
+
+int rdma_qpair_flush(struct rdma_qpair *q)
+{
+	return quiesce(q, !q->cq || !rdma_cq_foreign(q->cq));
 }
 
 /* ---- waiting, without a poll group ---- */

@@ -85,7 +85,7 @@ struct rdma_fifo {
 
 enum rdma_destroy {
 	RDMA_DESTROY_NONE,
-	RDMA_DESTROY_WANTED, /* by the queue pair's owner; rdma_qpair_look() does it */
+	RDMA_DESTROY_WANTED, /* by who quiesces it; rdma_qpair_serve() does it */
 	RDMA_DESTROY_DONE,
 };
 
@@ -121,6 +121,7 @@ struct rdma_qpair {
 	bool broken;             /* atomic: of no use any more, see why; the poller's to set */
 	bool quiescing;          /* atomic: in the error state, completions are awaited */
 	bool silent;             /* atomic: what completes meanwhile isn't delivered */
+	bool quiet;              /* quiesce() is through */
 	uint8_t destroy;         /* atomic: enum rdma_destroy */
 	uint64_t
 		quiet_deadline; /* when completions of the error state aren't waited for any more */

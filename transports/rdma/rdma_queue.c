@@ -238,11 +238,17 @@ static void unwatch(struct rdma_qpair *q)
 	q->watched = false;
 }
 
+static void destroy_qp(struct rdma_qpair *q)
+{
+	rdma_destroy_qp(q->id);
+	__atomic_store_n(&q->destroy, RDMA_DESTROY_DONE, __ATOMIC_RELEASE);
+}
+
 void rdma_qpair_unmake(struct rdma_qpair *q)
 {
 	NVMUX_ASSERT(!q->connect.done);
 	if (q->qp && __atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE) != RDMA_DESTROY_DONE)
-		rdma_destroy_qp(q->id);
+		destroy_qp(q);
 	q->qp = NULL;
 	if (q->cq) {
 		unwatch(q);
@@ -346,14 +352,17 @@ void rdma_qpair_send_connect(struct rdma_qpair *q, const struct nvmux_cmd *cmd,
 		connect_broken(q);
 }
 
+void rdma_qpair_serve(struct rdma_qpair *q)
+{
+	if (__atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE) == RDMA_DESTROY_WANTED)
+		destroy_qp(q);
+}
+
 bool rdma_qpair_look(struct rdma_qpair *q, const char **why)
 {
 	bool broken = __atomic_load_n(&q->broken, __ATOMIC_ACQUIRE);
 
-	if (__atomic_load_n(&q->destroy, __ATOMIC_ACQUIRE) == RDMA_DESTROY_WANTED) {
-		rdma_destroy_qp(q->id);
-		__atomic_store_n(&q->destroy, RDMA_DESTROY_DONE, __ATOMIC_RELEASE);
-	}
+	rdma_qpair_serve(q);
 	if (q->connect.done && __atomic_load_n(&q->answered, __ATOMIC_ACQUIRE)) {
 		if (broken)
 			rdma_ctrlr_poke(rdma_ctrlr(q->base.ctrlr)); /* looked at next time */
