@@ -38,6 +38,7 @@ struct bench_config {
 	uint64_t warmup_ms;
 	uint64_t size; /* bytes of the namespace to use; 0: all of it */
 	bool verify;
+	bool adaptive; /* wait for completions asleep, where the queue pair can be waited for */
 	bool live;
 };
 

@@ -12,6 +12,7 @@
  * allocation, one clock per batch.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@
 
 #define DRAIN_SEC         10
 #define TURNS_PER_PROCESS 1024
+#define IDLE_TURNS        16 /* then it sleeps, if it may */
+#define SLEEP_MS          10
 
 static void on_complete(void *arg, const struct nvmux_cpl *cpl)
 {
@@ -174,9 +177,20 @@ static bool change_phase(struct bench_job *job, int phase)
 	return true;
 }
 
+/* Nothing has come for some turns: sleep until something does, or the phase may have changed. */
+static void sleep_on(const struct bench_job *job)
+{
+	struct pollfd pfd = {.fd = nvmux_qpair_get_fd(job->qpair), .events = POLLIN};
+
+	if (pfd.fd >= 0 && !nvmux_qpair_arm(job->qpair))
+		poll(&pfd, 1, SLEEP_MS);
+}
+
 static void loop(struct bench_job *job)
 {
+	bool adaptive = job->config->adaptive;
 	int phase = BENCH_WARMUP;
+	unsigned idle = 0;
 
 	while (!job->failure.status) {
 		int seen = __atomic_load_n(job->phase, __ATOMIC_RELAXED);
@@ -195,6 +209,13 @@ static void loop(struct bench_job *job)
 			return;
 		if (job->n_finished && turn_over(job))
 			return;
+		if (!adaptive)
+			continue;
+		idle = n ? 0 : idle + 1;
+		if (idle == IDLE_TURNS) {
+			sleep_on(job);
+			idle = 0;
+		}
 	}
 }
 

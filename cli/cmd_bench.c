@@ -157,6 +157,7 @@ static int parse(struct bench *b, const struct cli_args *args, struct cli_target
 	if (code)
 		return code;
 	c->verify = cli_args_get(args, "verify");
+	c->adaptive = cli_args_get(args, "adaptive");
 	c->live = cli_args_get(args, "live") || isatty(STDERR_FILENO);
 	if (cli_target_from_args(args, b->cli->socket, target, &place, why, sizeof(why)))
 		return cli_usage_error(b->cli, "%s", why);
@@ -468,10 +469,10 @@ static int print_json(struct bench *b)
 	uint32_t reads = c->reads && c->writes ? c->rwmix : c->reads ? 100 : 0;
 	CLI_JSON *value = NULL;
 
-	value = json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:O}", "target", b->io.label, "pattern",
-			  c->pattern, "rwmix", (json_int_t)reads, "io_size",
+	value = json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:b, s:O}", "target", b->io.label,
+			  "pattern", c->pattern, "rwmix", (json_int_t)reads, "io_size",
 			  (json_int_t)c->io_size, "jobs", (json_int_t)c->jobs, "verified",
-			  c->verify, "runs", b->runs);
+			  c->verify, "adaptive", c->adaptive, "runs", b->runs);
 	return cli_print_json(b->cli, value);
 }
 
@@ -527,6 +528,9 @@ static const struct cli_option bench_options[] = {
 	{"warmup", 0, "SEC", "time before it that doesn't count (default 0.5)"},
 	{"size", 0, "BYTES", "use only this much from the start of the namespace"},
 	{"allow-write", 0, NULL, "needed for everything that overwrites data"},
+	{"adaptive", 0, NULL,
+	 "sleep when nothing completes, where the queue pair can be waited for (through the "
+	 "daemon, RDMA), instead of polling all the time"},
 	{"verify", 0, NULL,
 	 "first write all of the range, then compare everything that is read, and at the end all "
 	 "of the range; costs speed"},

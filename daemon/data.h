@@ -19,7 +19,7 @@
 #define REACTOR_IDLE_TURNS  4096u /* without work until a channel is parked, by default */
 #define REACTOR_BUSY_POLLED 16u   /* channels that a busy reactor polls without parking any */
 #define REACTOR_DOZE_TURNS  16u    /* idle ones between two looks at the clock */
-#define REACTOR_DOZE_NS     50000u /* idle for so long with commands at a target: doze */
+#define REACTOR_DOZE_NS     50000u /* idle for so long, where completions can wake it: doze */
 #define REACTOR_EPOLL_TURNS 128u  /* between two looks at sockets and the poll group */
 #define REACTOR_EVENTS      64    /* handled with one look */
 #define REACTOR_FLUSH_MS    1     /* sleeping while the control thread's queue is full */

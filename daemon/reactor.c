@@ -9,8 +9,8 @@
  * control thread or the poll group wakes it. Hardware queues of a poll group share completions:
  * polling one may deliver those of others, all of this reactor; what none of them asks for (answers
  * to the connection of another one) makes the group's descriptor readable.
- * Where completions can wake it, an adaptive reactor also sleeps with commands in flight, once
- * nothing has come for REACTOR_DOZE_NS (it dozes).
+ * Where completions can wake it, an adaptive reactor also sleeps with commands in flight or
+ * channels that aren't parked yet, once nothing has come for REACTOR_DOZE_NS (it dozes).
  * Failure modes: a queue of messages that is full makes its sender keep the rest, and try again in
  * its next turn; a client that does nonsense costs at most its weight of commands in each turn, and
  * one that sends bytes without end one read in each look at the sockets.
@@ -139,18 +139,29 @@ static void store_stats(struct reactor *r)
  * Nothing is active. Each parked channel has been looked at after its flag was set; what is left is
  * the control thread, which looks at our flag after it has posted a message.
  */
-static void reactor_sleep(struct reactor *r)
+static void set_asleep(struct reactor *r, uint32_t asleep)
+{
+	__atomic_store_n(&r->asleep, asleep, __ATOMIC_RELAXED);
+}
+
+/* The flag is set, and the control thread has seen it or we shall see its message. */
+static void sleep_now(struct reactor *r)
 {
 	int timeout_ms = msgq_is_waiting(&r->to_control) ? REACTOR_FLUSH_MS : -1;
 
-	__atomic_store_n(&r->asleep, 1, __ATOMIC_RELAXED);
-	nvmux_membarrier();
 	if (msgq_is_empty(&r->to_reactor)) {
 		r->sleeps++;
 		store_stats(r);
 		look_at_sockets(r, timeout_ms);
 	}
-	__atomic_store_n(&r->asleep, 0, __ATOMIC_RELAXED);
+	set_asleep(r, 0);
+}
+
+static void reactor_sleep(struct reactor *r)
+{
+	set_asleep(r, 1);
+	nvmux_membarrier();
+	sleep_now(r);
 }
 
 /* ---- turns ---- */
@@ -209,22 +220,20 @@ static uint32_t turn(struct reactor *r)
 static bool can_doze(const struct reactor *r)
 {
 	const struct hwq *hwq;
-	bool in_flight = false;
 
 	TAILQ_FOREACH (hwq, &r->active, link) {
 		if (hwq->state != HWQ_RUNNING || !TAILQ_EMPTY(&hwq->requests) ||
 		    nvmux_qpair_get_state(hwq->qpair) != NVMUX_QPAIR_CONNECTED ||
 		    !hwq->qpair->transport->group_arm)
 			return false;
-		in_flight |= nvmux_qpair_outstanding(hwq->qpair) != 0;
 	}
-	return in_flight;
+	return true;
 }
 
 /*
- * Nothing has come for a while, with commands at a target: to sleep costs less than what the wait
- * has cost so far. Channels are parked first, so that their clients wake us, and the completion
- * queues armed; whatever is there already keeps us awake.
+ * Nothing has come for a while: to sleep costs less than what the wait has cost so far. Channels
+ * are parked first, so that their clients wake us, and the completion queues armed; whatever is
+ * there already keeps us awake.
  */
 static void doze(struct reactor *r)
 {
@@ -233,9 +242,12 @@ static void doze(struct reactor *r)
 
 	TAILQ_FOREACH (hwq, &r->active, link)
 		all &= channels_want_park(r, hwq);
-	channels_park(r);
+	set_asleep(r, 1);
+	channels_park(r); /* its barrier is for both flags */
 	if (all && !r->n_polled && !nvmux_poll_group_arm_shared(r->group))
-		reactor_sleep(r);
+		sleep_now(r);
+	else
+		set_asleep(r, 0);
 }
 
 static uint64_t now_ns(void)

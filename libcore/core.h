@@ -469,8 +469,9 @@ void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, voi
 
 /*
  * Complete those commands of a queue pair that @match picks, by their callback and its argument,
- * and forget to repeat them; what is with the controller isn't touched. For the owner of a queue pair,
- * while nothing (QUIET, FAILING, REPLAY) or not everything (HOLDING) of it is. Return: how many.
+ * and forget to repeat them; what is with the controller isn't touched. For the owner of a queue
+ * pair, while nothing (QUIET, FAILING, REPLAY) or not everything (HOLDING) of it is. Return: how
+ * many.
  */
 uint32_t nvmux_qpair_drop(struct nvmux_qpair *qpair,
 			  bool (*match)(void *arg, nvmux_cmd_cb cb, void *cb_arg), void *arg,

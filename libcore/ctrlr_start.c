@@ -32,7 +32,8 @@ void ctrlr_enter_open(struct nvmux_ctrlr *ctrlr)
 
 void ctrlr_enter_create_adminq(struct nvmux_ctrlr *ctrlr)
 {
-	transport_qpair_create(ctrlr, 0, ctrlr->opts.admin_queue_depth, NULL, ctrlr_step_done, ctrlr);
+	transport_qpair_create(ctrlr, 0, ctrlr->opts.admin_queue_depth, NULL, ctrlr_step_done,
+			       ctrlr);
 }
 
 int ctrlr_finish_create_adminq(struct nvmux_ctrlr *ctrlr)

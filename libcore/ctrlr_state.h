@@ -20,9 +20,9 @@
  *      ▲                             └───────── failure ────────┘
  *      └─────────────────────────────────────────┘
  *
- * Any other failure or deadline on the way goes to CLOSE: the device is let go of first, then what waited
- * is told. A controller that somebody else manages skips from READ_CC to CREATE_POOL, and from
- * FREE_QPAIRS to FREE_POOL.
+ * Any other failure or deadline on the way goes to CLOSE: the device is let go of first, then
+ * what waited is told. A controller that somebody else manages skips from READ_CC to CREATE_POOL,
+ * and from FREE_QPAIRS to FREE_POOL.
  */
 #ifndef NVMUX_CTRLR_STATE_H
 #define NVMUX_CTRLR_STATE_H

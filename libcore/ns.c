@@ -150,7 +150,7 @@ int ctrlr_finish_active_ns(struct nvmux_ctrlr *ctrlr)
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
-		/* Compared with what was there before the loss, whatever attempts have seen since. */
+		/* Compared with what was there before a loss, whatever attempts have seen. */
 		if (!recover_active(ctrlr))
 			ctrlr->ns[i]->changed = false;
 		if (!is_listed(ctrlr->scan, ctrlr->ns[i]->id))

@@ -59,7 +59,7 @@ struct keep_alive {
 	uint64_t next_at;
 };
 
-/* KATO as the controller takes it: a multiple of the granularity (KAS, in units of 100 ms), rounded up. */
+/* KATO as the controller takes it: a multiple of the granularity (KAS, in units of 100 ms). */
 uint32_t keep_alive_round(uint32_t kato_ms, uint16_t kas);
 /* Connected at @now. */
 void keep_alive_start(struct keep_alive *ka, uint32_t kato_ms, uint64_t now);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The owner's part of losing a connection: stop using it, and when it is there again repeat what was
- * in flight.
+ * The owner's part of losing a connection: stop using it, and when it is there again repeat what
+ * was in flight.
  *
  * Happy path: QUIESCING: the transport is asked to stop until it has (QUIET). REPLAY: each command
  * in a slot is classified; reads go out at once, the rest is marked and waits (HOLDING), new
@@ -10,11 +10,11 @@
  * completed: their callbacks are wrapped to count them.
  *
  * Failure modes: the connection is lost again in any of these states (it begins anew; what is
- * marked is classified anew); the time for waiting is over (FAILING: all end with a path error); a command
- * that can't be sent again (it ends with a path error).
+ * marked is classified anew); the time for waiting is over (FAILING: all end with a path error); a
+ * command that can't be sent again (it ends with a path error).
  *
- * The state word is written by both sides: the owner moves it on by compare-and-swap only, so that a
- * loss which the control thread writes meanwhile is never overwritten.
+ * The state word is written by both sides: the owner moves it on by compare-and-swap only, so that
+ * a loss which the control thread writes meanwhile is never overwritten.
  */
 #include <errno.h>
 

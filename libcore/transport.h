@@ -71,9 +71,9 @@ struct nvmux_transport {
 
 	/* Queue pairs. create: structure and memory, nvmux_qpair_init() called; value of done():
 	 * the struct nvmux_qpair *. Queue 0 is the admin queue; the caller asks for a depth in
-	 * entries, and the transport sets qpair->depth to what can be in flight. @group: it is to be
-	 * polled with the others of that, or NULL; kept in qpair->group by libcore. destroy: undo
-	 * create, after disconnect or after the controller was disabled. */
+	 * entries, and the transport sets qpair->depth to what can be in flight. @group: it is to
+	 * be polled with the others of that, or NULL; kept in qpair->group by libcore. destroy:
+	 * undo create, after disconnect or after the controller was disabled. */
 	void (*qpair_create)(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
 			     struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 	void (*qpair_destroy)(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
@@ -87,12 +87,12 @@ struct nvmux_transport {
 	/*
 	 * Recovery of a lost connection (fabrics; NULL elsewhere).
 	 * qpair_end: by the control thread, which needn't own the queue pair: let go of its
-	 * connection, in whatever state; a connect that is under way ends with -ECANCELED. The queue
-	 * pair is to be quiesced after that.
-	 * quiesce: by the queue pair's owner, again and again until it returns 1: nothing of it is
-	 * with the device any more, and the device reaches none of its commands' memory. Afterwards
-	 * process() isn't called, and qpair_connect() makes a new connection with what was in
-	 * flight still in the slots.
+	 * connection, in whatever state; a connect that is under way ends with -ECANCELED. The
+	 * queue pair is to be quiesced after that.
+	 * quiesce: by the queue pair's owner (handed_over says which thread that is), again and
+	 * again until it returns 1: nothing of it is with the device any more, and the device
+	 * reaches none of its commands' memory. Afterwards process() isn't called, and
+	 * qpair_connect() makes a new connection with what was in flight still in the slots.
 	 * inflight: the command in a slot, as given to submit().
 	 * repost: send the command of a slot once more, under the same identifier.
 	 */
@@ -102,8 +102,8 @@ struct nvmux_transport {
 	int (*repost)(struct nvmux_qpair *qpair, uint16_t cid);
 
 	/* Poll groups (NULL: the transport shares nothing between queue pairs). The group's
-	 * transport_data is the transport's own. A queue pair's process() may deliver completions of
-	 * others of its group. reap: deliver what is there of all of them. arm: as
+	 * transport_data is the transport's own. A queue pair's process() may deliver completions
+	 * of others of its group. reap: deliver what is there of all of them. arm: as
 	 * nvmux_poll_group_arm(); what makes it readable has been added to group->epoll_fd by the
 	 * transport. end: the group is destroyed, it has no queue pair of the transport. */
 	void (*group_reap)(struct nvmux_poll_group *group);

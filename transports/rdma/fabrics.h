@@ -60,8 +60,8 @@ NVMUX_STATIC_ASSERT(sizeof(struct fabrics_rdma_request) == 32, "the request has 
 
 void fabrics_rdma_request(struct fabrics_rdma_request *req, uint16_t qid, uint16_t hrqsize,
 			  uint16_t hsqsize, uint16_t cntlid);
-/* crqsize (1's based) out of an accept's private data; 0 when it is absent (some targets send none).
- * -EPROTO: too short, or an unknown format. */
+/* crqsize (1's based) out of an accept's private data; 0 when it is absent (some targets send
+ * none). -EPROTO: too short, or an unknown format. */
 int fabrics_rdma_accept(const void *data, size_t len, uint16_t *ret_crqsize);
 /*
  * Why a target rejected: the status of its private data, or what the connection manager says

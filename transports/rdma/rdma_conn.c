@@ -31,8 +31,8 @@
 #define CONN_FLUSH_MS      1000 /* then the RDMA queue pair is destroyed as it is */
 #define CONN_STALE_MS      100
 #define CONN_STALE_RETRIES 10
-/* Soft-RoCE takes 7 transport retries for endless ones, as 7 RNR retries are everywhere: a queue pair
- * whose other end is gone without a word would hang. */
+/* Soft-RoCE takes 7 transport retries for endless ones, as 7 RNR retries are everywhere: a queue
+ * pair whose other end is gone without a word would hang. */
 #define CONN_RETRIES     6
 #define CONN_RNR_RETRIES 7
 #define CONN_READS_MAX     128 /* RDMA reads of the target at the same time */

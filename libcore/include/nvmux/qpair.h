@@ -74,8 +74,8 @@ NVMUX_API void nvmux_qpair_free_async(struct nvmux_qpair *qpair, nvmux_ctrlr_cb 
  * are called from here, in the queue pair's thread.
  *
  * While a fabrics connection is being restored this returns 0 and goes on with the queue pair's
- * part of that; it must go on being called. New commands are refused with -EAGAIN meanwhile, and with
- * -ENXIO once fast_io_fail_timeout_sec has passed.
+ * part of that; it must go on being called. New commands are refused with -EAGAIN meanwhile, and
+ * with -ENXIO once fast_io_fail_timeout_sec has passed.
  *
  * Return: the number of completions, or -ENXIO when the queue pair has failed. Then commands in
  * flight, if any are left, end when the controller has been let go of: with the next call after

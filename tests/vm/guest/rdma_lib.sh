@@ -187,7 +187,8 @@ target_remove() {
 target_up() {
 	modprobe -a nvmet nvmet-rdma nvme-rdma || return 1
 	modprobe brd rd_nr=1 rd_size=$((data_mib << 10)) || return 1
-	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return 1
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config ||
+		return 1
 	truncate -s ${data_mib}M "$LAB_WORK/data.img"
 	target_add
 }
@@ -242,7 +243,8 @@ kernel_disconnect() {
 
 # trid NAME: the transport id of a subsystem, for programs that drive it in their own process.
 trid() {
-	echo "trtype:RDMA adrfam:IPv4 traddr:$target4 trsvcid:4420 subnqn:$nqn:$1 host_traddr:$host4"
+	echo "trtype:RDMA adrfam:IPv4 traddr:$target4 trsvcid:4420 subnqn:$nqn:$1" \
+		"host_traddr:$host4"
 }
 
 # attach NAME SUBSYSTEM [-s SERVICE] OPTION…: to the daemon, from v1's address.
