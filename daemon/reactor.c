@@ -227,7 +227,7 @@ static bool can_doze(const struct reactor *r)
 		    !hwq->qpair->transport->group_arm)
 			return false;
 	}
-	return true;
+	return !TAILQ_EMPTY(&r->active); /* else it sleeps anyway */
 }
 
 /*
