@@ -22,6 +22,7 @@ LOG_LINES = 150
 PLAIN = ["--werror", "-Dtests=enabled"]
 ASAN = PLAIN + ["-Db_sanitize=address,undefined"]
 TSAN = PLAIN + ["-Db_sanitize=thread"]
+MINIMAL = PLAIN + ["-Drdma=disabled", "-Dsystemd=disabled"]
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -185,8 +186,8 @@ def suite_unit(tally):
         run_unit(tally, "build-tsan", "unit-tsan", fixed_addresses())
 
 
-def run_system(tally, directory, label, env):
-    files = sorted(glob.glob(os.path.join(TREE, "tests", "system", "test_*.py")))
+def run_system(tally, directory, label, env, names="*"):
+    files = sorted(glob.glob(os.path.join(TREE, "tests", "system", f"test_{names}.py")))
     if not files:
         tally.fail(f"{label}: there is no test")
     for path in files:
@@ -207,6 +208,9 @@ def fixed_addresses():
 def suite_system(tally):
     if build(tally, "build-test", PLAIN):
         run_system(tally, "build-test", "system", {})
+    if build(tally, "build-min", MINIMAL):
+        run_system(tally, "build-min", "system-min", {}, "cli*")
+        run_system(tally, "build-min", "system-min", {}, "fabrics")
     if build(tally, "build-asan", ASAN):
         run_system(tally, "build-asan", "system-asan", {"NVMUX_SLOWNESS": ASAN_SLOWNESS})
     if build(tally, "build-tsan", TSAN):
