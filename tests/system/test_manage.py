@@ -251,7 +251,8 @@ def slow_start():
             start = time.monotonic()
             daemon.stop()
             assert time.monotonic() - start < 3 * SLOWNESS
-            assert "hung: can't be attached: the daemon ends" in daemon.err(), daemon.err()
+            assert ("[controller hung]: can't be attached, given up: the daemon ends"
+                    in daemon.err()), daemon.err()
         finally:
             hung.popen.send_signal(signal.SIGCONT)
 
