@@ -242,12 +242,12 @@ bool controller_is_quiet(const struct controller *c)
 
 bool controller_is_fabrics(const struct controller *c)
 {
-	return c->ctrlr && c->ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
+	return c->ctrlr && nvmux_ctrlr_is_fabrics(c->ctrlr);
 }
 
 uint16_t controller_gone_status(const struct controller *c)
 {
-	return controller_is_fabrics(c) ? STATUS_PATH_ERROR : NVMUX_SC_CTRLR_GONE;
+	return controller_is_fabrics(c) ? NVMUX_PATH_ERROR : NVMUX_SC_CTRLR_GONE;
 }
 
 static void lost_disconnected(void *arg, int err, uint64_t value)

@@ -99,7 +99,7 @@ static uint32_t refuse_channels(struct reactor *r, struct hwq *hwq)
 	uint32_t work = 0;
 
 	for (uint32_t left = hwq->n_polled; left; left--) {
-		work += channel_refuse(r, channel, STATUS_PATH_ERROR);
+		work += channel_refuse(r, channel, NVMUX_PATH_ERROR);
 		channel = channel->polled_next;
 	}
 	return work;
@@ -112,7 +112,7 @@ static uint32_t turn_failing(struct reactor *r, struct hwq *hwq)
 	if (hwq->state != HWQ_REFUSING || nvmux_qpair_outstanding(hwq->qpair))
 		nvmux_qpair_process_completions(hwq->qpair, 0); /* ends what is in flight */
 	enter(hwq, HWQ_REFUSING);
-	work = hwq_fail_requests(hwq, NULL, STATUS_PATH_ERROR);
+	work = hwq_fail_requests(hwq, NULL, NVMUX_PATH_ERROR);
 	work += refuse_channels(r, hwq);
 	if (!hwq->n_polled)
 		hwq_deactivate(r, hwq);

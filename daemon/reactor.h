@@ -23,9 +23,6 @@ struct reactor;
 struct hwq;
 struct channel;
 
-/* Host Pathing Error: the connection has been lost for too long. */
-#define STATUS_PATH_ERROR NVMUX_STATUS(NVME_SCT_PATH, NVME_SC_HOST_PATH_ERROR)
-
 typedef void (*reactor_cb)(void *arg);
 
 struct reactor_opts {

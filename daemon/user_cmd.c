@@ -72,7 +72,7 @@ void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl)
 static uint16_t unavailable(const struct controller *c)
 {
 	if (c->lost || c->state == CONTROLLER_FAILED)
-		return controller_is_fabrics(c) ? STATUS_PATH_ERROR
+		return controller_is_fabrics(c) ? NVMUX_PATH_ERROR
 						: NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR;
 	return c->state == CONTROLLER_READY ? 0 : NVME_SC_ABORT_QUEUE;
 }
@@ -89,7 +89,7 @@ static void send_cmd(struct user_cmd *cmd)
 	}
 	if (!cmd->io) {
 		if (!controller_has_path(c))
-			user_cmd_complete(cmd, 0, 0, STATUS_PATH_ERROR);
+			user_cmd_complete(cmd, 0, 0, NVMUX_PATH_ERROR);
 		else if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
 			user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
 		return;

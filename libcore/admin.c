@@ -40,7 +40,6 @@ struct nvmux_aer {
 };
 
 #define LOG_MAX    4096u
-#define ADMIN_PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 #define AER_NOTICE       2
 #define ANA_RGO          (1u << 8) /* groups only, in the log specific parameter */
 #define NOTICE_ANA       3 /* asymmetric namespace access change */
@@ -285,7 +284,7 @@ void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr)
 
 	for (uint32_t cid = 0; q && cid < q->depth; cid++) {
 		const struct nvmux_admin_req *req = q->slots[cid].arg;
-		uint16_t status = ADMIN_PATH_ERROR;
+		uint16_t status = NVMUX_PATH_ERROR;
 
 		if (!q->slots[cid].cb)
 			continue;
@@ -295,7 +294,7 @@ void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr)
 		cpl.status = cpu_to_le16((uint16_t)(status << 1));
 		nvmux_qpair_complete(q, &cpl);
 	}
-	ctrlr_admin_abort_all(ctrlr, ADMIN_PATH_ERROR); /* what wasn't sent */
+	ctrlr_admin_abort_all(ctrlr, NVMUX_PATH_ERROR); /* what wasn't sent */
 }
 
 static int req_new(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, nvmux_cmd_cb cb,

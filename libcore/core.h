@@ -17,6 +17,9 @@
 struct nvmux_transport;
 
 #define NVMUX_CTRLRS_MAX  128        /* controllers of one context */
+/* Host Pathing Error: the connection has been lost for too long. */
+#define NVMUX_PATH_ERROR NVMUX_STATUS(NVME_SCT_PATH, NVME_SC_HOST_PATH_ERROR)
+
 #define NVMUX_REGIONS_MAX 32768      /* regions of one context, its internal ones included */
 #define NVMUX_NS_MAX      1024       /* active namespaces of one controller */
 #define NVMUX_PAGE_SIZE   4096u      /* memory page of the controllers (CC.MPS = 0) */

@@ -316,11 +316,6 @@ void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index)
 	}
 }
 
-static bool ctrlr_is_fabrics(const struct nvmux_ctrlr *ctrlr)
-{
-	return ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
-}
-
 /* ---- loss ---- */
 
 void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err)
@@ -344,7 +339,7 @@ int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr)
 /* Look at namespaces and access states again, without a reset. */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
-	if (!ctrlr_is_fabrics(ctrlr) || ctrlr->discovery || ctrlr->state != CTRLR_READY ||
+	if (!nvmux_ctrlr_is_fabrics(ctrlr) || ctrlr->discovery || ctrlr->state != CTRLR_READY ||
 	    !ctrlr_is_resting(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, -EBUSY, "%s can't be looked at: it is %s",
@@ -367,7 +362,8 @@ void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
 		ctrlr->goal_arg = arg;
 		return;
 	}
-	if (ctrlr_is_fabrics(ctrlr) || ctrlr->state != CTRLR_READY || !ctrlr_is_resting(ctrlr)) {
+	if (nvmux_ctrlr_is_fabrics(ctrlr) || ctrlr->state != CTRLR_READY ||
+	    !ctrlr_is_resting(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
 				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
@@ -429,7 +425,7 @@ int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 
 	if (err)
 		return err;
-	if (ctrlr_is_fabrics(ctrlr))
+	if (nvmux_ctrlr_is_fabrics(ctrlr))
 		return renew(ctrlr);
 	if (ctrlr->transport->managed_reset)
 		return reset_step(ctrlr, ctrlr->transport->managed_reset);

@@ -118,11 +118,6 @@ int ctrlr_finish_read_cc(struct nvmux_ctrlr *ctrlr)
 	return NVME_CC_EN(ctrlr->cc) ? CTRLR_WAIT_ENABLED : CTRLR_WAIT_DISABLED;
 }
 
-static bool is_fabrics(const struct nvmux_ctrlr *ctrlr)
-{
-	return ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
-}
-
 static void look_at_csts(void *arg)
 {
 	reg_read(arg, NVME_REG_CSTS, 4);
@@ -346,7 +341,7 @@ int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 	if (ctrlr->id.mdts && ctrlr->id.mdts < 20)
 		limit = MIN(limit, NVMUX_PAGE_SIZE << ctrlr->id.mdts);
 	ctrlr->max_transfer = limit;
-	if (is_fabrics(ctrlr)) {
+	if (nvmux_ctrlr_is_fabrics(ctrlr)) {
 		int err = take_fabrics(ctrlr);
 
 		if (err)

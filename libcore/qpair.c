@@ -18,7 +18,6 @@
 #include "sync.h"
 
 #define RETRY_MS   5
-#define PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 
 struct nvmux_qpair_free {
 	struct nvmux_ctrlr *ctrlr;
@@ -515,10 +514,10 @@ void nvmux_qpair_free(struct nvmux_qpair *qpair)
 /* The control thread marked it as failed, or disconnected it for a reset. */
 static int process_broken(struct nvmux_qpair *qpair)
 {
-	bool fabrics = qpair->transport->flags & NVMUX_TRANSPORT_FABRICS;
+	bool fabrics = nvmux_ctrlr_is_fabrics(qpair->ctrlr);
 
 	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_FAILED)
-		nvmux_qpair_abort_all(qpair, fabrics ? PATH_ERROR : NVMUX_SC_CTRLR_GONE);
+		nvmux_qpair_abort_all(qpair, fabrics ? NVMUX_PATH_ERROR : NVMUX_SC_CTRLR_GONE);
 	return -ENXIO;
 }
 

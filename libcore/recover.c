@@ -20,7 +20,6 @@
 #include "recover.h"
 #include "replay.h"
 
-#define PATH_ERROR      NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 #define QUIESCE_POLL_MS 2
 #define REPLAY_POLL_MS  10
 

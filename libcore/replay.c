@@ -21,7 +21,6 @@
 #include "replay.h"
 #include "split.h"
 
-#define PATH_ERROR NVMUX_STATUS(3, 0x70) /* Host Pathing Error */
 
 enum replay_mark {
 	MARK_NONE,
@@ -94,7 +93,7 @@ static void complete(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status)
 static void repost(struct nvmux_qpair *qpair, uint16_t cid)
 {
 	if (qpair->transport->repost(qpair, cid))
-		complete(qpair, cid, PATH_ERROR);
+		complete(qpair, cid, NVMUX_PATH_ERROR);
 }
 
 /* ---- marks ---- */
@@ -263,7 +262,7 @@ static void release(struct nvmux_qpair *qpair)
 static void fail(struct nvmux_qpair *qpair)
 {
 	unmark_all(qpair);
-	nvmux_qpair_abort_all(qpair, PATH_ERROR);
+	nvmux_qpair_abort_all(qpair, NVMUX_PATH_ERROR);
 }
 
 int replay_process(struct nvmux_qpair *qpair, uint32_t max)

@@ -134,6 +134,11 @@ struct nvmux_transport {
 	void (*managed_reset)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 };
 
+static inline bool nvmux_ctrlr_is_fabrics(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->transport->flags & NVMUX_TRANSPORT_FABRICS;
+}
+
 /* The wrappers (transport.c). */
 void transport_open(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void transport_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);

@@ -308,25 +308,25 @@ static void test_failing(void **state)
 
 	set_state(&env, NVMUX_QPAIR_FAILING);
 	peer_wait(&p, 8);
-	assert_int_equal(p.last_status, STATUS_PATH_ERROR);
+	assert_int_equal(p.last_status, NVMUX_PATH_ERROR);
 	pump_until(&env, &before.calls, 1);
 	pump_until(&env, &waiting.calls, 1);
-	assert_int_equal(before.status, STATUS_PATH_ERROR);
-	assert_int_equal(waiting.status, STATUS_PATH_ERROR);
+	assert_int_equal(before.status, NVMUX_PATH_ERROR);
+	assert_int_equal(waiting.status, NVMUX_PATH_ERROR);
 	wait_ring(&p, NVMUX_RING_READY);
 	/* Parked as usual, woken as usual. */
 	wait_asleep(&env);
 	assert_int_equal(stats_of(&env).parked, 1);
 	peer_send(&p, 16, 0);
 	peer_wait(&p, 24);
-	assert_int_equal(p.last_status, STATUS_PATH_ERROR);
+	assert_int_equal(p.last_status, NVMUX_PATH_ERROR);
 	/* What is wrong in itself is told so. */
 	peer_send(&p, 1, REGIONS);
 	peer_wait(&p, 25);
 	assert_int_equal(p.last_status, NVMUX_SC_REGION_UNKNOWN | NVMUX_STATUS_DNR);
 	request(&env, &env, &after);
 	pump_until(&env, &after.calls, 1);
-	assert_int_equal(after.status, STATUS_PATH_ERROR);
+	assert_int_equal(after.status, NVMUX_PATH_ERROR);
 	assert_int_equal(fake_get(&env.q->submitted), 5);
 
 	fake_set(&env.q->hold, 0);
@@ -355,12 +355,12 @@ static void test_lost_for_good(void **state)
 	lose(&env);
 	set_state(&env, NVMUX_QPAIR_FAILED);
 	peer_wait(&p, 4);
-	assert_int_equal(p.last_status, STATUS_PATH_ERROR);
+	assert_int_equal(p.last_status, NVMUX_PATH_ERROR);
 	pump_until(&env, &env.n_failed, 1);
 	wait_ring(&p, NVMUX_RING_PAUSED);
 	take_back(&env);
 	fake_set(&link_of(&env)->taken, 1);
-	hwq_abort(env.hwq, STATUS_PATH_ERROR, count_cb, &aborted);
+	hwq_abort(env.hwq, NVMUX_PATH_ERROR, count_cb, &aborted);
 	pump_until(&env, &aborted, 1);
 	channel_set_state(p.channel, NVMUX_RING_DEAD);
 	peer_close(&p);
@@ -422,7 +422,7 @@ static void test_take_back_quiesces(void **state)
 	hwq_look(env.hwq);
 	pump_for(&env, QUIET_MS);
 	assert_int_equal(peer_reap(&p), 0);
-	hwq_abort(env.hwq, STATUS_PATH_ERROR, count_cb, &aborted);
+	hwq_abort(env.hwq, NVMUX_PATH_ERROR, count_cb, &aborted);
 	pump_until(&env, &aborted, 1);
 	assert_int_equal(peer_reap(&p), 4);
 	peer_close(&p);
