@@ -51,8 +51,13 @@ int ctrlr_finish_free_qpairs(struct nvmux_ctrlr *ctrlr)
 	return CTRLR_SHUTDOWN;
 }
 
+/*
+ * The keep-alive timer isn't active any more once CC.SHN is set (base specification 2.0, section
+ * 3.9), and a target may refuse the command then, while the end of shutdown is still waited for.
+ */
 void ctrlr_enter_shutdown(struct nvmux_ctrlr *ctrlr)
 {
+	recover_stop_keep_alive(ctrlr);
 	ctrlr->cc |= NVME_CC_SHN_NORMAL << NVME_CC_SHN_SHIFT;
 	transport_reg_write(ctrlr, NVME_REG_CC, 4, ctrlr->cc, ctrlr_step_done, ctrlr);
 }

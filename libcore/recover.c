@@ -126,6 +126,16 @@ static void keep_alive_set_timer(struct nvmux_recovery *r)
 				keep_alive_look, r);
 }
 
+void recover_stop_keep_alive(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_recovery *r = ctrlr->recovery;
+
+	if (!r)
+		return;
+	keep_alive_stop(&r->keep_alive);
+	keep_alive_set_timer(r);
+}
+
 static void keep_alive_done(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct nvmux_recovery *r = arg;
@@ -194,8 +204,7 @@ void recover_identified(struct nvmux_ctrlr *ctrlr)
 		return;
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 		  "%s: the controller has no keep-alive timer (KAS is 0)", ctrlr->trid.traddr);
-	keep_alive_stop(&r->keep_alive);
-	keep_alive_set_timer(r);
+	recover_stop_keep_alive(ctrlr);
 }
 
 /* ---- deadlines ---- */
@@ -333,8 +342,7 @@ void ctrlr_enter_quiesce(struct nvmux_ctrlr *ctrlr)
 
 	if (r->fresh)
 		r->stops = r->keep_alive.kato_ms != 0;
-	keep_alive_stop(&r->keep_alive);
-	keep_alive_set_timer(r);
+	recover_stop_keep_alive(ctrlr);
 	nvmux_timer_cancel(ctrlr->nvmux, &r->hold_timer);
 	end_connections(ctrlr);
 	quiesce_look(ctrlr);

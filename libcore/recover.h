@@ -13,6 +13,8 @@ void recover_fini(struct nvmux_ctrlr *ctrlr);
 /* The admin queue is connected: keep-alive begins. It has been identified: is there one at all? */
 void recover_connected(struct nvmux_ctrlr *ctrlr);
 void recover_identified(struct nvmux_ctrlr *ctrlr);
+/* No keep-alive any more; one that is under way may end as it likes. */
+void recover_stop_keep_alive(struct nvmux_ctrlr *ctrlr);
 /* The controller goes down in an orderly way, or for good: no timer of this any more. */
 void recover_stop(struct nvmux_ctrlr *ctrlr);
 

@@ -250,6 +250,8 @@ uint16_t target_admin(struct target *t, struct target_conn *tc, const struct nvm
 	case nvme_admin_async_event: return event_request(tc, cmd);
 	case nvme_admin_abort_cmd: return abort_cmd(t, tc, cmd, ret_dw0);
 	case nvme_admin_keep_alive:
+		if (!NVME_CC_EN(tc->ctrlr->cc))
+			return EMU_GENERIC(CMD_SEQ_ERROR);
 		tc->ctrlr->keep_alive_at = fake_now_ms();
 		t->keep_alives++;
 		return EMU_SUCCESS;

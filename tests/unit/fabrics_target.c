@@ -322,6 +322,13 @@ static uint64_t read_property(const struct target *t, const struct target_ctrlr 
 	}
 }
 
+static void shutdown_complete(void *arg)
+{
+	struct target_ctrlr *c = arg;
+
+	c->csts |= NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT;
+}
+
 static void write_cc(struct target *t, struct target_ctrlr *c, uint32_t value)
 {
 	bool was = NVME_CC_EN(c->cc), is = NVME_CC_EN(value);
@@ -335,9 +342,14 @@ static void write_cc(struct target *t, struct target_ctrlr *c, uint32_t value)
 		c->csts &= cfs;
 		c->n_aers = 0;
 	}
-	if (NVME_CC_SHN(value) && !t->csts_shutdown_never) {
-		c->csts |= NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT;
+	if (NVME_CC_SHN(value)) {
+		/* as Linux does: commands are refused from here on */
+		c->cc &= ~(uint32_t)NVME_CC_EN_MASK;
 		t->shutdowns++;
+		if (t->shutdown_ms)
+			fake_later(t->shutdown_ms, shutdown_complete, c);
+		else
+			shutdown_complete(c);
 	}
 }
 

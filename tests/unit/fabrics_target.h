@@ -132,7 +132,7 @@ struct target {
 	bool silent_connect; /* of the queue connect_qid */
 	bool silent_admin;   /* nothing but Connect is answered on the admin queue */
 	bool csts_never;     /* CSTS.RDY stays 0 */
-	bool csts_shutdown_never;
+	uint32_t shutdown_ms; /* until CSTS.SHST says complete */
 	uint64_t cap_and, cap_or;
 	void (*identify)(struct target *t, uint8_t cns, uint8_t *data); /* lie about it */
 

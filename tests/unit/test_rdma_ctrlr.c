@@ -175,6 +175,22 @@ static void test_no_keep_alive_when_asked(void **state)
 	rt_end(&rt);
 }
 
+/* The end of an orderly shutdown takes longer than KATO: nothing is lost by that. */
+static void test_no_keep_alive_in_shutdown(void **state)
+{
+	struct rt rt;
+
+	rt_begin(&rt, RT_NS);
+	rt.target->shutdown_ms = 500;
+	rt_start(&rt, 1, 16, false);
+	rt_run_ms(&rt, 70);
+	rt_free_qpairs(&rt);
+	assert_int_equal(nvmux_detach(rt.ctrlr), 0);
+	rt.ctrlr = NULL;
+	assert_int_equal(rt.target->shutdowns, 1);
+	rt_end(&rt);
+}
+
 /* ---- errors, each exact and different ---- */
 
 struct failure {
@@ -473,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_no_private_data_in_accept),
 		cmocka_unit_test(test_idle_connection_stays),
 		cmocka_unit_test(test_no_keep_alive_when_asked),
+		cmocka_unit_test(test_no_keep_alive_in_shutdown),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_admin_queue_too_deep),
 		cmocka_unit_test(test_each_call_fails),

@@ -243,9 +243,14 @@ static void run(bool busy, const uint32_t *depths, uint32_t hw_depth, uint32_t n
 	reactor_get_stats(r, &rstats);
 	assert_int_equal(rstats.commands, CLIENTS * n_commands);
 	assert_int_equal(rstats.completions, CLIENTS * n_commands);
-	/* It is about sleeping as well. */
-	assert_true(busy || rstats.sleeps > 10);
-	assert_true(clients[0].sleeps + clients[1].sleeps > 10);
+	/*
+	 * With an adaptive reactor it is about sleeping as well. A busy one on a processor of its
+	 * own can be so quick that no client ever gets to sleep.
+	 */
+	if (!busy) {
+		assert_true(rstats.sleeps > 10);
+		assert_true(clients[0].sleeps + clients[1].sleeps > 10);
+	}
 	print_message("# sleeps: reactor %lu, clients %u and %u; loops %lu, idle %lu\n",
 		      (unsigned long)rstats.sleeps, clients[0].sleeps, clients[1].sleeps,
 		      (unsigned long)rstats.loops, (unsigned long)rstats.idle_loops);
