@@ -17,7 +17,7 @@ import tempfile
 import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOG_LINES = 150
+LOG_LINES = 300
 
 PLAIN = ["--werror", "-Dtests=enabled"]
 ASAN = PLAIN + ["-Db_sanitize=address,undefined"]

@@ -10,6 +10,7 @@ comes back over the second serial port; the console is kept in a log.
 import gzip
 import lzma
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ KERNEL_PACKAGE = "linux-image-6.12-amd64"
 # What the initramfs loads itself, with what they depend on; everything else comes from the root.
 BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
 PROBE_SECONDS = 20
+QEMU_DIED = "lab: QEMU ended with exit code"
 
 # Where the tools of modules are, also for those who aren't root.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -181,15 +183,14 @@ def qemu_argv(kernel, initramfs, accel, memory="512M", processors=2):
 
 
 def boot(argv, log_path, seconds):
-    """Run QEMU to its end, its console in a file. Return whether it ended by itself in time."""
+    """Run QEMU to its end, its console in a file. Return its exit code, None: not in time."""
     with open(log_path, "wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            process.wait(timeout=seconds)
-            return True
+            return process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return False
+            return None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -265,7 +266,7 @@ class Guest:
         argv = qemu_argv(self.kernel, initramfs, self.accel, "2G", processors)
         argv += ["-serial", "file:" + results] + self.devices()
         start = time.monotonic()
-        ended = boot(argv, console, seconds)
+        code = boot(argv, console, seconds)
         taken = time.monotonic() - start
         with open(console, encoding="utf-8", errors="replace") as file:
             log = file.read()
@@ -273,6 +274,21 @@ class Guest:
         if os.path.exists(results):
             with open(results, encoding="utf-8", errors="replace") as file:
                 tap = file.read().replace("\r", "")
-        if not ended:
+        if code is None:
             log += f"\nlab: the guest was still running after {seconds} s and was ended\n"
+        elif code:
+            log += f"\n{QEMU_DIED} {code}\n"
         return tap, log, taken
+
+
+def broke(console):
+    """What of the laboratory itself broke: QEMU, or the guest's kernel inside Soft-RoCE, which
+    nothing that is tested can be blamed for; None: neither."""
+    for line in console.splitlines():
+        if line.startswith(QEMU_DIED):
+            return line
+    panic = re.search(r"Kernel panic - not syncing.*", console)
+    oops = re.search(r"(BUG:|Oops|kernel BUG|general protection)(.*)", console, re.DOTALL)
+    if panic and oops and "[rdma_rxe]" in oops.group(2):
+        return panic.group()
+    return None
