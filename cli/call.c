@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Calls of the daemon's methods, and what to say when one fails. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -190,15 +189,14 @@ static void answered(void *arg, struct rpc_response *response)
 }
 
 /* Until the answer is there, the connection is dead, or a signal has come. */
-static void wait_for(struct rpc_client *rpc, const struct answer *answer)
+static void wait_for(struct rpc_client *rpc, const struct answer *answer, const sigset_t *before)
 {
 	while (!answer->done && !cli_interrupted() && !rpc_client_process(rpc) && !answer->done) {
 		struct pollfd fd = {.fd = rpc_client_fd(rpc), .events = POLLIN};
 
 		if (rpc_client_wants_write(rpc))
 			fd.events |= POLLOUT;
-		/* A signal that arrives before this begins is seen after it. */
-		poll(&fd, 1, 500);
+		cli_interrupt_wait(&fd, before);
 	}
 }
 
@@ -206,6 +204,7 @@ int cli_call_or_interrupt(struct cli *cli, const char *method, json_t *params, j
 {
 	struct answer answer = {0};
 	CLI_JSON *error = NULL;
+	sigset_t before;
 	int err;
 
 	err = connect_daemon(cli);
@@ -213,10 +212,13 @@ int cli_call_or_interrupt(struct cli *cli, const char *method, json_t *params, j
 		json_decref(params);
 		return report_no_daemon(cli, err);
 	}
+	cli_interrupt_block(&before);
 	err = rpc_client_call_async(cli->rpc, method, params, answered, &answer);
+	if (!err)
+		wait_for(cli->rpc, &answer, &before);
+	cli_interrupt_unblock(&before);
 	if (err)
 		return report_failure(cli, err, NULL, strerror(-err));
-	wait_for(cli->rpc, &answer);
 	if (!answer.done) {
 		/* This ends the call, before what it would write to is gone. */
 		rpc_client_destroy(cli->rpc);

@@ -3,6 +3,8 @@
 #ifndef NVMUX_CLI_H
 #define NVMUX_CLI_H
 
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -84,6 +86,11 @@ const char *cli_printable(const char *text, char *buf, size_t size);
 /* SIGINT and SIGTERM as a flag, for commands that have something to put in order. */
 void cli_interrupt_catch(void);
 bool cli_interrupted(void);
+/* Wait for one descriptor without missing a signal: block them, look at what may be there already,
+ * wait with them let through as they were before, unblock. */
+void cli_interrupt_block(sigset_t *ret_before);
+void cli_interrupt_wait(struct pollfd *fd, const sigset_t *before);
+void cli_interrupt_unblock(const sigset_t *before);
 
 extern const struct cli_command cli_cmd_attach, cli_cmd_bench, cli_cmd_bind, cli_cmd_detach,
 	cli_cmd_discover, cli_cmd_discovery, cli_cmd_events, cli_cmd_flush, cli_cmd_help,

@@ -7,7 +7,6 @@
  * nobody takes the output.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -96,13 +95,14 @@ static int watch(struct events *e)
 
 	while (e->left && !e->code) {
 		struct pollfd fd = {.fd = rpc_client_fd(rpc), .events = POLLIN};
+		sigset_t before;
 		int err;
 
+		cli_interrupt_block(&before);
+		cli_interrupt_wait(&fd, &before);
+		cli_interrupt_unblock(&before);
 		if (cli_interrupted())
 			return CLI_INTERRUPTED;
-		/* A signal that arrives before the call begins is seen after it. */
-		if (poll(&fd, 1, 500) <= 0)
-			continue;
 		err = rpc_client_process(rpc);
 		if (err) {
 			cli_error(e->cli, "%s: the connection to nvmuxd is lost: %s",

@@ -6,7 +6,6 @@
  * System calls aren't restarted, so that one which waits for a slow reader ends with EINTR. A
  * second signal ends the program at once.
  */
-#include <signal.h>
 #include <stddef.h>
 
 #include "cli/cli.h"
@@ -27,6 +26,27 @@ void cli_interrupt_catch(void)
 	sigaction(SIGTERM, &action, NULL);
 	/* A reader that has gone is an error of write(), not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
+}
+
+void cli_interrupt_block(sigset_t *ret_before)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, ret_before);
+}
+
+void cli_interrupt_wait(struct pollfd *fd, const sigset_t *before)
+{
+	if (!cli_interrupted())
+		ppoll(fd, 1, NULL, before);
+}
+
+void cli_interrupt_unblock(const sigset_t *before)
+{
+	sigprocmask(SIG_SETMASK, before, NULL);
 }
 
 bool cli_interrupted(void)

@@ -26,8 +26,9 @@ python3 "$LAB_TREE/tests/vm/guest/rdma_bench.py" "$disk" "$(trid bench)" bench/1
 	"$LAB_BUILD/cli/nvmux" "$socket" $core > "$LAB_WORK/table"
 ok $? "through the daemon it is at least 0.6 of in-process, 0.4 where idle processors are woken"
 sed 's/^/# /' "$LAB_WORK/table"
-same "there are figures of both placements" "any one" \
-	"$(tail -n 1 "$LAB_WORK/table" | python3 -c 'import json, sys; print(*json.load(sys.stdin))')"
+placements=$(tail -n 1 "$LAB_WORK/table" |
+	python3 -c 'import json, sys; print(*json.load(sys.stdin))')
+same "there are figures of both placements" "any one" "$placements"
 check "the kernel disconnects" kernel_disconnect bench
 check "detach" nvmux detach bench
 nothing_left
