@@ -68,9 +68,8 @@ void recover_stop(struct nvmux_ctrlr *ctrlr)
 	if (!r)
 		return;
 	nvmux_timer_cancel(ctrlr->nvmux, &r->deadline_timer);
-	nvmux_timer_cancel(ctrlr->nvmux, &r->keep_alive_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &r->hold_timer);
-	keep_alive_stop(&r->keep_alive);
+	recover_stop_keep_alive(ctrlr);
 	done = r->renew_done;
 	r->renew_done = NULL;
 	if (done)
