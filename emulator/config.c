@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+#include "emulator/fault.h"
 #include "emulator/model.h"
 #include "libcore/util.h"
 
@@ -110,12 +111,51 @@ static int parse_serial(struct parse *p, const char *value)
 	return 0;
 }
 
+/* Keys of a namespace that are numbers; -ENOENT: it is none of them. */
+static int parse_format_key(struct parse *p, const char *key, const char *value)
+{
+	struct emu_ns_config *ns = &p->ns;
+	uint64_t v = 0;
+	int err;
+
+	if (strcmp(key, "ms") == 0) {
+		err = parse_number(p, key, value, 0, 64, &v);
+		if (err || (v != 0 && v != 8 && v != 16 && v != 64))
+			return bad(p, "ms=%.64s: must be 0, 8, 16 or 64", value);
+		ns->ms = (uint16_t)v;
+	} else if (strcmp(key, "mset") == 0) {
+		err = parse_number(p, key, value, 0, 1, &v);
+		ns->mset = v;
+	} else if (strcmp(key, "pi") == 0) {
+		err = parse_number(p, key, value, 0, 3, &v);
+		ns->pi = (uint8_t)v;
+	} else if (strcmp(key, "pil") == 0) {
+		err = parse_number(p, key, value, 0, 1, &v);
+		ns->pil = v;
+	} else if (strcmp(key, "maxopen") == 0) {
+		err = parse_number(p, key, value, 0, UINT32_MAX, &v);
+		ns->maxopen = (uint32_t)v;
+	} else if (strcmp(key, "maxactive") == 0) {
+		err = parse_number(p, key, value, 0, UINT32_MAX, &v);
+		ns->maxactive = (uint32_t)v;
+	} else if (strcmp(key, "zone") == 0) {
+		err = parse_size(p, key, value, &ns->zone);
+	} else if (strcmp(key, "zcap") == 0) {
+		err = parse_size(p, key, value, &ns->zcap);
+	} else {
+		err = -ENOENT;
+	}
+	return err;
+}
+
 static int parse_ns_key(struct parse *p, const char *key, const char *value)
 {
 	size_t len = strlen(value);
 	uint64_t bs;
 
 	p->has_ns_key = true;
+	if (parse_format_key(p, key, value) != -ENOENT)
+		return parse_format_key(p, key, value);
 	if (strcmp(key, "size") == 0)
 		return parse_size(p, key, value, &p->ns.size);
 	if (strcmp(key, "bs") == 0) {
@@ -131,12 +171,87 @@ static int parse_ns_key(struct parse *p, const char *key, const char *value)
 	return 0;
 }
 
-static int parse_ctrlr_key(struct parse *p, const char *key, const char *value)
+/* One or more fault descriptions, separated by ';'. */
+static int parse_faults(struct parse *p, const char *value)
+{
+	char *faults = p->config->faults, copy[EMU_FAULTS_TEXT_MAX], *save = NULL;
+	size_t have = strlen(faults), len = strlen(value);
+	struct emu_fault fault;
+	char why[192];
+
+	if (have + 1 + len >= EMU_FAULTS_TEXT_MAX)
+		return bad(p, "fault=%.64s: too long, all of them together", value);
+	memcpy(copy, value, len + 1);
+	for (char *s = strtok_r(copy, ";", &save); s; s = strtok_r(NULL, ";", &save)) {
+		if (emu_fault_parse(&fault, s, why, sizeof(why)))
+			return bad(p, "fault=%s", why);
+	}
+	snprintf(faults + have, EMU_FAULTS_TEXT_MAX - have, "%s%s", have ? ";" : "", value);
+	return 0;
+}
+
+/* Keys of the I/O command sets; -ENOENT: it is none of them. */
+static int parse_io_key(struct parse *p, const char *key, const char *value)
+{
+	struct emu_config *c = p->config;
+	uint64_t v = 0;
+	char *end;
+	int err;
+
+	if (strcmp(key, "sgl") == 0) {
+		err = parse_number(p, key, value, 0, 1, &v);
+		c->sgl = v;
+		return err;
+	}
+	if (strcmp(key, "zasl") == 0) {
+		err = parse_number(p, key, value, 0, 16, &v);
+		c->zasl = err ? c->zasl : (uint8_t)v;
+		return err;
+	}
+	if (strcmp(key, "oncs") != 0)
+		return -ENOENT;
+	errno = 0;
+	v = strtoull(value, &end, 16);
+	if (!isxdigit((unsigned char)value[0]) || *end || errno || v > UINT16_MAX)
+		return bad(p, "oncs=%.64s: must be hexadecimal, the bits of ONCS to leave out",
+			   value);
+	c->oncs_off = (uint16_t)v;
+	return 0;
+}
+
+/* Keys of the admin command set; -ENOENT: it is none of them. */
+static int parse_admin_key(struct parse *p, const char *key, const char *value)
 {
 	struct emu_config *c = p->config;
 	uint64_t v = 0;
 	int err;
 
+	if (strcmp(key, "fault") == 0)
+		return parse_faults(p, value);
+	if (strcmp(key, "wrr") == 0) {
+		err = parse_number(p, key, value, 0, 1, &v);
+		c->wrr = err ? c->wrr : v != 0;
+		return err;
+	}
+	if (strcmp(key, "hmb") != 0)
+		return -ENOENT;
+	err = strcmp(value, "0") == 0 ? 0 : parse_size(p, key, value, &v);
+	if (!err && (v % 4096 || v > 1ull << 32))
+		return bad(p, "hmb=%.64s: must be a multiple of 4 KiB, to 4 GiB", value);
+	c->hmb = err ? c->hmb : v;
+	return err;
+}
+
+static int parse_ctrlr_key(struct parse *p, const char *key, const char *value)
+{
+	struct emu_config *c = p->config;
+	uint64_t v = 0;
+	int err = parse_admin_key(p, key, value);
+
+	if (err == -ENOENT)
+		err = parse_io_key(p, key, value);
+	if (err != -ENOENT)
+		return err;
 	if (strcmp(key, "mdts") == 0) {
 		err = parse_number(p, key, value, 0, 16, &v);
 		c->mdts = err ? c->mdts : (uint8_t)v;
@@ -157,10 +272,26 @@ static int parse_ctrlr_key(struct parse *p, const char *key, const char *value)
 	} else {
 		err = bad(p,
 			  "%.64s=: unknown key; known are size, bs, path, mdts, noiob, queues, "
-			  "entries, vectors, serial",
+			  "entries, vectors, serial, wrr, hmb, fault, ms, mset, pi, pil, zoned, "
+			  "zone, "
+			  "zcap, maxopen, maxactive, sgl, zasl, oncs",
 			  key);
 	}
 	return err;
+}
+
+static bool is_ns_key(const char *key)
+{
+	static const char *const keys[] = {
+		"size", "bs",   "path", "ms",      "mset",      "pi",
+		"pil",  "zone", "zcap", "maxopen", "maxactive",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 static int parse_token(struct parse *p, char *token)
@@ -172,6 +303,10 @@ static int parse_token(struct parse *p, char *token)
 	};
 	char *value = strchr(token, '=');
 
+	if (!value && strcmp(token, "zoned") == 0) {
+		p->has_ns_key = p->ns.zoned = true;
+		return 0;
+	}
 	if (!value) {
 		for (size_t i = 0; i < ARRAY_SIZE(backings); i++) {
 			if (strcmp(token, backings[i]) != 0)
@@ -186,9 +321,41 @@ static int parse_token(struct parse *p, char *token)
 		return bad(p, "%.64s: unknown backing; known are mem, null, file", token);
 	}
 	*value++ = '\0';
-	if (strcmp(token, "size") == 0 || strcmp(token, "bs") == 0 || strcmp(token, "path") == 0)
+	if (is_ns_key(token))
 		return parse_ns_key(p, token, value);
 	return parse_ctrlr_key(p, token, value);
+}
+
+static int check_format(struct parse *p, const struct emu_ns_config *ns)
+{
+	if (ns->mset && !ns->ms)
+		return bad(p, "mset=1: there is no metadata without ms=");
+	if (ns->pi && !ns->ms)
+		return bad(p, "pi=%u: needs metadata, ms=8, 16 or 64", ns->pi);
+	if (ns->pil && !ns->pi)
+		return bad(p, "pil=1: there is no protection information without pi=");
+	if (!ns->zoned && (ns->zone || ns->zcap || ns->maxopen || ns->maxactive))
+		return bad(p, "zone, zcap, maxopen and maxactive are of a zoned namespace");
+	return 0;
+}
+
+static int check_zones(struct parse *p, const struct emu_ns_config *ns)
+{
+	if (ns->backing == EMU_BACKING_FILE)
+		return bad(p, "zoned: not in a file, which doesn't keep the state of zones");
+	if (!ns->zone || ns->zone % ns->block_size || ns->size % ns->zone)
+		return bad(p,
+			   "zone=%llu: must be given, a multiple of the block size that "
+			   "divides the size",
+			   (unsigned long long)ns->zone);
+	if (ns->size / ns->zone > 1u << 24)
+		return bad(p, "zone=%llu: more than 16777216 zones", (unsigned long long)ns->zone);
+	if (ns->zcap % ns->block_size || ns->zcap > ns->zone)
+		return bad(p, "zcap=%llu: must be a multiple of the block size, to zone=",
+			   (unsigned long long)ns->zcap);
+	if (ns->maxactive && ns->maxopen > ns->maxactive)
+		return bad(p, "maxopen=%u: more than maxactive", ns->maxopen);
+	return 0;
 }
 
 /* All of a part has been read: add its namespace. */
@@ -198,7 +365,7 @@ static int end_part(struct parse *p)
 	struct emu_ns_config *ns = &p->ns;
 
 	if (!p->has_backing && p->has_ns_key)
-		return bad(p, "size, bs and path need a backing before them: mem, null or file");
+		return bad(p, "size, bs, path and the like need a backing: mem, null or file");
 	if (!p->has_backing)
 		return 0;
 	if (ns->backing == EMU_BACKING_FILE && !ns->path[0])
@@ -210,6 +377,8 @@ static int end_part(struct parse *p)
 	if (ns->size % ns->block_size != 0)
 		return bad(p, "size=%llu: must be a multiple of the block size, %u",
 			   (unsigned long long)ns->size, ns->block_size);
+	if (check_format(p, ns) || (ns->zoned && check_zones(p, ns)))
+		return -EINVAL;
 	if (c->n_ns == EMU_NS_MAX)
 		return bad(p, "more than %d namespaces", EMU_NS_MAX);
 	c->ns[c->n_ns++] = *ns;

@@ -5,6 +5,7 @@
 
 #define WARNING_TEMPERATURE_K 343
 #define ASYNC_EVENT_MASK      (0x1fu | NVME_CTRL_OAES_NA)
+#define HOST_BEHAVIOR_SIZE    512u
 #define CDW10_SAVE            (1u << 31)
 #define HOST_ID_EXTENDED      1u
 #define EFFECT_CTRLR_SCOPE    (1u << 21)
@@ -34,13 +35,24 @@ static const uint8_t known[256] = {
 	[NVME_FEAT_FID_WRITE_ATOMIC] = CAN_CHANGE,
 	[NVME_FEAT_FID_ASYNC_EVENT] = CAN_CHANGE,
 	[NVME_FEAT_FID_HOST_ID] = CAN_CHANGE,
+	[NVME_FEAT_FID_HOST_MEM_BUF] = CAN_CHANGE, /* if it is asked for */
+	[NVME_FEAT_FID_HOST_BEHAVIOR] = CAN_CHANGE,
 };
 
-void emu_features_effects(uint32_t effects[256])
+static uint8_t flags_of(const struct emu_ctrlr *ctrlr, uint32_t fid)
 {
-	for (int i = 0; i < 256; i++) {
-		if (known[i])
-			effects[i] = 1 | (known[i] & PER_NS ? EFFECT_NS_SCOPE : EFFECT_CTRLR_SCOPE);
+	if (fid == NVME_FEAT_FID_HOST_MEM_BUF && !ctrlr->config.hmb)
+		return 0;
+	return known[fid];
+}
+
+void emu_features_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256])
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint8_t flags = flags_of(ctrlr, i);
+
+		if (flags)
+			effects[i] = 1 | (flags & PER_NS ? EFFECT_NS_SCOPE : EFFECT_CTRLR_SCOPE);
 	}
 }
 
@@ -55,6 +67,7 @@ static struct emu_features default_features(void)
 void emu_features_reset(struct emu_ctrlr *ctrlr)
 {
 	ctrlr->features = default_features();
+	ctrlr->acre = false;
 	ctrlr->n_io_queues_granted = ctrlr->config.max_io_queues;
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
 		ctrlr->ns[i].tler = 0;
@@ -90,7 +103,7 @@ static uint16_t set_error_recovery(struct emu_ctrlr *ctrlr, uint32_t nsid, uint3
 	if (v & 1u << 16) /* deallocated or unwritten block errors: not offered */
 		return EMU_GENERIC(INVALID_FIELD);
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
-		if (!ns || ns == &ctrlr->ns[i])
+		if (ctrlr->ns[i].id && (!ns || ns == &ctrlr->ns[i]))
 			ctrlr->ns[i].tler = (uint16_t)v;
 	}
 	return EMU_SUCCESS;
@@ -148,8 +161,30 @@ static uint16_t set_host_id(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	/* Once there is one, it stays until the controller is reset. */
 	if (memcmp(f->host_id, none, 16) != 0 && memcmp(f->host_id, id, 16) != 0)
 		return EMU_GENERIC(CMD_SEQ_ERROR);
-	memcpy(f->host_id, id, 16);
+	emu_host_id_set(f, id, len == 16);
 	return EMU_SUCCESS;
+}
+
+/* Host Behavior Support: Advanced Command Retry Enable is all there is to it. */
+static uint16_t set_host_behavior(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	uint8_t buf[HOST_BEHAVIOR_SIZE];
+	uint16_t status = emu_xfer(sq, cmd, EMU_XFER_FROM_HOST, buf, sizeof(buf));
+
+	if (status)
+		return status;
+	if (buf[0] > 1)
+		return EMU_GENERIC(INVALID_FIELD);
+	sq->ctrlr->acre = buf[0];
+	return EMU_SUCCESS;
+}
+
+static uint16_t get_host_behavior(struct emu_sq *sq, const struct nvmux_cmd *cmd,
+				  enum select select)
+{
+	uint8_t buf[HOST_BEHAVIOR_SIZE] = {select == SELECT_CURRENT && sq->ctrlr->acre};
+
+	return emu_xfer(sq, cmd, EMU_XFER_TO_HOST, buf, sizeof(buf));
 }
 
 static uint16_t set_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
@@ -176,6 +211,8 @@ static uint16_t set_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32
 		return EMU_SUCCESS;
 	case NVME_FEAT_FID_ASYNC_EVENT: return set_async_event(ctrlr, v);
 	case NVME_FEAT_FID_HOST_ID: return set_host_id(sq, cmd);
+	case NVME_FEAT_FID_HOST_MEM_BUF: return emu_set_hmb(sq, cmd);
+	case NVME_FEAT_FID_HOST_BEHAVIOR: return set_host_behavior(sq, cmd);
 	default: return EMU_GENERIC(INVALID_FIELD);
 	}
 }
@@ -183,7 +220,7 @@ static uint16_t set_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32
 uint16_t emu_set_features(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
 {
 	uint32_t cdw10 = emu_cdw(cmd->cdw10), nsid = emu_cdw(cmd->nsid);
-	uint8_t flags = known[cdw10 & 0xff];
+	uint8_t flags = flags_of(sq->ctrlr, cdw10 & 0xff);
 
 	if (!flags)
 		return EMU_GENERIC(INVALID_FIELD);
@@ -262,6 +299,10 @@ static uint16_t get_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum s
 	case NVME_FEAT_FID_WRITE_ATOMIC: *ret = f->write_atomicity; return EMU_SUCCESS;
 	case NVME_FEAT_FID_ASYNC_EVENT: *ret = f->async_event; return EMU_SUCCESS;
 	case NVME_FEAT_FID_HOST_ID: *ret = 0; return get_host_id(sq, cmd, f);
+	case NVME_FEAT_FID_HOST_MEM_BUF:
+		*ret = 0;
+		return select == SELECT_CURRENT ? emu_get_hmb(sq, cmd, ret) : EMU_SUCCESS;
+	case NVME_FEAT_FID_HOST_BEHAVIOR: *ret = 0; return get_host_behavior(sq, cmd, select);
 	default: return EMU_GENERIC(INVALID_FIELD);
 	}
 }
@@ -269,7 +310,7 @@ static uint16_t get_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum s
 uint16_t emu_get_features(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
 {
 	uint32_t cdw10 = emu_cdw(cmd->cdw10), select = cdw10 >> 8 & 7;
-	uint8_t flags = known[cdw10 & 0xff];
+	uint8_t flags = flags_of(sq->ctrlr, cdw10 & 0xff);
 
 	if (!flags || select > SELECT_CAPABILITIES)
 		return EMU_GENERIC(INVALID_FIELD);
@@ -278,4 +319,24 @@ uint16_t emu_get_features(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32
 		return EMU_SUCCESS;
 	}
 	return get_value(sq, cmd, (enum select)select, ret_dw0);
+}
+
+/* ---- Arbitration ---- */
+
+unsigned emu_arbitration_burst(const struct emu_ctrlr *ctrlr)
+{
+	uint32_t ab = ctrlr->features.arbitration & 7;
+
+	return ab == 7 ? EMU_POLL_BATCH : 1u << ab; /* 7: no limit */
+}
+
+unsigned emu_arbitration_weight(const struct emu_ctrlr *ctrlr, uint8_t class)
+{
+	uint32_t v = ctrlr->features.arbitration;
+
+	switch (class) {
+	case EMU_PRIO_HIGH: return (v >> 24 & 0xff) + 1;
+	case EMU_PRIO_MEDIUM: return (v >> 16 & 0xff) + 1;
+	default: return (v >> 8 & 0xff) + 1;
+	}
 }

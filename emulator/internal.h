@@ -8,6 +8,8 @@
 #include <nvme/types.h>
 #include <nvmux/cmd.h>
 #include "libcore/util.h"
+#include "emulator/admin.h"
+#include "emulator/fault.h"
 #include "emulator/model.h"
 
 #define EMU_PAGE_SIZE     4096u
@@ -16,6 +18,8 @@
 #define EMU_AER_MAX       4  /* Asynchronous Event Requests outstanding */
 #define EMU_EVENTS_MAX    16 /* events that wait for a request */
 #define EMU_POLL_BATCH    64 /* commands of one queue in one emu_poll() */
+#define EMU_TEMPERATURE_K 313
+#define EMU_NS_SPARE      (4ull << 30) /* bytes for namespaces that are created */
 #define EMU_READY_TIMEOUT 10 /* CAP.TO, in 500 ms */
 
 /* A status field without the phase tag, as in a completion's bits 15:1. */
@@ -29,28 +33,89 @@
 
 /* ---- namespaces (ns.c) ---- */
 
+/* Why commands can't take the short path of an ordinary namespace: struct emu_ns.special. */
+enum {
+	EMU_NS_MD = 1 << 0,       /* the format has metadata */
+	EMU_NS_ZONED = 1 << 1,    /* see zoned.c */
+	EMU_NS_RESERVED = 1 << 2, /* a reservation is held, see resv.c */
+	EMU_NS_BAD = 1 << 3,      /* there are, or were, uncorrectable blocks */
+};
+
+struct emu_resv;
+struct emu_zones;
+
 struct emu_ns {
 	uint32_t id;
 	uint8_t shift; /* of the block size */
 	uint8_t backing;
-	bool sparse;   /* a file some of whose blocks have no place on the disk */
-	int fd;        /* of a file, else -1 */
-	uint8_t *data; /* NULL: null */
-	uint64_t size; /* bytes */
+	uint8_t special; /* EMU_NS_*, atomic: I/O threads look at it first */
+	uint8_t attached; /* to this controller, atomic */
+	bool created;     /* by Namespace Management: memory of ours */
+	bool sparse;     /* a file some of whose blocks have no place on the disk */
+	int fd;          /* of a file, else -1 */
+	uint8_t *data;   /* NULL: null */
+	uint64_t size;   /* bytes */
 	uint64_t n_blocks;
 	uint8_t nguid[16];
 	uint8_t uuid[16];
 	uint16_t tler; /* Error Recovery feature */
+
+	/* the format */
+	uint8_t lbaf; /* index in emu_lbafs */
+	uint16_t ms;
+	bool mset;
+	uint8_t pi;
+	bool pil;
+	/*
+	 * Metadata of all blocks, one after the other; NULL: none, or null. Protection information
+	 * is stored inverted, so that memory that was never written reads as FFh: not checked.
+	 */
+	uint8_t *md;
+	uint64_t md_size;
+
+	/* A bit for each block that Write Uncorrectable has marked; NULL: none ever. Atomic. */
+	uint64_t *bad;
+	uint64_t bad_size;
+	pthread_mutex_t lock; /* to make the above, and one fused pair after the other */
+	struct emu_resv *resv;
+	struct emu_zones *zones; /* NULL: not zoned */
 };
+
+struct emu_lbaf {
+	uint8_t shift;
+	uint16_t ms;
+};
+
+#define EMU_LBAFS 8
+extern const struct emu_lbaf emu_lbafs[EMU_LBAFS];
 
 int emu_ns_open(struct emu_ns *ns, uint32_t id, const struct emu_config *config, char *why,
 		size_t why_size);
 void emu_ns_close(struct emu_ns *ns);
+/*
+ * Change the format of a namespace, which loses its data; @lbaf below EMU_LBAFS. A status, and
+ * nothing has changed when it isn't success. Nobody may use the namespace meanwhile.
+ */
+uint16_t emu_ns_format(struct emu_ns *ns, uint8_t lbaf, bool mset, uint8_t pi, bool pil);
 /* Make a range, or everything, durable. A status. */
 uint16_t emu_ns_sync(const struct emu_ns *ns, uint64_t offset, uint64_t len);
 uint16_t emu_ns_flush(const struct emu_ns *ns);
 /* Make a range read as zeroes. A status. */
 uint16_t emu_ns_zero(const struct emu_ns *ns, uint64_t offset, uint64_t len);
+/* The same for blocks, with their metadata; they are no longer uncorrectable. */
+uint16_t emu_ns_deallocate(struct emu_ns *ns, uint64_t slba, uint64_t n);
+/* Metadata of these blocks durable. */
+uint16_t emu_ns_sync_md(const struct emu_ns *ns, uint64_t slba, uint64_t n);
+
+/* Uncorrectable blocks. -ENOMEM; whether there is one; none of these any more. */
+int emu_ns_mark_bad(struct emu_ns *ns, uint64_t slba, uint64_t n);
+bool emu_ns_is_bad(const struct emu_ns *ns, uint64_t slba, uint64_t n);
+void emu_ns_clear_bad(struct emu_ns *ns, uint64_t slba, uint64_t n);
+
+static inline uint8_t emu_ns_special(const struct emu_ns *ns)
+{
+	return __atomic_load_n(&ns->special, __ATOMIC_ACQUIRE);
+}
 
 /* ---- queues (queue.c) ---- */
 
@@ -79,6 +144,7 @@ struct emu_counters {
 enum emu_cache {
 	EMU_CACHE_DATA,
 	EMU_CACHE_LIST,
+	EMU_CACHE_MD,
 	EMU_CACHES,
 };
 
@@ -92,9 +158,17 @@ struct emu_sq {
 	uint32_t seen_tail; /* last valid doorbell value */
 	uint32_t bad_tail;
 	uint16_t id;
+	uint8_t priority;        /* enum emu_priority */
+	bool skip_irq;           /* of faults: see fault.h */
+	bool short_identify;
+	uint32_t n_held;
+	struct emu_held *held;
 	uint32_t dma_generation; /* what the caches were filled in */
 	struct emu_dma dma[EMU_CACHES];
 	struct emu_counters counters;
+	uint64_t result;     /* dwords 0 and 1 of the next completion */
+	bool fused;          /* the first of a pair was executed, and the second with it: */
+	uint16_t fused_status;
 
 	/* The handshake of emu_poll_queue() with the admin thread, see queue.c. */
 	_Alignas(64) uint8_t live;
@@ -109,6 +183,17 @@ bool emu_sq_start(struct emu_ctrlr *ctrlr, uint16_t qid, uint16_t cqid, uint64_t
 void emu_sq_stop(struct emu_ctrlr *ctrlr, uint16_t qid);
 void emu_cq_stop(struct emu_ctrlr *ctrlr, uint16_t qid);
 void emu_queues_stop(struct emu_ctrlr *ctrlr);
+/* For what waits: see held.c. Execute and post without a look at faults. */
+void emu_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd);
+bool emu_has_room(struct emu_sq *sq);
+void emu_post(struct emu_sq *sq, uint16_t cid, uint16_t status, uint32_t dw0);
+/* Admin thread: nobody serves the queue in between. */
+void emu_sq_pause(struct emu_ctrlr *ctrlr, uint16_t qid);
+void emu_sq_resume(struct emu_ctrlr *ctrlr, uint16_t qid);
+/* Abort a command that a fault delays; false: it isn't there. */
+bool emu_held_abort(struct emu_ctrlr *ctrlr, uint16_t qid, uint16_t cid);
+/* @b_size 0: everything. */
+bool emu_overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size);
 /* Post on the admin completion queue out of turn; false: it would leave less than @reserve free. */
 bool emu_admin_post(struct emu_ctrlr *ctrlr, uint32_t reserve, uint16_t cid, uint16_t status,
 		    uint32_t dw0);
@@ -126,9 +211,25 @@ enum emu_xfer {
 	EMU_XFER_CHECK_OUT, /* check that it can be read */
 };
 
-/* Move @len bytes, at least 1, between @media and what PRP1 and PRP2 of @cmd name. */
+#define EMU_CMD_FUSE       0x03 /* of struct nvmux_cmd.flags */
+#define EMU_CMD_FUSE_FIRST 0x01
+#define EMU_CMD_FUSE_LAST  0x02
+#define EMU_CMD_PSDT       0xc0
+#define EMU_PSDT_SGL       0x40 /* metadata is one buffer */
+#define EMU_PSDT_SGL_MD    0x80 /* metadata has an SGL as well */
+
+/* Move @len bytes, at least 1, between @media and what the data pointer of @cmd names. */
 uint16_t emu_xfer(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum emu_xfer xfer,
 		  uint8_t *media, uint64_t len);
+/* The same for the metadata pointer. */
+uint16_t emu_xfer_md(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum emu_xfer xfer,
+		     uint8_t *media, uint64_t len);
+/* By an SGL that begins with the descriptor in the data pointer (sgl.c). */
+uint16_t emu_sgl_xfer(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum emu_xfer xfer,
+		      uint8_t *media, uint64_t len);
+/* Host address of @len bytes at @iova, and in *@ret_len how many of them are contiguous here. */
+uint8_t *emu_translate(struct emu_sq *sq, enum emu_cache cache, uint64_t iova, uint64_t len,
+		       bool write, uint64_t *ret_len);
 
 /* ---- features, events and logs ---- */
 
@@ -140,7 +241,8 @@ struct emu_features {
 	uint32_t write_atomicity;
 	uint32_t async_event;
 	uint8_t volatile_wc; /* read by I/O threads */
-	uint8_t host_id[16];
+	_Alignas(8) uint8_t host_id[16]; /* read by I/O threads: emu_host_id_set() */
+	uint8_t host_id_long;            /* it came as 16 bytes */
 	uint8_t irq_config[EMU_QUEUES_MAX / 8]; /* coalescing disabled, a bit per vector */
 };
 
@@ -202,13 +304,47 @@ struct emu_ctrlr {
 
 	uint32_t n_ns;
 	struct emu_ns *ns;
+	uint64_t ns_spare;              /* bytes for namespaces yet to be created */
+	uint64_t changed_ns[EMU_NS_MAX / 64]; /* since the host last read the list */
+	struct emu_streams streams[EMU_NS_MAX];
+
+	struct emu_faults *faults;
+	uint32_t slow;       /* EMU_SLOW_*, atomic: read with each command */
+	uint32_t background; /* EMU_BG_*: the admin thread's */
+	struct emu_shadow shadow;
+	struct emu_hmb hmb;
+	struct emu_sanitize sanitize;
+	struct emu_self_test self_test;
+	struct emu_firmware firmware;
+	uint32_t smart_temperature; /* kelvin */
+	uint8_t smart_warning;      /* critical warning bits that were set by hand */
+	uint8_t smart_spare;        /* per cent */
+	uint8_t smart_used;
+	bool acre;                  /* Host Behavior Support: Advanced Command Retry Enable */
+
+	/* arbitration */
+	bool weighted;
+	uint32_t next_of_class[EMU_PRIOS];
 };
+
+static inline uint32_t emu_slow(const struct emu_ctrlr *ctrlr)
+{
+	return __atomic_load_n(&ctrlr->slow, __ATOMIC_RELAXED);
+}
+
+void emu_slow_set(struct emu_ctrlr *ctrlr, uint32_t bit, bool on);
+/* CSTS.CFS as a fault sets it; any thread. */
+void emu_set_fatal(struct emu_ctrlr *ctrlr);
+/* Whether nothing is served at the moment. */
+bool emu_dead(struct emu_ctrlr *ctrlr);
+/* What goes on without a command. */
+void emu_background(struct emu_ctrlr *ctrlr);
 
 void emu_features_reset(struct emu_ctrlr *ctrlr);
 uint16_t emu_set_features(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0);
 uint16_t emu_get_features(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0);
 /* The Feature Identifiers Supported and Effects log page. */
-void emu_features_effects(uint32_t effects[256]);
+void emu_features_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256]);
 
 /* Any queue's thread. */
 void emu_event_raise(struct emu_ctrlr *ctrlr, uint8_t type, uint8_t info, uint8_t log);
@@ -229,14 +365,48 @@ uint16_t emu_identify(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 uint16_t emu_admin_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0);
 uint16_t emu_nvm_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 /* The Commands Supported and Effects log page. */
-void emu_admin_effects(uint32_t effects[256]);
-void emu_nvm_effects(uint32_t effects[256]);
+void emu_admin_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256]);
+void emu_nvm_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256]);
+/* The Zoned Namespace command set has those too, and these. */
+void emu_zns_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256]);
+/* The Optional NVM Command Support of I/O commands. */
+uint16_t emu_oncs(const struct emu_ctrlr *ctrlr);
 void emu_subnqn(const struct emu_config *config, char ret[256]);
 
+/* NN of Identify Controller: the greatest identifier that a namespace can have. */
+static inline uint32_t emu_nn(const struct emu_ctrlr *ctrlr)
+{
+	return MIN(ctrlr->config.n_ns + 16u, (uint32_t)EMU_NS_MAX);
+}
+
+/* A namespace that is attached; NULL: there is none of that identifier. */
 static inline struct emu_ns *emu_ns_get(const struct emu_ctrlr *ctrlr, uint32_t nsid)
 {
-	return nsid - 1 < ctrlr->n_ns ? &ctrlr->ns[nsid - 1] : NULL;
+	if (unlikely(nsid - 1 >= ctrlr->n_ns))
+		return NULL;
+	if (unlikely(!__atomic_load_n(&ctrlr->ns[nsid - 1].attached, __ATOMIC_ACQUIRE)))
+		return NULL;
+	return &ctrlr->ns[nsid - 1];
 }
+
+/* One that exists, attached or not. */
+static inline struct emu_ns *emu_ns_allocated(const struct emu_ctrlr *ctrlr, uint32_t nsid)
+{
+	if (nsid - 1 >= ctrlr->n_ns || !ctrlr->ns[nsid - 1].id)
+		return NULL;
+	return &ctrlr->ns[nsid - 1];
+}
+
+/* What a command gets that names a namespace which isn't attached. */
+static inline uint16_t emu_ns_missing(const struct emu_ctrlr *ctrlr, uint32_t nsid)
+{
+	/* An identifier that is valid and isn't active is an invalid field. */
+	return nsid == 0 || nsid > emu_nn(ctrlr) ? EMU_GENERIC(INVALID_NS)
+						 : EMU_GENERIC(INVALID_FIELD);
+}
+
+/* All of its data reads as zeroes. A status. */
+uint16_t emu_ns_erase(struct emu_ns *ns);
 
 static inline uint32_t emu_cdw(__le32 v)
 {
@@ -248,5 +418,88 @@ static inline uint64_t emu_slba(const struct nvmux_cmd *cmd)
 {
 	return emu_cdw(cmd->cdw10) | (uint64_t)emu_cdw(cmd->cdw11) << 32;
 }
+
+/* ---- namespaces that aren't ordinary (blocks.c) ---- */
+
+/* Where blocks are for a moment on their way between the host and the media. */
+struct emu_view {
+	uint8_t *data;
+	uint8_t *md;
+	uint32_t data_stride;
+	uint32_t md_stride;
+};
+
+/* What a command says of protection. */
+struct emu_protect {
+	bool pract;
+	uint8_t prchk; /* EMU_PRCHK_* */
+	uint16_t apptag;
+	uint16_t appmask;
+	uint32_t reftag;
+};
+
+enum {
+	EMU_PRCHK_REF = 1 << 0,
+	EMU_PRCHK_APP = 1 << 1,
+	EMU_PRCHK_GUARD = 1 << 2,
+};
+
+uint16_t emu_blocks_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
+/* Move blocks between the media and a view, and no more. */
+void emu_blocks_load(const struct emu_ns *ns, uint64_t slba, uint64_t n, const struct emu_view *v);
+void emu_blocks_store(struct emu_ns *ns, uint64_t slba, uint64_t n, const struct emu_view *v);
+uint16_t emu_copy(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
+
+#define EMU_ACWU       7    /* blocks of a fused pair, less one */
+#define EMU_COPY_MSSRL 1024 /* blocks of one range */
+#define EMU_COPY_MCL   4096 /* blocks of one command */
+#define EMU_COPY_MSRC  127  /* ranges, less one */
+
+/* ---- protection information (pi.c) ---- */
+
+uint16_t emu_crc16(uint16_t crc, const uint8_t *p, size_t len);
+/* Whether what a command at @slba asks for makes sense for the namespace's type. A status. */
+uint16_t emu_pi_valid(const struct emu_ns *ns, const struct emu_protect *p, uint64_t slba);
+void emu_pi_generate(const struct emu_ns *ns, const struct emu_protect *p, const struct emu_view *v,
+		     uint64_t n);
+uint16_t emu_pi_check(const struct emu_ns *ns, const struct emu_protect *p,
+		      const struct emu_view *v, uint64_t n);
+/* Add to the reference tags, as Zone Append does. */
+void emu_pi_remap(const struct emu_ns *ns, const struct emu_view *v, uint64_t n, uint32_t add);
+static inline uint32_t emu_pi_offset(const struct emu_ns *ns)
+{
+	return ns->pil ? 0 : ns->ms - 8u;
+}
+
+/* ---- reservations (resv.c) ---- */
+
+#define EMU_RESCAP 0xfe /* all six types; Ignore Existing Key as of version 1.3 */
+
+int emu_resv_create(struct emu_ns *ns);
+void emu_resv_destroy(struct emu_ns *ns);
+/* Whether the host may read, or write, now. */
+bool emu_resv_allows(struct emu_ctrlr *ctrlr, struct emu_ns *ns, bool write);
+uint16_t emu_resv_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
+void emu_host_id_set(struct emu_features *f, const uint8_t id[16], bool is_long);
+
+/* ---- zones (zoned.c) ---- */
+
+#define EMU_ZDES 1 /* zone descriptor extension, in 64 bytes */
+
+int emu_zones_create(struct emu_ns *ns, const struct emu_ns_config *config);
+void emu_zones_destroy(struct emu_ns *ns);
+/* All zones as they were at first; after a format. */
+void emu_zones_reset(struct emu_ns *ns);
+void emu_zones_lock(struct emu_ns *ns);
+void emu_zones_unlock(struct emu_ns *ns);
+/* Whether a command may read there, or write; the latter opens the zone. Under the lock. */
+uint16_t emu_zones_check_read(const struct emu_ns *ns, uint64_t slba, uint64_t n);
+uint16_t emu_zones_check_write(struct emu_ns *ns, uint64_t slba, uint64_t n);
+/* Where an append to the zone at @zslba goes. */
+uint16_t emu_zones_append_at(const struct emu_ns *ns, uint64_t zslba, uint64_t *ret_slba);
+/* What was checked has been written. */
+void emu_zones_written(struct emu_ns *ns, uint64_t slba, uint64_t n);
+uint16_t emu_zones_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
+void emu_zones_identify(const struct emu_ns *ns, struct nvme_zns_id_ns *id);
 
 #endif

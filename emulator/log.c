@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Get Log Page. Base specification 2.0, section 5.16. */
+#include <errno.h>
 #include <string.h>
 #include "emulator/internal.h"
 
-#define TEMPERATURE_K 313
 #define LOG_MAX       4096
+#define SPARE_THRESHOLD 10
 #define LSUPP         1u /* of the Supported Log Pages log page */
 
 static void put128(uint8_t dst[16], uint64_t v)
@@ -18,6 +19,8 @@ static void put128(uint8_t dst[16], uint64_t v)
 static uint32_t supported_logs(struct emu_ctrlr *ctrlr, uint8_t *buf)
 {
 	static const uint8_t lids[] = {
+		NVME_LOG_LID_DEVICE_SELF_TEST,
+		NVME_LOG_LID_SANITIZE,
 		NVME_LOG_LID_SUPPORTED_LOG_PAGES,
 		NVME_LOG_LID_ERROR,
 		NVME_LOG_LID_SMART,
@@ -51,8 +54,79 @@ static uint32_t error_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 
 static bool temperature_crosses(const struct emu_ctrlr *ctrlr)
 {
-	return TEMPERATURE_K >= ctrlr->features.temp_over ||
-	       TEMPERATURE_K <= ctrlr->features.temp_under;
+	return ctrlr->smart_temperature >= ctrlr->features.temp_over ||
+	       ctrlr->smart_temperature <= ctrlr->features.temp_under;
+}
+
+static uint8_t critical_warning(const struct emu_ctrlr *ctrlr)
+{
+	uint8_t warning = ctrlr->smart_warning;
+
+	if (temperature_crosses(ctrlr))
+		warning |= NVME_SMART_CRIT_TEMPERATURE;
+	if (ctrlr->smart_spare < SPARE_THRESHOLD)
+		warning |= NVME_SMART_CRIT_SPARE;
+	return warning;
+}
+
+/* What a change of the health makes of events: those that are new and that the host wants. */
+static void health_changed(struct emu_ctrlr *ctrlr, uint8_t before)
+{
+	uint8_t warning = critical_warning(ctrlr) & (uint8_t)~before;
+
+	warning &= (uint8_t)ctrlr->features.async_event;
+	if (warning & NVME_SMART_CRIT_SPARE)
+		emu_event_raise(ctrlr, NVME_AER_SMART, NVME_AER_SMART_SPARE_THRESHOLD,
+				NVME_LOG_LID_SMART);
+	if (warning & NVME_SMART_CRIT_TEMPERATURE)
+		emu_event_raise(ctrlr, NVME_AER_SMART, NVME_AER_SMART_TEMPERATURE_THRESHOLD,
+				NVME_LOG_LID_SMART);
+	if (warning & (uint8_t)~(NVME_SMART_CRIT_SPARE | NVME_SMART_CRIT_TEMPERATURE))
+		emu_event_raise(ctrlr, NVME_AER_SMART, NVME_AER_SMART_SUBSYSTEM_RELIABILITY,
+				NVME_LOG_LID_SMART);
+}
+
+static int set_one(struct emu_ctrlr *ctrlr, char *word, char *why, size_t why_size)
+{
+	char *value = strchr(word, '='), *end = NULL;
+	unsigned long v = 0;
+
+	if (value) {
+		*value++ = '\0';
+		v = strtoul(value, &end, strcmp(word, "warning") == 0 ? 16 : 10);
+	}
+	if (value && *value && !*end) {
+		if (strcmp(word, "temperature") == 0 && v <= UINT16_MAX) {
+			ctrlr->smart_temperature = (uint32_t)v;
+			return 0;
+		} else if (strcmp(word, "warning") == 0 && v <= 0x3f) {
+			ctrlr->smart_warning = (uint8_t)v;
+			return 0;
+		} else if (strcmp(word, "spare") == 0 && v <= 100) {
+			ctrlr->smart_spare = (uint8_t)v;
+			return 0;
+		} else if (strcmp(word, "used") == 0 && v <= UINT8_MAX) {
+			ctrlr->smart_used = (uint8_t)v;
+			return 0;
+		}
+	}
+	snprintf(why, why_size,
+		 "%.40s: must be temperature=K, warning=XX (to 3f), spare=PERCENT or used=PERCENT",
+		 word);
+	return -EINVAL;
+}
+
+int emu_smart_set(struct emu_ctrlr *ctrlr, const char *text, char *why, size_t why_size)
+{
+	uint8_t before = critical_warning(ctrlr);
+	char copy[256], *save = NULL;
+	int err = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *w = strtok_r(copy, " ", &save); w && !err; w = strtok_r(NULL, " ", &save))
+		err = set_one(ctrlr, w, why, why_size);
+	health_changed(ctrlr, before);
+	return err;
 }
 
 void emu_temperature_check(struct emu_ctrlr *ctrlr)
@@ -91,12 +165,12 @@ static uint32_t smart_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (temperature_crosses(ctrlr))
-		log->critical_warning = NVME_SMART_CRIT_TEMPERATURE;
-	log->temperature[0] = TEMPERATURE_K & 0xff;
-	log->temperature[1] = TEMPERATURE_K >> 8;
-	log->avail_spare = 100;
-	log->spare_thresh = 10;
+	log->critical_warning = critical_warning(ctrlr);
+	log->temperature[0] = ctrlr->smart_temperature & 0xff;
+	log->temperature[1] = (uint8_t)(ctrlr->smart_temperature >> 8);
+	log->avail_spare = ctrlr->smart_spare;
+	log->spare_thresh = SPARE_THRESHOLD;
+	log->percent_used = ctrlr->smart_used;
 	put128(log->data_units_read, data_units(sum.read_bytes));
 	put128(log->data_units_written, data_units(sum.written_bytes));
 	put128(log->host_reads, sum.reads);
@@ -109,29 +183,13 @@ static uint32_t smart_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	return sizeof(*log);
 }
 
-static uint32_t firmware_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
-{
-	struct nvme_firmware_slot *log = (struct nvme_firmware_slot *)(void *)buf;
-
-	log->afi = 1;
-	memset(log->frs[0], ' ', sizeof(log->frs[0]));
-	memcpy(log->frs[0], NVMUX_VERSION, MIN(strlen(NVMUX_VERSION), sizeof(log->frs[0])));
-	return sizeof(*log);
-}
-
-/* Namespaces don't change while the controller lives: the list is empty. */
-static uint32_t changed_ns_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
-{
-	return sizeof(struct nvme_ns_list);
-}
-
 static uint32_t effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 {
 	uint32_t acs[256] = {0}, iocs[256] = {0};
 	struct nvme_cmd_effects_log *log = (struct nvme_cmd_effects_log *)(void *)buf;
 
-	emu_admin_effects(acs);
-	emu_nvm_effects(iocs);
+	emu_admin_effects(ctrlr, acs);
+	emu_nvm_effects(ctrlr, iocs);
 	for (int i = 0; i < 256; i++) {
 		log->acs[i] = cpu_to_le32(acs[i]);
 		log->iocs[i] = cpu_to_le32(iocs[i]);
@@ -139,11 +197,22 @@ static uint32_t effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	return sizeof(*log);
 }
 
+/* The I/O commands of the Zoned Namespace command set, over those of the NVM command set. */
+static void zns_effects(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	struct nvme_cmd_effects_log *log = (struct nvme_cmd_effects_log *)(void *)buf;
+	uint32_t iocs[256] = {0};
+
+	emu_zns_effects(ctrlr, iocs);
+	for (int i = 0; i < 256; i++)
+		log->iocs[i] = cpu_to_le32(iocs[i]);
+}
+
 static uint32_t fid_effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 {
 	uint32_t effects[256] = {0};
 
-	emu_features_effects(effects);
+	emu_features_effects(ctrlr, effects);
 	for (int i = 0; i < 256; i++)
 		effects[i] = htole32(effects[i]);
 	memcpy(buf, effects, sizeof(effects));
@@ -164,8 +233,10 @@ static log_fn find_log(uint8_t lid)
 	case NVME_LOG_LID_SUPPORTED_LOG_PAGES: return supported_logs;
 	case NVME_LOG_LID_ERROR: return error_log;
 	case NVME_LOG_LID_SMART: return smart_log;
-	case NVME_LOG_LID_FW_SLOT: return firmware_log;
-	case NVME_LOG_LID_CHANGED_NS: return changed_ns_log;
+	case NVME_LOG_LID_FW_SLOT: return emu_firmware_log;
+	case NVME_LOG_LID_CHANGED_NS: return emu_changed_ns_log;
+	case NVME_LOG_LID_DEVICE_SELF_TEST: return emu_self_test_log;
+	case NVME_LOG_LID_SANITIZE: return emu_sanitize_log;
 	case NVME_LOG_LID_CMD_EFFECTS: return effects_log;
 	case NVME_LOG_LID_FID_SUPPORTED_EFFECTS: return fid_effects_log;
 	case NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS: return mi_effects_log;
@@ -184,6 +255,8 @@ static void unmask_event(struct emu_ctrlr *ctrlr, uint8_t lid)
 		bit = 1u << NVME_AER_SMART;
 	else if (lid == NVME_LOG_LID_CHANGED_NS)
 		bit = 1u << NVME_AER_NOTICE;
+	else if (lid == NVME_LOG_LID_SANITIZE)
+		bit = 1u << 6; /* events specific to I/O command sets, and of sanitize */
 	if (!(ctrlr->events_masked & bit))
 		return;
 	ctrlr->events_masked &= (uint16_t)~bit;
@@ -211,14 +284,19 @@ uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (by_index || (offset & 3) || len > sq->ctrlr->max_transfer)
 		return EMU_GENERIC(INVALID_FIELD);
-	if (lid == NVME_LOG_LID_CMD_EFFECTS && csi != NVME_CSI_NVM)
+	if (lid == NVME_LOG_LID_CMD_EFFECTS && csi != NVME_CSI_NVM &&
+	    csi != NVME_CSI_ZNS)
 		return EMU_GENERIC(INVALID_FIELD);
 	size = fill(sq->ctrlr, buf);
+	if (lid == NVME_LOG_LID_CMD_EFFECTS && csi == NVME_CSI_ZNS)
+		zns_effects(sq->ctrlr, buf);
 	if (offset > size)
 		return EMU_GENERIC(INVALID_FIELD);
 	/* What is asked for beyond the end of the log page is not written. */
 	len = MIN(len, size - offset);
 	status = len ? emu_xfer(sq, cmd, EMU_XFER_TO_HOST, buf + offset, len) : EMU_SUCCESS;
+	if (!status && !rae && lid == NVME_LOG_LID_CHANGED_NS)
+		emu_changed_ns_clear(sq->ctrlr);
 	if (!status && !rae)
 		unmask_event(sq->ctrlr, lid);
 	return status;

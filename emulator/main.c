@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "emulator/control.h"
 #include "emulator/vfio_user_server.h"
 #include "libcore/util.h"
 
@@ -33,6 +34,12 @@ static const char help[] =
 	"      --queues N        I/O queue pairs granted at most; 1 to 1023; default 64\n"
 	"      --entries N       entries of a queue at most; 2 to 65536; default 1024\n"
 	"      --vectors N       MSI-X vectors; 1 to 1024; default: one for each queue\n"
+	"      --fault SPEC      a fault to begin with, see below; may be repeated\n"
+	"      --hmb SIZE        host memory asked for; default 0: none\n"
+	"      --sgl 1           offer SGLs for I/O commands\n"
+	"      --zasl N          limit of Zone Append: 4 KiB << N; default 0: that of mdts\n"
+	"      --oncs HEX        leave out these optional commands: bits of ONCS\n"
+	"      --wrr 1           offer weighted round robin arbitration\n"
 	"      --serial S        serial number, 1 to 20 characters; namespace identifiers\n"
 	"                        and the subsystem's name derive from it; default: made\n"
 	"                        from the absolute path of DIR, the same at each start\n"
@@ -45,11 +52,34 @@ static const char help[] =
 	"                        takes the room on the disk for what is new; an existing\n"
 	"                        sparse file stays sparse: a full disk ends the emulator\n"
 	"  null,size=SIZE        nothing: writes are dropped, reads leave the buffer alone\n"
-	"and bs=512 (default) or bs=4096 for the block size. SIZE is in bytes, or with\n"
-	"one of the units K, M, G, T, P (powers of 1024; 64M, 64MiB and 64MB are the same).\n"
+	"and bs=512 (default) or bs=4096 for the block size. Further settings:\n"
+	"  ms=0|8|16|64          bytes of metadata of each block (default 0); null keeps\n"
+	"                        none; a file has it after the data\n"
+	"  mset=0|1              separate (default), or interleaved with the data\n"
+	"  pi=0..3, pil=0|1      type of protection information (default 0: none), in the\n"
+	"                        last 8 bytes of the metadata (default) or the first\n"
+	"  zoned,zone=SIZE       a zoned namespace, of mem or null; zcap=SIZE: of each zone\n"
+	"                        this much can be written; maxopen=N, maxactive=N: so many\n"
+	"                        zones at a time (default 0: no limit)\n"
+	"SIZE is in bytes, or with one of the units K, M, G, T, P (powers of 1024; 64M,\n"
+	"64MiB and 64MB are the same).\n"
 	"Several namespaces can be joined by '+'; a backslash takes the next character as\n"
-	"it is. The settings mdts, noiob, queues, entries, vectors and serial can be part\n"
-	"of a SPEC too.\n"
+	"it is. The settings mdts, noiob, queues, entries, vectors, serial, fault, hmb,\n"
+	"sgl, zasl, oncs and wrr can be part of a SPEC too.\n"
+	"\n"
+	"A fault SPEC is WHAT[:opc=XX][:qid=N][:nth=N][:times=N][:ms=N]. WHAT is one of\n"
+	"  drop, delay, duplicate, reorder, badcid, status=XXX, shortidentify, missirq\n"
+	"                        of a command: of opcode XX (hexadecimal), of queue N\n"
+	"                        (0: admin), from the nth one on, times (default 1; 0:\n"
+	"                        all); delay and reorder last ms; XXX is hexadecimal\n"
+	"  cfs, allones, truncate\n"
+	"                        of the controller: at once, or when such a command is\n"
+	"                        fetched; allones for ms or until it is cleared\n"
+	"  stuckready            CSTS.RDY doesn't follow CC.EN, for ms or until cleared\n"
+	"  badlen                a vfio-user reply has a wrong length; XX: its command\n"
+	"At run time, faults are set by lines on the socket DIR/" CONTROL_SOCKET_NAME ": a SPEC, clear, or\n"
+	"list, and the health of the SMART log by smart with any of temperature=KELVIN,\n"
+	"warning=XX, spare=PERCENT, used=PERCENT. Each is answered with ok, or error: why.\n"
 	"\n"
 	"Exit status: 0 after a signal, 1 when it cannot run, 2 when the command line is\n"
 	"wrong.\n"
@@ -73,6 +103,12 @@ static const struct option options[] = {
 	{"entries", required_argument, NULL, OPT_SETTING},
 	{"vectors", required_argument, NULL, OPT_SETTING},
 	{"serial", required_argument, NULL, OPT_SETTING},
+	{"fault", required_argument, NULL, OPT_SETTING},
+	{"hmb", required_argument, NULL, OPT_SETTING},
+	{"sgl", required_argument, NULL, OPT_SETTING},
+	{"zasl", required_argument, NULL, OPT_SETTING},
+	{"oncs", required_argument, NULL, OPT_SETTING},
+	{"wrr", required_argument, NULL, OPT_SETTING},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},

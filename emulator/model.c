@@ -16,6 +16,8 @@
 #define AQA_MASK    0x0fff0fffu
 #define CFS         (NVME_CSTS_CFS_MASK << NVME_CSTS_CFS_SHIFT)
 #define RDY         (NVME_CSTS_RDY_MASK << NVME_CSTS_RDY_SHIFT)
+#define NSSRO       (NVME_CSTS_NSSRO_MASK << NVME_CSTS_NSSRO_SHIFT)
+#define NSSR_VALUE  0x4e564d65u /* "NVMe" */
 #define SHST_DONE   (NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT)
 #define NLB_MAX     65536u
 #define DSTRD_MAX   4
@@ -27,7 +29,9 @@ static uint64_t make_cap(const struct emu_config *config)
 	return (uint64_t)(config->queue_entries - 1) << NVME_CAP_MQES_SHIFT | CAP_CQR |
 	       (uint64_t)EMU_READY_TIMEOUT << NVME_CAP_TO_SHIFT |
 	       (uint64_t)config->doorbell_stride << NVME_CAP_DSTRD_SHIFT |
-	       css << NVME_CAP_CSS_SHIFT | (uint64_t)NVME_CAP_CRWMS << NVME_CAP_CRMS_SHIFT;
+	       css << NVME_CAP_CSS_SHIFT | (uint64_t)NVME_CAP_CRWMS << NVME_CAP_CRMS_SHIFT |
+	       (config->wrr ? (uint64_t)NVME_CAP_AMS_WRR << NVME_CAP_AMS_SHIFT : 0) |
+	       1ull << NVME_CAP_NSSRC_SHIFT;
 }
 
 static int check_config(const struct emu_config *c, char *why, size_t why_size)
@@ -57,13 +61,18 @@ static int open_namespaces(struct emu_ctrlr *ctrlr, char *why, size_t why_size)
 {
 	int err;
 
-	ctrlr->ns = calloc(MAX(ctrlr->config.n_ns, 1u), sizeof(*ctrlr->ns));
+	/* With places for those that are created later. */
+	ctrlr->ns = calloc(EMU_NS_MAX, sizeof(*ctrlr->ns));
 	if (!ctrlr->ns)
 		return -ENOMEM;
+	ctrlr->ns_spare = EMU_NS_SPARE;
+	for (uint32_t i = 0; i < EMU_NS_MAX; i++)
+		ctrlr->ns[i].fd = -1;
 	for (uint32_t i = 0; i < ctrlr->config.n_ns; i++) {
 		err = emu_ns_open(&ctrlr->ns[i], i + 1, &ctrlr->config, why, why_size);
 		if (err)
 			return err;
+		ctrlr->ns[i].attached = 1;
 		ctrlr->n_ns++;
 	}
 	return 0;
@@ -94,9 +103,14 @@ int emu_ctrlr_create(const struct emu_config *config, const struct emu_carrier *
 					   : (uint64_t)NLB_MAX << 12;
 	pthread_mutex_init(&ctrlr->reports.lock, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &ctrlr->started);
+	ctrlr->smart_temperature = EMU_TEMPERATURE_K;
+	ctrlr->smart_spare = 100;
+	emu_firmware_init(ctrlr);
 	err = emu_queues_create(ctrlr);
 	if (!err)
 		err = open_namespaces(ctrlr, why, why_size);
+	if (!err)
+		err = emu_faults_create(ctrlr, why, why_size);
 	if (err) {
 		emu_ctrlr_destroy(ctrlr);
 		return err;
@@ -110,12 +124,64 @@ void emu_ctrlr_destroy(struct emu_ctrlr *ctrlr)
 {
 	if (!ctrlr)
 		return;
-	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
-		emu_ns_close(&ctrlr->ns[i]);
+	if (ctrlr->sqs)
+		emu_queues_stop(ctrlr); /* what faults hold back ends with its queue */
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		if (ctrlr->ns[i].id)
+			emu_ns_close(&ctrlr->ns[i]);
+	}
 	free(ctrlr->ns);
 	emu_queues_destroy(ctrlr);
+	emu_faults_destroy(ctrlr);
+	emu_firmware_destroy(ctrlr);
 	pthread_mutex_destroy(&ctrlr->reports.lock);
 	free(ctrlr);
+}
+
+/* ---- what every command looks at, and what goes on without one ---- */
+
+uint64_t emu_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void emu_slow_set(struct emu_ctrlr *ctrlr, uint32_t bit, bool on)
+{
+	if (on)
+		__atomic_fetch_or(&ctrlr->slow, bit, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&ctrlr->slow, ~bit, __ATOMIC_SEQ_CST);
+}
+
+void emu_set_fatal(struct emu_ctrlr *ctrlr)
+{
+	__atomic_fetch_or(&ctrlr->csts, CFS, __ATOMIC_SEQ_CST);
+	emu_slow_set(ctrlr, EMU_SLOW_FATAL, true);
+}
+
+bool emu_dead(struct emu_ctrlr *ctrlr)
+{
+	return (emu_slow(ctrlr) & EMU_SLOW_FATAL) || emu_is_gone(ctrlr);
+}
+
+void emu_background(struct emu_ctrlr *ctrlr)
+{
+	if (ctrlr->background & EMU_BG_SANITIZE)
+		emu_sanitize_advance(ctrlr);
+	if (ctrlr->background & EMU_BG_SELF_TEST)
+		emu_self_test_advance(ctrlr);
+}
+
+bool emu_has_background(const struct emu_ctrlr *ctrlr)
+{
+	bool held = false;
+
+	for (uint32_t i = 0; i < ctrlr->n_live; i++)
+		held |= ctrlr->sqs[ctrlr->live_qids[i]].n_held > 0;
+	return held || ctrlr->background || emu_slow(ctrlr);
 }
 
 void emu_set_doorbells(struct emu_ctrlr *ctrlr, volatile void *doorbells, uint32_t bytes)
@@ -135,13 +201,20 @@ bool emu_is_running(const struct emu_ctrlr *ctrlr)
 
 /* ---- CC ---- */
 
+static bool valid_arbitration(const struct emu_ctrlr *ctrlr)
+{
+	uint32_t ams = NVME_CC_AMS(ctrlr->cc);
+
+	return ams == NVME_CC_AMS_RR || (ams == NVME_CC_AMS_WRRU && ctrlr->config.wrr);
+}
+
 static bool start_admin_queue(struct emu_ctrlr *ctrlr)
 {
 	uint32_t sq_entries = NVME_AQA_ASQS(ctrlr->aqa) + 1;
 	uint32_t cq_entries = NVME_AQA_ACQS(ctrlr->aqa) + 1;
 	uint32_t css = NVME_CC_CSS(ctrlr->cc);
 
-	if (NVME_CC_MPS(ctrlr->cc) != 0 || NVME_CC_AMS(ctrlr->cc) != NVME_CC_AMS_RR ||
+	if (NVME_CC_MPS(ctrlr->cc) != 0 || !valid_arbitration(ctrlr) ||
 	    (css != NVME_CC_CSS_NVM && css != NVME_CC_CSS_CSI))
 		return false;
 	if (sq_entries < 2 || cq_entries < 2 || !ctrlr->asq || !ctrlr->acq)
@@ -162,11 +235,12 @@ static bool start_admin_queue(struct emu_ctrlr *ctrlr)
 static void enable(struct emu_ctrlr *ctrlr)
 {
 	if (!start_admin_queue(ctrlr)) {
-		ctrlr->csts = CFS;
+		ctrlr->csts = CFS | (ctrlr->csts & NSSRO);
 		return;
 	}
+	ctrlr->weighted = NVME_CC_AMS(ctrlr->cc) == NVME_CC_AMS_WRRU;
 	ctrlr->running = true;
-	ctrlr->csts = RDY;
+	ctrlr->csts = RDY | (ctrlr->csts & NSSRO);
 }
 
 static void disable(struct emu_ctrlr *ctrlr)
@@ -174,8 +248,12 @@ static void disable(struct emu_ctrlr *ctrlr)
 	emu_queues_stop(ctrlr);
 	emu_events_reset(ctrlr);
 	emu_features_reset(ctrlr);
+	emu_host_memory_reset(ctrlr);
+	emu_self_test_abort(ctrlr, NVME_ST_RESULT_CLR);
+	emu_firmware_reset(ctrlr);
+	emu_slow_set(ctrlr, EMU_SLOW_FATAL, false);
 	ctrlr->running = false;
-	ctrlr->csts = 0;
+	ctrlr->csts &= NSSRO;
 }
 
 static void shut_down(struct emu_ctrlr *ctrlr)
@@ -191,19 +269,29 @@ static void shut_down(struct emu_ctrlr *ctrlr)
 static void write_cc(struct emu_ctrlr *ctrlr, uint32_t value)
 {
 	uint32_t old = ctrlr->cc;
+	bool was_ready = ctrlr->csts & RDY;
 
 	ctrlr->cc = value & CC_WRITABLE;
 	if (NVME_CC_EN(old) && !NVME_CC_EN(value))
 		disable(ctrlr);
 	else if (!NVME_CC_EN(old) && NVME_CC_EN(value))
 		enable(ctrlr);
+	if (NVME_CC_EN(old) != NVME_CC_EN(value))
+		emu_fault_enable(ctrlr, was_ready);
 	if (NVME_CC_SHN(value) != NVME_CC_SHN_NONE && NVME_CC_SHN(old) != NVME_CC_SHN(value))
 		shut_down(ctrlr);
 }
 
 /* ---- registers ---- */
 
-static uint32_t read32(const struct emu_ctrlr *ctrlr, uint32_t offset)
+/* NVM Subsystem Reset, base specification 2.0, section 3.7.1. */
+static void subsystem_reset(struct emu_ctrlr *ctrlr)
+{
+	emu_ctrlr_reset(ctrlr);
+	ctrlr->csts |= NSSRO;
+}
+
+static uint32_t read32(struct emu_ctrlr *ctrlr, uint32_t offset)
 {
 	switch (offset) {
 	case NVME_REG_CAP: return (uint32_t)ctrlr->cap;
@@ -212,7 +300,7 @@ static uint32_t read32(const struct emu_ctrlr *ctrlr, uint32_t offset)
 	case NVME_REG_INTMS:
 	case NVME_REG_INTMC: return ctrlr->intm;
 	case NVME_REG_CC: return ctrlr->cc;
-	case NVME_REG_CSTS: return ctrlr->csts;
+	case NVME_REG_CSTS: return emu_fault_csts(ctrlr, ctrlr->csts);
 	case NVME_REG_AQA: return ctrlr->aqa;
 	case NVME_REG_ASQ: return (uint32_t)ctrlr->asq;
 	case NVME_REG_ASQ + 4: return (uint32_t)(ctrlr->asq >> 32);
@@ -240,6 +328,11 @@ static void write32(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t value)
 	case NVME_REG_INTMS: ctrlr->intm |= value; break;
 	case NVME_REG_INTMC: ctrlr->intm &= ~value; break;
 	case NVME_REG_CC: write_cc(ctrlr, value); break;
+	case NVME_REG_CSTS: ctrlr->csts &= ~(value & NSSRO); break;
+	case NVME_REG_NSSR:
+		if (value == NSSR_VALUE)
+			subsystem_reset(ctrlr);
+		break;
 	case NVME_REG_AQA: ctrlr->aqa = value & AQA_MASK; break;
 	case NVME_REG_ASQ: set_half(&ctrlr->asq, false, value & page_mask); break;
 	case NVME_REG_ASQ + 4: set_half(&ctrlr->asq, true, value); break;
@@ -260,6 +353,8 @@ uint64_t emu_reg_read(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t size)
 
 	if (!valid_access(offset, size))
 		return 0;
+	if (unlikely(emu_is_gone(ctrlr)))
+		return size == 8 ? UINT64_MAX : UINT32_MAX;
 	value = read32(ctrlr, offset);
 	if (size == 8)
 		value |= (uint64_t)read32(ctrlr, offset + 4) << 32;
@@ -268,7 +363,7 @@ uint64_t emu_reg_read(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t size)
 
 void emu_reg_write(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t size, uint64_t value)
 {
-	if (!valid_access(offset, size))
+	if (!valid_access(offset, size) || unlikely(emu_is_gone(ctrlr)))
 		return;
 	write32(ctrlr, offset, (uint32_t)value);
 	if (size == 8)

@@ -28,7 +28,18 @@ struct emu_ns_config {
 	char path[256];      /* of a file */
 	uint64_t size;       /* bytes; a file: 0 means its own size, more than it has extends it */
 	uint32_t block_size; /* 512 or 4096 */
+	uint16_t ms;         /* bytes of metadata of a block: 0, 8, 16 or 64 */
+	bool mset;           /* metadata is interleaved with the data, not separate */
+	uint8_t pi;          /* type of protection information; 0: none */
+	bool pil;            /* it is the first 8 bytes of the metadata, not the last */
+	bool zoned;
+	uint64_t zone;      /* bytes of a zone, and how many of them can be written */
+	uint64_t zcap;      /* 0: all */
+	uint32_t maxopen;   /* zones open at a time; 0: no limit */
+	uint32_t maxactive; /* open or closed */
 };
+
+#define EMU_FAULTS_TEXT_MAX 256
 
 struct emu_config {
 	char serial[21]; /* emu_config_default_serial() makes one */
@@ -40,6 +51,12 @@ struct emu_config {
 	uint16_t noiob;          /* optimal I/O boundary in blocks; 0: none */
 	uint16_t irq_vectors;    /* MSI-X vectors; 0: one for each queue */
 	uint8_t doorbell_stride; /* CAP.DSTRD: a doorbell takes 4 bytes << this; 0 … 4 */
+	bool sgl;                /* SGLs for I/O commands */
+	bool wrr;                /* weighted round robin arbitration */
+	uint8_t zasl;            /* limit of Zone Append, as mdts; 0: mdts is the limit */
+	uint16_t oncs_off;       /* optional commands left out: bits of ONCS */
+	uint64_t hmb;            /* host memory asked for, bytes */
+	char faults[EMU_FAULTS_TEXT_MAX]; /* at the start, separated by ';'; see fault.h */
 	uint32_t n_ns;
 	struct emu_ns_config ns[EMU_NS_MAX];
 };
@@ -74,6 +91,8 @@ struct emu_carrier {
 	/* Raise an MSI-X vector, below irq_vectors of the configuration. */
 	void (*irq)(void *arg, uint16_t vector);
 	void *arg;
+	/* Cut off the file of the doorbells, as fault.h says; NULL: there is none. */
+	void (*truncate)(void *arg);
 };
 
 struct emu_ctrlr;
@@ -123,6 +142,16 @@ bool emu_is_running(const struct emu_ctrlr *ctrlr);
  * that lies in the range makes the controller fail (CSTS.CFS), as a bus error would.
  */
 void emu_dma_changed(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size);
+
+/* Whether emu_poll() must be called now and then even if no doorbell is rung. */
+bool emu_has_background(const struct emu_ctrlr *ctrlr);
+
+/*
+ * The health that the SMART log says, in words: "temperature=K", "warning=XX" (hexadecimal, added
+ * to what follows from the rest), "spare=PERCENT", "used=PERCENT", separated by blanks. Admin
+ * thread; -EINVAL with the reason in @why.
+ */
+int emu_smart_set(struct emu_ctrlr *ctrlr, const char *text, char *why, size_t why_size);
 
 /* Wait until every poll that is under way in another thread has ended. */
 void emu_quiesce(struct emu_ctrlr *ctrlr);

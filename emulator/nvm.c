@@ -2,11 +2,16 @@
 /*
  * The NVM command set. A command runs to its end where it was fetched: there is nothing to wait
  * for. NVM command set specification 1.0, section 3.
+ *
+ * Reads and writes of an ordinary namespace take the short path; everything else is looked at more
+ * closely. Of a fused pair, the second command is executed together with the first one, and its
+ * status is kept until it is fetched. Pairs exclude each other; a plain write that another queue
+ * executes at the same time isn't kept out.
  */
+#include <string.h>
 #include "emulator/internal.h"
 
 #define CDW12_FUA      (1u << 30)
-#define CMD_FUSE_PSDT  0xc3 /* of struct nvmux_cmd.flags: neither is offered */
 #define DSM_DEALLOCATE (1u << 2)
 
 static inline uint64_t cmd_n_blocks(const struct nvmux_cmd *cmd)
@@ -142,7 +147,7 @@ static uint16_t do_verify(struct emu_sq *sq, const struct emu_ns *ns, const stru
 	return status;
 }
 
-static uint16_t do_dsm(struct emu_sq *sq, const struct emu_ns *ns, const struct nvmux_cmd *cmd)
+static uint16_t do_dsm(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd)
 {
 	uint32_t n = (emu_cdw(cmd->cdw10) & 0xff) + 1;
 	struct nvme_dsm_range ranges[NVME_DSM_MAX_RANGES];
@@ -160,11 +165,8 @@ static uint16_t do_dsm(struct emu_sq *sq, const struct emu_ns *ns, const struct 
 	if (!(emu_cdw(cmd->cdw11) & DSM_DEALLOCATE))
 		return EMU_SUCCESS;
 	for (uint32_t i = 0; i < n && !status; i++) {
-		uint64_t nlb = le32_to_cpu(ranges[i].nlb);
-
-		if (nlb)
-			status = emu_ns_zero(ns, le64_to_cpu(ranges[i].slba) << ns->shift,
-					     nlb << ns->shift);
+		status = emu_ns_deallocate(ns, le64_to_cpu(ranges[i].slba),
+					   le32_to_cpu(ranges[i].nlb));
 	}
 	return status;
 }
@@ -184,45 +186,207 @@ static uint16_t do_flush(const struct emu_ctrlr *ctrlr, const struct nvmux_cmd *
 	return status;
 }
 
-uint16_t emu_nvm_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
-{
-	const struct emu_ns *ns = emu_ns_get(sq->ctrlr, emu_cdw(cmd->nsid));
+/* ---- what is offered ---- */
 
-	switch (cmd->opc) {
-	case nvme_cmd_read:
-	case nvme_cmd_write:
-	case nvme_cmd_compare:
-	case nvme_cmd_write_zeroes:
-	case nvme_cmd_dsm:
-	case nvme_cmd_verify:
-	case nvme_cmd_flush: break;
-	default: return EMU_GENERIC(INVALID_OPCODE);
+enum {
+	OFFERED = 1 << 0,
+	WRITES = 1 << 1, /* reservations and the effects log count it as a write */
+	ZONED = 1 << 2,  /* of the Zoned Namespace command set only */
+};
+
+struct command {
+	uint8_t opc;
+	uint8_t flags;
+	uint16_t oncs; /* the bit that offers it */
+};
+
+static const struct command commands[] = {
+	{nvme_cmd_flush, OFFERED | WRITES, 0},
+	{nvme_cmd_write, OFFERED | WRITES, 0},
+	{nvme_cmd_read, OFFERED, 0},
+	{nvme_cmd_write_uncor, OFFERED | WRITES, NVME_CTRL_ONCS_WRITE_UNCORRECTABLE},
+	{nvme_cmd_compare, OFFERED, NVME_CTRL_ONCS_COMPARE},
+	{nvme_cmd_write_zeroes, OFFERED | WRITES, NVME_CTRL_ONCS_WRITE_ZEROES},
+	{nvme_cmd_dsm, OFFERED | WRITES, NVME_CTRL_ONCS_DSM},
+	{nvme_cmd_verify, OFFERED, NVME_CTRL_ONCS_VERIFY},
+	{nvme_cmd_resv_register, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
+	{nvme_cmd_resv_report, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
+	{nvme_cmd_resv_acquire, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
+	{nvme_cmd_resv_release, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
+	{nvme_cmd_copy, OFFERED | WRITES, NVME_CTRL_ONCS_COPY},
+	{nvme_zns_cmd_mgmt_send, OFFERED | WRITES | ZONED, 0},
+	{nvme_zns_cmd_mgmt_recv, OFFERED | ZONED, 0},
+	{nvme_zns_cmd_append, OFFERED | WRITES | ZONED, 0},
+};
+
+static uint8_t offered(const struct emu_ctrlr *ctrlr, const struct emu_ns *ns, uint8_t opc)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (c->opc != opc)
+			continue;
+		if (c->oncs & ctrlr->config.oncs_off)
+			return 0;
+		return (c->flags & ZONED) && !(ns && ns->zones) ? 0 : c->flags;
 	}
-	if (unlikely(cmd->flags & CMD_FUSE_PSDT))
-		return EMU_GENERIC(INVALID_FIELD);
-	if (unlikely(cmd->opc == nvme_cmd_flush))
-		return do_flush(sq->ctrlr, cmd);
-	if (unlikely(!ns))
-		return EMU_GENERIC(INVALID_NS);
+	return 0;
+}
+
+uint16_t emu_oncs(const struct emu_ctrlr *ctrlr)
+{
+	uint16_t oncs = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		oncs |= commands[i].oncs;
+	return (uint16_t)(oncs & ~ctrlr->config.oncs_off);
+}
+
+static void fill_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256], bool zoned)
+{
+	const uint32_t ns_scope = 1u << 20;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct command *c = &commands[i];
+		bool changes = (c->flags & WRITES) && c->opc != nvme_cmd_flush;
+
+		if ((c->oncs & ctrlr->config.oncs_off) || ((c->flags & ZONED) && !zoned))
+			continue;
+		effects[c->opc] = NVME_CMD_EFFECTS_CSUPP | ns_scope |
+				  (changes ? NVME_CMD_EFFECTS_LBCC : 0);
+	}
+}
+
+void emu_nvm_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256])
+{
+	fill_effects(ctrlr, effects, false);
+}
+
+void emu_zns_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256])
+{
+	fill_effects(ctrlr, effects, true);
+}
+
+/* ---- dispatch ---- */
+
+/* Commands with a range of blocks: the simple way as long as the namespace allows it. */
+static uint16_t execute_range(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd)
+{
+	if (emu_ns_special(ns))
+		return emu_blocks_execute(sq, ns, cmd);
 	switch (cmd->opc) {
 	case nvme_cmd_read: return do_read(sq, ns, cmd);
 	case nvme_cmd_write: return do_write(sq, ns, cmd);
 	case nvme_cmd_compare: return do_compare(sq, ns, cmd);
 	case nvme_cmd_write_zeroes: return do_write_zeroes(sq, ns, cmd);
-	case nvme_cmd_dsm: return do_dsm(sq, ns, cmd);
-	default: return do_verify(sq, ns, cmd);
+	case nvme_cmd_verify: return do_verify(sq, ns, cmd);
+	default: return emu_blocks_execute(sq, ns, cmd);
 	}
 }
 
-void emu_nvm_effects(uint32_t effects[256])
+static bool is_resv(uint8_t opc)
 {
-	const uint32_t ns_scope = 1u << 20;
+	return opc == nvme_cmd_resv_register || opc == nvme_cmd_resv_report ||
+	       opc == nvme_cmd_resv_acquire || opc == nvme_cmd_resv_release;
+}
 
-	effects[nvme_cmd_flush] = NVME_CMD_EFFECTS_CSUPP | ns_scope;
-	effects[nvme_cmd_read] = NVME_CMD_EFFECTS_CSUPP | ns_scope;
-	effects[nvme_cmd_compare] = NVME_CMD_EFFECTS_CSUPP | ns_scope;
-	effects[nvme_cmd_verify] = NVME_CMD_EFFECTS_CSUPP | ns_scope;
-	effects[nvme_cmd_write] = NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC | ns_scope;
-	effects[nvme_cmd_write_zeroes] = NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC | ns_scope;
-	effects[nvme_cmd_dsm] = NVME_CMD_EFFECTS_CSUPP | NVME_CMD_EFFECTS_LBCC | ns_scope;
+/* A single command, whatever it is. */
+static uint16_t execute_one(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	struct emu_ctrlr *ctrlr = sq->ctrlr;
+	struct emu_ns *ns = emu_ns_get(ctrlr, emu_cdw(cmd->nsid));
+	uint8_t psdt = cmd->flags & EMU_CMD_PSDT, what = offered(ctrlr, ns, cmd->opc);
+
+	if (!what)
+		return EMU_GENERIC(INVALID_OPCODE);
+	if (psdt == EMU_CMD_PSDT || (psdt && !ctrlr->config.sgl))
+		return EMU_GENERIC(INVALID_FIELD);
+	if (ns && (emu_ns_special(ns) & EMU_NS_RESERVED) && !is_resv(cmd->opc) &&
+	    !emu_resv_allows(ctrlr, ns, what & WRITES))
+		return EMU_GENERIC(RESERVATION_CONFLICT);
+	if (cmd->opc == nvme_cmd_flush)
+		return do_flush(ctrlr, cmd);
+	if (!ns)
+		return emu_ns_missing(ctrlr, emu_cdw(cmd->nsid));
+	if (ns->zones &&
+	    NVME_CC_CSS(__atomic_load_n(&ctrlr->cc, __ATOMIC_RELAXED)) != NVME_CC_CSS_CSI)
+		return EMU_SPECIFIC(IOCS_NOT_ENABLED);
+	switch (cmd->opc) {
+	case nvme_cmd_dsm: return do_dsm(sq, ns, cmd);
+	case nvme_cmd_copy: return emu_copy(sq, ns, cmd);
+	case nvme_zns_cmd_mgmt_send:
+	case nvme_zns_cmd_mgmt_recv: return emu_zones_execute(sq, ns, cmd);
+	default: break;
+	}
+	return is_resv(cmd->opc) ? emu_resv_execute(sq, ns, cmd) : execute_range(sq, ns, cmd);
+}
+
+/* ---- fused ---- */
+
+static uint16_t check_pair(const struct emu_sq *sq, const struct nvmux_cmd *first,
+			   const struct nvmux_cmd *second)
+{
+	if (first->opc != nvme_cmd_compare || second->opc != nvme_cmd_write ||
+	    (sq->ctrlr->config.oncs_off & NVME_CTRL_ONCS_COMPARE) || first->nsid != second->nsid ||
+	    emu_slba(first) != emu_slba(second) || cmd_n_blocks(first) != cmd_n_blocks(second))
+		return EMU_GENERIC(INVALID_FIELD);
+	if (cmd_n_blocks(first) > EMU_ACWU + 1)
+		return EMU_GENERIC(AWU_EXCEEDED);
+	return EMU_SUCCESS;
+}
+
+static uint16_t execute_pair(struct emu_sq *sq, const struct nvmux_cmd *first,
+			     const struct nvmux_cmd *second, uint16_t *ret_second)
+{
+	struct emu_ns *ns = emu_ns_get(sq->ctrlr, emu_cdw(first->nsid));
+	uint16_t status = check_pair(sq, first, second);
+
+	if (status) {
+		*ret_second = status;
+		return status;
+	}
+	if (ns)
+		pthread_mutex_lock(&ns->lock);
+	status = execute_one(sq, first);
+	*ret_second = status ? EMU_GENERIC(FUSED_FAIL) : execute_one(sq, second);
+	if (ns)
+		pthread_mutex_unlock(&ns->lock);
+	return status;
+}
+
+/* The first of a pair: the second must be the next entry, and there already. */
+static uint16_t execute_fused(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	struct nvmux_cmd second;
+	bool kept = sq->fused;
+
+	sq->fused = false;
+	switch (cmd->flags & EMU_CMD_FUSE) {
+	case EMU_CMD_FUSE_FIRST: break;
+	case EMU_CMD_FUSE_LAST: return kept ? sq->fused_status : EMU_GENERIC(FUSED_MISSING);
+	default: return EMU_GENERIC(INVALID_FIELD);
+	}
+	if (sq->head == sq->seen_tail)
+		return EMU_GENERIC(FUSED_MISSING);
+	memcpy(&second, &sq->ring[sq->head], sizeof(second));
+	__asm__ volatile("" : "+m"(second)); /* what is checked is this copy */
+	if ((second.flags & EMU_CMD_FUSE) != EMU_CMD_FUSE_LAST)
+		return EMU_GENERIC(FUSED_MISSING);
+	sq->fused = true;
+	return execute_pair(sq, cmd, &second, &sq->fused_status);
+}
+
+uint16_t emu_nvm_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	const struct emu_ns *ns = emu_ns_get(sq->ctrlr, emu_cdw(cmd->nsid));
+
+	if (likely(ns && !cmd->flags && !emu_ns_special(ns))) {
+		if (cmd->opc == nvme_cmd_read)
+			return do_read(sq, ns, cmd);
+		if (cmd->opc == nvme_cmd_write)
+			return do_write(sq, ns, cmd);
+	}
+	if (unlikely(cmd->flags & EMU_CMD_FUSE))
+		return execute_fused(sq, cmd);
+	return execute_one(sq, cmd);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Data pointers: Physical Region Pages, base specification 2.0, section 4.1.1.
+ * Data pointers: Physical Region Pages, base specification 2.0, section 4.1.1. (SGLs: sgl.c.)
  *
  * PRP1 may begin anywhere in a page. What doesn't fit into that page is in the page of PRP2, or,
  * if it is more than one page, in those of the PRP list at PRP2. A list ends with its page; its
@@ -162,9 +162,21 @@ __attribute__((always_inline)) static inline uint16_t walk(struct emu_sq *sq,
 	return status;
 }
 
+uint8_t *emu_translate(struct emu_sq *sq, enum emu_cache cache, uint64_t iova, uint64_t len,
+		       bool write, uint64_t *ret_len)
+{
+	uint8_t *host = translate(sq, cache, iova, 1, write);
+	const struct emu_dma *m = &sq->dma[cache];
+
+	*ret_len = host ? MIN(len, m->size - (iova - m->iova)) : 0;
+	return host;
+}
+
 uint16_t emu_xfer(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum emu_xfer xfer,
 		  uint8_t *media, uint64_t len)
 {
+	if (unlikely(cmd->flags & EMU_CMD_PSDT))
+		return emu_sgl_xfer(sq, cmd, xfer, media, len);
 	switch (xfer) {
 	case EMU_XFER_TO_HOST: return walk(sq, cmd, EMU_XFER_TO_HOST, media, len);
 	case EMU_XFER_FROM_HOST: return walk(sq, cmd, EMU_XFER_FROM_HOST, media, len);

@@ -72,6 +72,8 @@ static inline volatile uint32_t *doorbell(const struct emu_ctrlr *ctrlr, uint32_
 
 static inline uint32_t load_doorbell(const struct emu_ctrlr *ctrlr, uint32_t number)
 {
+	if (unlikely(__atomic_load_n(&ctrlr->shadow.doorbells, __ATOMIC_RELAXED)))
+		return emu_shadow_load(ctrlr, number, doorbell(ctrlr, number));
 	/* Acquire: what was written before the doorbell is read after it. */
 	return le32toh(__atomic_load_n(doorbell(ctrlr, number), __ATOMIC_ACQUIRE));
 }
@@ -179,6 +181,7 @@ static void retire(struct emu_ctrlr *ctrlr, struct emu_sq *sq)
 	ctrlr->retired.read_bytes += sq->counters.read_bytes;
 	ctrlr->retired.written_bytes += sq->counters.written_bytes;
 	sq->counters = (struct emu_counters){0};
+	emu_held_free(sq);
 	sq->cq->n_sqs--;
 	ctrlr->doorbells_seen[2 * sq->id] = NO_VALUE;
 	ctrlr->n_io_queues -= sq->id != 0;
@@ -217,7 +220,7 @@ void emu_queues_stop(struct emu_ctrlr *ctrlr)
 	ctrlr->n_live = 0;
 }
 
-static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+bool emu_overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	if (b_size == 0) /* everything */
 		return true;
@@ -231,16 +234,18 @@ void emu_dma_changed(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size)
 	for (uint32_t i = 0; i < ctrlr->n_live; i++) {
 		const struct emu_sq *sq = &ctrlr->sqs[ctrlr->live_qids[i]];
 
-		lost |= overlaps(sq->iova, (uint64_t)sq->entries * 64, iova, size);
+		lost |= emu_overlaps(sq->iova, (uint64_t)sq->entries * 64, iova, size);
 	}
 	for (uint32_t qid = 0; qid <= ctrlr->config.max_io_queues; qid++) {
 		const struct emu_cq *cq = &ctrlr->cqs[qid];
 
 		if (cq->ring)
-			lost |= overlaps(cq->iova, (uint64_t)cq->entries * 16, iova, size);
+			lost |= emu_overlaps(cq->iova, (uint64_t)cq->entries * 16, iova, size);
 	}
+	lost |= emu_host_memory_changed(ctrlr, iova, size);
 	if (lost) {
 		emu_queues_stop(ctrlr);
+		emu_host_memory_reset(ctrlr);
 		ctrlr->running = false;
 		ctrlr->csts |= NVME_CSTS_CFS_MASK << NVME_CSTS_CFS_SHIFT;
 	}
@@ -302,11 +307,23 @@ static inline void post(struct emu_sq *sq, uint16_t cid, uint16_t status, uint32
 		      (uint64_t)(uint16_t)(status << 1 | cq->phase) << 48;
 
 	/* Release: data and the first half are there when the phase tag is. */
-	__atomic_store_n(&entry[0], htole64(dw0), __ATOMIC_RELAXED);
+	__atomic_store_n(&entry[0], htole64(dw0 | sq->result), __ATOMIC_RELAXED);
 	__atomic_store_n(&entry[1], htole64(hi), __ATOMIC_RELEASE);
 	cq->tail = next_index(cq->tail, cq->entries);
 	if (cq->tail == 0)
 		cq->phase ^= 1;
+	if (unlikely(sq->result))
+		sq->result = 0;
+}
+
+bool emu_has_room(struct emu_sq *sq)
+{
+	return has_room(sq);
+}
+
+void emu_post(struct emu_sq *sq, uint16_t cid, uint16_t status, uint32_t dw0)
+{
+	post(sq, cid, status, dw0);
 }
 
 static inline void interrupt(struct emu_sq *sq)
@@ -361,32 +378,111 @@ static inline uint32_t update_tail(struct emu_sq *sq)
 	return sq->seen_tail;
 }
 
-static inline void execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+/* The status for the completion, or EMU_NO_COMPLETION. */
+static inline uint16_t run(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
 {
-	uint32_t dw0 = 0;
 	uint16_t status;
 
 	if (likely(sq->id != 0))
 		status = emu_nvm_execute(sq, cmd);
 	else
-		status = emu_admin_execute(sq, cmd, &dw0);
-	if (unlikely(status)) {
-		if (status == EMU_NO_COMPLETION)
-			return;
+		status = emu_admin_execute(sq, cmd, ret_dw0);
+	if (unlikely(status && status != EMU_NO_COMPLETION)) {
 		emu_error_add(sq, cmd, status);
 		status |= NVMUX_STATUS_MORE;
 	}
-	post(sq, le16_to_cpu(cmd->cid), status, dw0);
+	return status;
+}
+
+void emu_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	uint32_t dw0 = 0;
+	uint16_t status = run(sq, cmd, &dw0);
+
+	if (status != EMU_NO_COMPLETION)
+		post(sq, le16_to_cpu(cmd->cid), status, dw0);
+}
+
+/* Post a completion as a fault has it. */
+static void post_faulty(struct emu_sq *sq, const struct emu_fault *f, uint16_t cid, uint16_t status,
+			uint32_t dw0)
+{
+	uint64_t result = sq->result;
+
+	switch (f->what) {
+	case EMU_FAULT_DROP: sq->result = 0; return;
+	case EMU_FAULT_REORDER:
+		if (emu_hold_completion(sq, cid, status, dw0, f->ms))
+			return;
+		break;
+	case EMU_FAULT_BADCID: cid ^= 0x8000; break;
+	case EMU_FAULT_MISSIRQ: sq->skip_irq = true; break;
+	default: break;
+	}
+	post(sq, cid, status, dw0);
+	if (f->what == EMU_FAULT_DUPLICATE && has_room(sq)) {
+		sq->result = result;
+		post(sq, cid, status, dw0);
+	}
+	if (sq->held)
+		emu_held_serve(sq, true);
+}
+
+/* A command while there are faults, or while the controller refuses what isn't urgent. */
+__attribute__((cold, noinline)) static void execute_slow(struct emu_sq *sq,
+							 const struct nvmux_cmd *cmd)
+{
+	struct emu_ctrlr *ctrlr = sq->ctrlr;
+	struct emu_fault f = {.what = EMU_FAULT_NONE};
+	uint16_t status = EMU_SUCCESS;
+	uint32_t dw0 = 0;
+
+	if (emu_slow(ctrlr) & EMU_SLOW_FAULT)
+		f = emu_fault_command(sq, cmd);
+	if (emu_dead(ctrlr))
+		return;
+	if (f.what == EMU_FAULT_DELAY && emu_hold_command(sq, cmd, f.ms))
+		return;
+	sq->short_identify = f.what == EMU_FAULT_SHORTIDENTIFY;
+	if (f.what == EMU_FAULT_STATUS)
+		status = f.status;
+	else if (emu_slow(ctrlr) & EMU_SLOW_SANITIZE)
+		status = emu_sanitize_refuses(sq, cmd);
+	if (status) {
+		emu_error_add(sq, cmd, status);
+		status |= NVMUX_STATUS_MORE;
+	} else {
+		status = run(sq, cmd, &dw0);
+	}
+	sq->short_identify = false;
+	if (status != EMU_NO_COMPLETION)
+		post_faulty(sq, &f, le16_to_cpu(cmd->cid), status, dw0);
+}
+
+static inline void execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	if (unlikely(emu_slow(sq->ctrlr) | sq->n_held))
+		execute_slow(sq, cmd);
+	else
+		emu_execute(sq, cmd);
 }
 
 static unsigned serve(struct emu_sq *sq, unsigned max)
 {
 	struct nvmux_cmd cmd;
 	unsigned n = 0;
-	uint32_t tail = update_tail(sq);
+	uint32_t tail;
 
-	if (likely(sq->head == tail))
+	if (unlikely(emu_slow(sq->ctrlr)) && emu_dead(sq->ctrlr))
 		return 0;
+	tail = update_tail(sq);
+	if (unlikely(sq->held))
+		n = emu_held_serve(sq, false);
+	if (likely(sq->head == tail)) {
+		if (unlikely(n > 0))
+			interrupt(sq);
+		return n;
+	}
 	update_head(sq);
 	while (sq->head != tail && n < max && has_room(sq)) {
 		memcpy(&cmd, &sq->ring[sq->head], sizeof(cmd));
@@ -396,9 +492,38 @@ static unsigned serve(struct emu_sq *sq, unsigned max)
 		execute(sq, &cmd);
 		n++;
 	}
-	if (n > 0)
+	if (n > 0 && likely(!sq->skip_irq))
 		interrupt(sq);
+	sq->skip_irq = false;
 	return n;
+}
+
+void emu_sq_pause(struct emu_ctrlr *ctrlr, uint16_t qid)
+{
+	__atomic_store_n(&ctrlr->sqs[qid].live, 0, __ATOMIC_SEQ_CST);
+	if (qid != 0) /* the admin queue is polled by the thread that calls this */
+		wait_idle(ctrlr, qid, qid);
+}
+
+void emu_sq_resume(struct emu_ctrlr *ctrlr, uint16_t qid)
+{
+	__atomic_store_n(&ctrlr->sqs[qid].live, 1, __ATOMIC_RELEASE);
+}
+
+bool emu_held_abort(struct emu_ctrlr *ctrlr, uint16_t qid, uint16_t cid)
+{
+	struct emu_sq *sq = &ctrlr->sqs[qid];
+	bool found;
+
+	emu_sq_pause(ctrlr, qid);
+	/* The Abort command itself needs an entry as well. */
+	found = sq->held && has_room(sq) && emu_held_take(sq, cid);
+	if (found) {
+		post(sq, cid, EMU_GENERIC(ABORT_REQ), 0);
+		interrupt(sq);
+	}
+	emu_sq_resume(ctrlr, qid);
+	return found;
 }
 
 static unsigned poll_queue(struct emu_ctrlr *ctrlr, uint16_t qid, unsigned max)
@@ -428,6 +553,8 @@ static unsigned poll_admin(struct emu_ctrlr *ctrlr, unsigned max)
 {
 	unsigned n = poll_queue(ctrlr, 0, max);
 
+	if (unlikely(ctrlr->background))
+		emu_background(ctrlr);
 	if (unlikely(__atomic_load_n(&ctrlr->reports.pending, __ATOMIC_ACQUIRE)))
 		emu_events_deliver(ctrlr);
 	return n;
@@ -442,6 +569,44 @@ unsigned emu_poll_queue(struct emu_ctrlr *ctrlr, uint16_t qid)
 	return poll_queue(ctrlr, qid, UINT32_MAX);
 }
 
+/*
+ * Weighted round robin with urgent priority class, base specification 2.0, section 3.4.4.2: urgent
+ * queues before all others; of the others, in turns as many commands as the weight of their class
+ * says, in bursts.
+ */
+static unsigned poll_class(struct emu_ctrlr *ctrlr, uint8_t class, unsigned credit)
+{
+	unsigned burst = emu_arbitration_burst(ctrlr), n = 0, before;
+
+	do {
+		before = n;
+		for (uint32_t i = 0; i < ctrlr->n_live && n < credit; i++) {
+			uint32_t at = (ctrlr->next_of_class[class] + i) % ctrlr->n_live;
+			uint16_t qid = ctrlr->live_qids[at];
+
+			if (qid != 0 && ctrlr->sqs[qid].priority == class)
+				n += poll_queue(ctrlr, qid, MIN(burst, credit - n));
+		}
+	} while (n > before && n < credit);
+	if (ctrlr->n_live)
+		ctrlr->next_of_class[class] = (ctrlr->next_of_class[class] + 1) % ctrlr->n_live;
+	return n;
+}
+
+static unsigned poll_weighted(struct emu_ctrlr *ctrlr)
+{
+	unsigned n = 0, before;
+
+	do {
+		before = n;
+		for (uint8_t class = EMU_PRIO_HIGH; class <= EMU_PRIO_LOW; class++) {
+			n += poll_class(ctrlr, EMU_PRIO_URGENT, EMU_POLL_BATCH);
+			n += poll_class(ctrlr, class, emu_arbitration_weight(ctrlr, class));
+		}
+	} while (n > before && n < EMU_POLL_BATCH);
+	return n;
+}
+
 unsigned emu_poll(struct emu_ctrlr *ctrlr)
 {
 	unsigned n;
@@ -449,6 +614,8 @@ unsigned emu_poll(struct emu_ctrlr *ctrlr)
 	if (unlikely(!ctrlr->running))
 		return 0;
 	n = poll_admin(ctrlr, EMU_POLL_BATCH);
+	if (unlikely(ctrlr->weighted))
+		return n + poll_weighted(ctrlr);
 	/* Commands of the admin queue change the list, those of the others don't. */
 	for (uint32_t i = 1; i < ctrlr->n_live; i++)
 		n += poll_queue(ctrlr, ctrlr->live_qids[i], EMU_POLL_BATCH);

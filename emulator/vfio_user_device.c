@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <jansson.h>
 #include <linux/vfio.h>
+#include "emulator/fault.h"
 #include "emulator/vfio_user_device.h"
 #include "libcore/util.h"
 
@@ -75,10 +76,28 @@ static void irq(void *arg, uint16_t vector)
 
 /* ---- life ---- */
 
+/*
+ * The file of the doorbells is cut off at their beginning, for the client as for us: so that we
+ * aren't hit, other memory takes its place here.
+ */
+static void cut_doorbells(void *arg)
+{
+	struct vus_device *dev = arg;
+
+	if (!dev->doorbells)
+		return;
+	if (mmap(dev->doorbells, dev->doorbell_bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != dev->doorbells)
+		return;
+	if (ftruncate(dev->doorbell_fd, VUS_DOORBELL_OFFSET) < 0)
+		return;
+}
+
 int vus_device_init(struct vus_device *dev, const struct emu_config *config, bool map_doorbells,
 		    char *why, size_t why_size)
 {
-	const struct emu_carrier carrier = {.dma = dma, .irq = irq, .arg = dev};
+	const struct emu_carrier carrier = {
+		.dma = dma, .irq = irq, .arg = dev, .truncate = cut_doorbells};
 
 	memset(dev, 0, sizeof(*dev));
 	dev->doorbell_fd = -1;
@@ -109,8 +128,10 @@ static int make_doorbells(struct vus_device *dev)
 	dev->doorbell_fd = memfd_create("nvmux-emulator-bar0", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (dev->doorbell_fd < 0)
 		return -errno;
+	/* It isn't sealed against shrinking, for a fault does that. See vfio_user_server.c for a
+	 * client that does so. */
 	if (ftruncate(dev->doorbell_fd, size) < 0 ||
-	    fcntl(dev->doorbell_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	    fcntl(dev->doorbell_fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	p = mmap(NULL, dev->doorbell_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, dev->doorbell_fd,
 		 VUS_DOORBELL_OFFSET);
@@ -159,6 +180,7 @@ void vus_device_end(struct vus_device *dev)
 {
 	emu_ctrlr_reset(dev->model);
 	emu_dma_changed(dev->model, 0, 0);
+	emu_fault_end_connection(dev->model);
 	dma_table_clear(&dev->dma);
 	for (uint32_t i = 0; i < dev->n_vectors; i++)
 		set_irq(dev, i, -1);
@@ -468,7 +490,9 @@ static int read_bar(struct vus_device *dev, uint64_t offset, uint32_t count, uin
 
 	if ((count != 4 && count != 8) || offset % count != 0)
 		return EINVAL;
-	if (offset < VUS_DOORBELL_OFFSET)
+	if (emu_is_gone(dev->model))
+		value = UINT64_MAX;
+	else if (offset < VUS_DOORBELL_OFFSET)
 		value = emu_reg_read(dev->model, (uint32_t)offset, count);
 	else if (in_doorbells(dev, offset))
 		memcpy(&value, dev->doorbells + (offset - VUS_DOORBELL_OFFSET), count);
@@ -527,7 +551,9 @@ static int do_region_read(struct request *r)
 	err = check_access(&a);
 	if (err)
 		return err;
-	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
+	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX && emu_is_gone(r->dev->model))
+		memset(data, 0xff, a.count);
+	else if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
 		memcpy(data, r->dev->pci.bytes + a.offset, a.count);
 	else
 		err = read_bar(r->dev, a.offset, a.count, data);
@@ -613,6 +639,8 @@ int vus_device_message(struct vus_device *dev, struct vus_conn *conn, const char
 		err = EINVAL;
 	else
 		err = dispatch(&r, h.command);
+	if (!err && emu_fault_bad_length(dev->model, h.command))
+		r.reply_len = r.reply_len > 4 ? r.reply_len - 4 : r.reply_len + 4;
 	if (!(h.flags & VUS_FLAG_NO_REPLY))
 		ret = vus_conn_reply(conn, err, r.reply_len, r.reply_fd);
 	if (first && err) {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -90,8 +91,8 @@ static int bind_socket(struct vus_listener *l, char *why, size_t why_size)
 	return 0;
 }
 
-int vus_listener_open(struct vus_listener *l, const char *dir, const char *name, char *why,
-		      size_t why_size)
+static int open_at(struct vus_listener *l, const char *dir, const char *name, bool lock, char *why,
+		   size_t why_size)
 {
 	int err, n;
 
@@ -101,7 +102,7 @@ int vus_listener_open(struct vus_listener *l, const char *dir, const char *name,
 		return fail(-ENAMETOOLONG, why, why_size,
 			    "%s: too long: with /%s it must have less than %zu bytes", dir, name,
 			    sizeof(l->addr.sun_path));
-	err = lock_dir(l, dir, why, why_size);
+	err = lock ? lock_dir(l, dir, why, why_size) : 0;
 	if (!err)
 		err = clear_stale(l, why, why_size);
 	if (!err)
@@ -109,6 +110,18 @@ int vus_listener_open(struct vus_listener *l, const char *dir, const char *name,
 	if (err)
 		vus_listener_close(l);
 	return err;
+}
+
+int vus_listener_open(struct vus_listener *l, const char *dir, const char *name, char *why,
+		      size_t why_size)
+{
+	return open_at(l, dir, name, true, why, why_size);
+}
+
+int vus_listener_open_locked(struct vus_listener *l, const char *dir, const char *name, char *why,
+			     size_t why_size)
+{
+	return open_at(l, dir, name, false, why, why_size);
 }
 
 void vus_listener_close(struct vus_listener *l)

@@ -20,6 +20,9 @@ struct vus_listener {
  */
 int vus_listener_open(struct vus_listener *l, const char *dir, const char *name, char *why,
 		      size_t why_size);
+/* One more in a directory that another listener of this process has locked. */
+int vus_listener_open_locked(struct vus_listener *l, const char *dir, const char *name, char *why,
+			     size_t why_size);
 void vus_listener_close(struct vus_listener *l);
 
 #endif

@@ -14,7 +14,7 @@
  * - A second client is told EBUSY, in reply to its first message, and is closed. So that a client
  *   which reconnects isn't told so because of itself, the end of the first is looked for before.
  * - The client breaks the protocol: it is closed, with a line on stderr.
- * - The client shrinks a file that it has given us to map: the access raises SIGBUS, the handler
+ * - The client shrinks a file that it has given us to map, or that of the doorbells: the access raises SIGBUS, the handler
  *   puts anonymous memory there, and the client is closed. If it is our own file that shrank, or a
  *   disk that is full, the process ends, without leaving its socket behind: it can't keep what it
  *   has promised to keep.
@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include "emulator/control.h"
 #include "emulator/vfio_user_device.h"
 #include "emulator/vfio_user_listen.h"
 #include "emulator/vfio_user_server.h"
@@ -50,6 +51,7 @@
 struct server {
 	enum vus_mode mode;
 	struct vus_listener listener;
+	struct control control;
 	int signal_fd;
 	bool stop;
 	bool timer_runs;
@@ -63,7 +65,8 @@ enum {
 	POLL_LISTENER,
 	POLL_CLIENT,
 	POLL_REFUSED,
-	POLL_COUNT = POLL_REFUSED + REFUSED_MAX,
+	POLL_CONTROL = POLL_REFUSED + REFUSED_MAX,
+	POLL_COUNT = POLL_CONTROL + CONTROL_POLLFDS,
 };
 
 /* ---- memory that goes away ---- */
@@ -71,6 +74,7 @@ enum {
 /* What a SIGBUS handler can reach: nobody else uses it. */
 static struct {
 	const struct vus_device *dev;
+	const char *control_path;
 	const char *socket_path; /* NULL: none was made yet */
 	volatile sig_atomic_t client_fault;
 } guard;
@@ -80,9 +84,18 @@ static void on_sigbus(int signo, siginfo_t *info, void *context)
 	static const char text[] =
 		"nvmux-emulator: a namespace's file shrank or its disk is full: ending\n";
 	const struct dma_entry *e;
+	const struct vus_device *dev = guard.dev;
 	int saved = errno;
 
 	(void)context;
+	if (dev && dev->doorbells && (uint8_t *)info->si_addr >= dev->doorbells &&
+	    (uint8_t *)info->si_addr < dev->doorbells + dev->doorbell_bytes &&
+	    mmap(dev->doorbells, dev->doorbell_bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == dev->doorbells) {
+		guard.client_fault = 1;
+		errno = saved;
+		return;
+	}
 	e = guard.dev ? dma_table_find_host(&guard.dev->dma, info->si_addr) : NULL;
 	if (e && mmap(e->map, e->map_size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == e->map) {
@@ -92,6 +105,8 @@ static void on_sigbus(int signo, siginfo_t *info, void *context)
 	}
 	if (guard.socket_path)
 		unlink(guard.socket_path);
+	if (guard.control_path)
+		unlink(guard.control_path);
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(1);
 	signal(signo, SIG_DFL); /* again, and for good, when this returns */
@@ -268,10 +283,12 @@ static void look(struct server *s, long wait_ns)
 		p[POLL_CLIENT].events = POLLOUT;
 	for (int i = 0; i < REFUSED_MAX; i++)
 		p[POLL_REFUSED + i].fd = s->refused[i];
+	control_fill(&s->control, &p[POLL_CONTROL]);
 	if (ppoll(p, POLL_COUNT, wait_ns == FOREVER ? NULL : &ts, NULL) <= 0)
 		return;
 	if (p[POLL_SIGNAL].revents)
 		read_signal(s);
+	control_serve(&s->control, s->dev.model, &p[POLL_CONTROL]);
 	if (p[POLL_CLIENT].revents)
 		serve_client(s);
 	if (p[POLL_LISTENER].revents)
@@ -296,7 +313,7 @@ static void check_client(struct server *s)
 static long idle_wait(struct server *s, unsigned idle, long *sleep_ns)
 {
 	if (!emu_is_running(s->dev.model) || s->mode == VUS_MODE_EVENT)
-		return FOREVER;
+		return emu_has_background(s->dev.model) ? SLEEP_MAX_NS : FOREVER;
 	if (s->mode == VUS_MODE_POLL || idle < IDLE_POLLS)
 		return 0;
 	*sleep_ns = MIN(MAX(*sleep_ns * 2, SLEEP_MIN_NS), SLEEP_MAX_NS);
@@ -339,6 +356,7 @@ static int start(struct server *s, const struct vus_server_opts *opts, char *why
 	s->listener.fd = s->listener.dir_fd = -1;
 	s->signal_fd = -1;
 	s->conn.fd = -1;
+	control_init(&s->control);
 	for (int i = 0; i < REFUSED_MAX; i++)
 		s->refused[i] = -1;
 	err = vus_device_init(&s->dev, &opts->config, opts->mode != VUS_MODE_EVENT, why, why_size);
@@ -351,7 +369,10 @@ static int start(struct server *s, const struct vus_server_opts *opts, char *why
 		return err;
 	}
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
-	return vus_listener_open(&s->listener, opts->socket_dir, VUS_SOCKET_NAME, why, why_size);
+	err = vus_listener_open(&s->listener, opts->socket_dir, VUS_SOCKET_NAME, why, why_size);
+	if (!err)
+		err = control_open(&s->control, opts->socket_dir, why, why_size);
+	return err;
 }
 
 int vus_server_run(const struct vus_server_opts *opts, char *why, size_t why_size)
@@ -366,6 +387,7 @@ int vus_server_run(const struct vus_server_opts *opts, char *why, size_t why_siz
 	err = start(s, opts, why, why_size);
 	if (!err) {
 		guard.socket_path = s->listener.addr.sun_path;
+		guard.control_path = s->control.listener.addr.sun_path;
 		printf("ready\n");
 		fflush(stdout);
 		serve(s);
@@ -375,7 +397,8 @@ int vus_server_run(const struct vus_server_opts *opts, char *why, size_t why_siz
 		if (s->refused[i] >= 0)
 			close(s->refused[i]);
 	}
-	guard.socket_path = NULL;
+	guard.socket_path = guard.control_path = NULL;
+	control_close(&s->control);
 	vus_listener_close(&s->listener);
 	if (s->signal_fd >= 0)
 		close(s->signal_fd);

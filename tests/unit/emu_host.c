@@ -35,7 +35,7 @@ static void host_irq(void *arg, uint16_t vector)
 struct host *host_new(const char *description)
 {
 	struct host *host = calloc(1, sizeof(*host));
-	const struct emu_carrier carrier = {host_dma, host_irq, host};
+	const struct emu_carrier carrier = {.dma = host_dma, .irq = host_irq, .arg = host};
 	struct emu_config *config = malloc(sizeof(*config));
 	char why[256] = "";
 	int err;
@@ -85,7 +85,7 @@ static void host_rewind(struct host *host, uint16_t qid, uint32_t sq_entries, ui
 	memset(q->cq, 0, 16 * HOST_PAGE);
 }
 
-uint32_t host_enable(struct host *host)
+static uint32_t enable_css(struct host *host, uint32_t css)
 {
 	struct host_queue *q = &host->queues[0];
 
@@ -94,8 +94,19 @@ uint32_t host_enable(struct host *host)
 	emu_reg_write(host->ctrlr, NVME_REG_ASQ, 8, q->sq_iova);
 	emu_reg_write(host->ctrlr, NVME_REG_ACQ, 8, q->cq_iova);
 	emu_reg_write(host->ctrlr, NVME_REG_CC, 4,
-		      4u << NVME_CC_IOCQES_SHIFT | 6u << NVME_CC_IOSQES_SHIFT | 1);
+		      4u << NVME_CC_IOCQES_SHIFT | 6u << NVME_CC_IOSQES_SHIFT |
+			      css << NVME_CC_CSS_SHIFT | 1);
 	return (uint32_t)emu_reg_read(host->ctrlr, NVME_REG_CSTS, 4);
+}
+
+uint32_t host_enable(struct host *host)
+{
+	return enable_css(host, NVME_CC_CSS_NVM);
+}
+
+uint32_t host_enable_all(struct host *host)
+{
+	return enable_css(host, NVME_CC_CSS_CSI);
 }
 
 uint16_t host_put(struct host *host, uint16_t qid, const struct nvmux_cmd *cmd)

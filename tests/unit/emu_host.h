@@ -53,6 +53,8 @@ static inline uint8_t *host_page(struct host *host, uint32_t page)
 
 /* Program the admin queue and enable the controller; the value of CSTS. */
 uint32_t host_enable(struct host *host);
+/* The same with all command sets that there are. */
+uint32_t host_enable_all(struct host *host);
 /* Put a command into a queue without telling the controller; returns its identifier. */
 uint16_t host_put(struct host *host, uint16_t qid, const struct nvmux_cmd *cmd);
 void host_ring(struct host *host, uint16_t qid);

@@ -142,7 +142,7 @@ struct target *target_new(const char *ns, const char *addr, uint16_t port)
 {
 	struct target *t = aligned_alloc(64, align_up(sizeof(*t), 64));
 	struct emu_config *config = malloc(sizeof(*config));
-	const struct emu_carrier carrier = {bounce_dma, no_irq, t};
+	const struct emu_carrier carrier = {.dma = bounce_dma, .irq = no_irq, .arg = t};
 	char why[256] = "";
 	int err;
 

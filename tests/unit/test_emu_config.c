@@ -160,6 +160,50 @@ static void test_errors(void **state)
 	check_error(lengthy, "1 to 255 bytes");
 }
 
+static void test_formats_and_zones(void **state)
+{
+	static const char *const wrong[] = {
+		"mem,size=1M,ms=7",
+		"mem,size=1M,ms=",
+		"mem,size=1M,mset=1",
+		"mem,size=1M,pi=1",
+		"mem,size=1M,ms=8,pi=4",
+		"mem,size=1M,ms=8,pil=1",
+		"mem,size=1M,zone=1M",
+		"mem,size=1M,zoned",
+		"mem,size=1M,zoned,zone=300K",
+		"mem,size=1M,zoned,zone=256K,zcap=512K",
+		"mem,size=1M,zoned,zone=256K,maxopen=3,maxactive=2",
+		"file,path=/x,size=1M,zoned,zone=256K",
+		"mem,size=1M,oncs=xyz",
+		"mem,size=1M,oncs=10000",
+		"mem,size=1M,sgl=2",
+	};
+	struct emu_config *c = parse("mem,size=1M,ms=64,mset=1,pi=2,pil=1+mem,size=8M,zoned,zone=1M,"
+				     "zcap=512K,maxopen=2,maxactive=3+sgl=1,oncs=1fF,zasl=3");
+	char why[256];
+
+	assert_int_equal(c->ns[0].ms, 64);
+	assert_true(c->ns[0].mset && c->ns[0].pil && !c->ns[0].zoned);
+	assert_int_equal(c->ns[0].pi, 2);
+	assert_int_equal(c->ns[1].ms, 0);
+	assert_true(c->ns[1].zoned);
+	assert_int_equal(c->ns[1].zone, 1u << 20);
+	assert_int_equal(c->ns[1].zcap, 512u << 10);
+	assert_int_equal(c->ns[1].maxopen, 2);
+	assert_int_equal(c->ns[1].maxactive, 3);
+	assert_true(c->sgl);
+	assert_int_equal(c->oncs_off, 0x1ff);
+	assert_int_equal(c->zasl, 3);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		why[0] = '\0';
+		assert_int_equal(emu_config_parse(c, wrong[i], why, sizeof(why)), -EINVAL);
+		assert_true(why[0] != '\0');
+		assert_int_equal(c->n_ns, 2);
+	}
+	free(c);
+}
+
 static void test_too_many_namespaces(void **state)
 {
 	struct emu_config *c = parse("null,size=1M");
@@ -185,7 +229,7 @@ static void no_irq(void *arg, uint16_t vector)
 
 static int create(const char *text, struct emu_ctrlr **ret, char *why, size_t why_size)
 {
-	const struct emu_carrier carrier = {no_dma, no_irq, NULL};
+	const struct emu_carrier carrier = {.dma = no_dma, .irq = no_irq};
 	struct emu_config *c = parse(text);
 	int err = emu_ctrlr_create(c, &carrier, ret, why, why_size);
 
@@ -262,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_settings_in_any_part),
 		cmocka_unit_test(test_parts_add_up),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_formats_and_zones),
 		cmocka_unit_test(test_too_many_namespaces),
 		cmocka_unit_test(test_files),
 	};

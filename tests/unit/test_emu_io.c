@@ -104,7 +104,8 @@ static void test_lba_range(void **state)
 		assert_int_equal(rw(host, opc, NS_512, UINT64_MAX, 2, prp, 0), GENERIC(LBA_RANGE));
 		assert_int_equal(rw(host, opc, NS_512, 1ull << 55, 1, prp, 0), GENERIC(LBA_RANGE));
 		assert_int_equal(rw(host, opc, 0, 0, 1, prp, 0), GENERIC(INVALID_NS));
-		assert_int_equal(rw(host, opc, 4, 0, 1, prp, 0), GENERIC(INVALID_NS));
+		assert_int_equal(rw(host, opc, 4, 0, 1, prp, 0), GENERIC(INVALID_FIELD));
+		assert_int_equal(rw(host, opc, 200, 0, 1, prp, 0), GENERIC(INVALID_NS));
 		assert_int_equal(rw(host, opc, NVME_NSID_ALL, 0, 1, prp, 0), GENERIC(INVALID_NS));
 	}
 	host_free(host);
@@ -123,6 +124,12 @@ static void test_invalid_commands(void **state)
 		case nvme_cmd_compare:
 		case nvme_cmd_write_zeroes:
 		case nvme_cmd_dsm:
+		case nvme_cmd_write_uncor:
+		case nvme_cmd_resv_register:
+		case nvme_cmd_resv_report:
+		case nvme_cmd_resv_acquire:
+		case nvme_cmd_resv_release:
+		case nvme_cmd_copy:
 		case nvme_cmd_verify: continue;
 		default: break;
 		}
@@ -130,7 +137,7 @@ static void test_invalid_commands(void **state)
 				 GENERIC(INVALID_OPCODE));
 	}
 	for (int i = 0; i < 4; i++) {
-		static const uint8_t flags[] = {0x40, 0x80, 0x01, 0x02};
+		static const uint8_t flags[] = {0x40, 0x80, 0xc0, 0x03};
 
 		cmd.flags = flags[i];
 		assert_int_equal(io(host, cmd), GENERIC(INVALID_FIELD));

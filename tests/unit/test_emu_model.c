@@ -42,7 +42,8 @@ static void test_registers(void **state)
 	assert_int_equal(NVME_CAP_DSTRD(cap), 0);
 	assert_int_equal(NVME_CAP_MPSMIN(cap), 0);
 	assert_int_equal(NVME_CAP_MPSMAX(cap), 0);
-	assert_int_equal(NVME_CAP_NSSRC(cap), 0);
+	assert_int_equal(NVME_CAP_NSSRC(cap), 1);
+	assert_int_equal(NVME_CAP_AMS(cap), 0);
 	assert_true(NVME_CAP_TO(cap) > 0);
 	assert_true(NVME_CAP_CSS(cap) & NVME_CAP_CSS_NVM);
 	assert_int_equal(reg(host, NVME_REG_CAP), (uint32_t)cap);
@@ -179,14 +180,22 @@ static void test_identify_ctrlr(void **state)
 	assert_memory_equal(id->mn, "nvmux emulated controller               ", 40);
 	assert_int_equal(id->mdts, 5);
 	assert_int_equal(le32_to_cpu(id->ver), 0x20000);
-	assert_int_equal(le32_to_cpu(id->nn), 3);
+	assert_int_equal(le32_to_cpu(id->nn), 19); /* with room for more */
 	assert_int_equal(id->cntrltype, 1);
 	assert_int_equal(id->sqes, 0x66);
 	assert_int_equal(id->cqes, 0x44);
 	assert_int_equal(id->aerl, 3);
 	assert_int_equal(le32_to_cpu(id->sgls), 0);
-	assert_int_equal(le16_to_cpu(id->fuses), 0);
-	assert_int_equal(le16_to_cpu(id->oacs), 0);
+	assert_int_equal(le16_to_cpu(id->fuses), 1);
+	assert_int_equal(le16_to_cpu(id->acwu), 7);
+	assert_int_equal(le16_to_cpu(id->oncs), 0x1bf);
+	assert_int_equal(le16_to_cpu(id->ocfs), 1);
+	/* security, format, firmware, namespaces, self-test, directives, doorbell buffers */
+	assert_int_equal(le16_to_cpu(id->oacs), 0x13f);
+	assert_int_equal(id->frmw, 1 | 3 << 1 | 1 << 4 | 1 << 5);
+	assert_int_equal(le16_to_cpu(id->crdt1), 1);
+	assert_int_equal(le32_to_cpu(id->sanicap) & 7, 7);
+	assert_int_equal(le32_to_cpu(id->hmpre), 0);
 	assert_int_equal(le16_to_cpu(id->kas), 0);
 	assert_int_equal(id->vwc & 1, 1);
 	assert_memory_equal(id->subnqn, "nqn.2014-08.org.nvmexpress:uuid:", 32);
@@ -202,9 +211,16 @@ static void test_identify_ns(void **state)
 	assert_int_equal(admin(host, host_identify(0, 2, HOST_DATA_PAGE)), 0);
 	assert_int_equal(le64_to_cpu(id->nsze), 1024);
 	assert_int_equal(le64_to_cpu(id->ncap), 1024);
-	assert_int_equal(id->flbas, 0);
-	assert_int_equal(id->lbaf[0].ds, 12);
-	assert_int_equal(le16_to_cpu(id->lbaf[0].ms), 0);
+	assert_int_equal(id->flbas, 1);
+	assert_int_equal(id->nlbaf, 7);
+	assert_int_equal(id->lbaf[1].ds, 12);
+	assert_int_equal(le16_to_cpu(id->lbaf[1].ms), 0);
+	assert_int_equal(id->lbaf[7].ds, 12);
+	assert_int_equal(le16_to_cpu(id->lbaf[7].ms), 64);
+	assert_int_equal(id->rescap, 0xfe);
+	assert_int_equal(le16_to_cpu(id->mssrl), 1024);
+	assert_int_equal(le32_to_cpu(id->mcl), 4096);
+	assert_int_equal(id->msrc, 127);
 	assert_int_equal(le16_to_cpu(id->noiob), 64);
 	assert_int_equal(id->dlfeat & 7, 1);
 	memcpy(nguid, id->nguid, 16);
@@ -214,9 +230,12 @@ static void test_identify_ns(void **state)
 	assert_int_equal(id->dlfeat, 0);
 	assert_memory_not_equal(id->nguid, nguid, 16);
 	assert_int_equal(admin(host, host_identify(0, 0, HOST_DATA_PAGE)), GENERIC(INVALID_NS));
-	assert_int_equal(admin(host, host_identify(0, 4, HOST_DATA_PAGE)), GENERIC(INVALID_NS));
-	assert_int_equal(admin(host, host_identify(0, NVME_NSID_ALL, HOST_DATA_PAGE)),
-			 GENERIC(INVALID_NS));
+	/* an identifier that isn't in use, one that can't be, and what all have in common */
+	assert_int_equal(admin(host, host_identify(0, 4, HOST_DATA_PAGE)), 0);
+	assert_int_equal(le64_to_cpu(id->nsze), 0);
+	assert_int_equal(admin(host, host_identify(0, 20, HOST_DATA_PAGE)), GENERIC(INVALID_NS));
+	assert_int_equal(admin(host, host_identify(0, NVME_NSID_ALL, HOST_DATA_PAGE)), 0);
+	assert_int_equal(id->lbaf[0].ds, 9);
 	host_free(host);
 }
 
@@ -261,13 +280,14 @@ static void test_identify_other(void **state)
 	cmd = host_identify(0x1c, 0, HOST_DATA_PAGE);
 	cmd.cdw10 = cpu_to_le32(0xffff001c);
 	assert_int_equal(admin(host, cmd), 0);
-	assert_int_equal(host_page(host, HOST_DATA_PAGE)[0], 1);
+	assert_int_equal(host_page(host, HOST_DATA_PAGE)[0], 5); /* NVM and zoned */
 	cmd.cdw10 = cpu_to_le32(0x7777001c);
 	assert_int_equal(admin(host, cmd), GENERIC(INVALID_FIELD));
 	/* a command set that isn't there */
 	cmd = host_identify(5, 1, HOST_DATA_PAGE);
 	cmd.cdw11 = cpu_to_le32(2u << 24);
 	assert_int_equal(admin(host, cmd), SPECIFIC(INVALID_IOCS));
+	cmd.cdw11 = cpu_to_le32(1u << 24);
 	cmd.cdw10 = cpu_to_le32(6);
 	assert_int_equal(admin(host, cmd), GENERIC(INVALID_FIELD));
 	assert_int_equal(admin(host, host_identify(0x04, 0, HOST_DATA_PAGE)),
@@ -297,7 +317,7 @@ static void test_identify_other(void **state)
 
 static void test_invalid_commands(void **state)
 {
-	static const uint8_t opcodes[] = {0x03, 0x0d, 0x10, 0x18, 0x7c, 0x7f, 0x80, 0x84, 0xff};
+	static const uint8_t opcodes[] = {0x03, 0x18, 0x1c, 0x1d, 0x24, 0x7f, 0x86, 0xff};
 	struct host *host = started(SPEC);
 	struct nvmux_cmd cmd;
 
@@ -446,9 +466,13 @@ static void test_logs(void **state)
 	}
 	assert_int_equal(admin(host, get_log(NVME_LOG_LID_CMD_EFFECTS, 4096, 0, false)), 0);
 	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_identify]) & 1, 1);
-	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_format_nvm]), 0);
+	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_format_nvm]) & 7, 7);
+	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_format_nvm]) >> 16 & 7, 1);
+	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_sanitize_nvm]) >> 16 & 7, 2);
+	assert_int_equal(le32_to_cpu(effects->acs[nvme_admin_keep_alive]), 0);
 	assert_int_equal(le32_to_cpu(effects->iocs[nvme_cmd_write]) & 3, 3);
-	assert_int_equal(le32_to_cpu(effects->iocs[nvme_cmd_copy]), 0);
+	assert_int_equal(le32_to_cpu(effects->iocs[nvme_cmd_copy]) & 3, 3);
+	assert_int_equal(le32_to_cpu(effects->iocs[nvme_zns_cmd_append]), 0);
 	assert_int_equal(admin(host, get_log(NVME_LOG_LID_SMART, 512, 0, false)), 0);
 	assert_int_equal(smart->temperature[0] | smart->temperature[1] << 8, 313);
 	assert_int_equal(smart->critical_warning, 0);
