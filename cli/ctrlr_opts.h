@@ -16,6 +16,20 @@
 	{"num-io-queues", 'i', "COUNT", "I/O queue pairs to ask the controller for (default 64)"}, \
 	{"io-queue-depth", 'Q', "COUNT", "entries of an I/O queue (default 256)"},                 \
 	{"admin-queue-depth", 0, "COUNT", "entries of the admin queue (default 32)"},              \
+	{"io-timeout-ms", 0, "MS",                                                                 \
+	 "time until something is done about an I/O command that isn't answered; 0: never "        \
+	 "(default: 30000 in the daemon, else 0)"},                                                \
+	{"retry-count", 0, "COUNT",                                                                \
+	 "how often a command is repeated that ended with a status that may go away by itself "    \
+	 "(default 4)"},                                                                           \
+	{"arbitration", 0, "N",                                                                    \
+	 "0: round robin; 1: weighted round robin with urgent class, which the controller must "   \
+	 "offer (default 0)"},                                                                     \
+	{"arbitration-burst", 0, "N",                                                              \
+	 "commands that the controller takes from a queue at once, 2^N; 7: no limit (default 7)"}, \
+	{"low-weight", 0, "N", "of queues of low priority, 1 to 256 (default 1)"},                 \
+	{"medium-weight", 0, "N", "of queues of medium priority (default 1)"},                     \
+	{"high-weight", 0, "N", "of queues of high priority (default 1)"},                         \
 	{"reconnect-delay-sec", 'c', "SEC",                                                        \
 	 CLI_FABRICS("time between two attempts to connect again (default 2)")},                   \
 	{"fast-io-fail-timeout-sec", 'F', "SEC",                                                   \
@@ -41,7 +55,10 @@
 /* The same in commands with a target: nvmux attach explains them. */
 #define CLI_CTRLR_OPTIONS_BRIEF                                                                    \
 	{"num-io-queues", 0, "COUNT", ""}, {"io-queue-depth", 0, "COUNT", ""},                     \
-	{"admin-queue-depth", 0, "COUNT", ""},                                                     \
+	{"admin-queue-depth", 0, "COUNT", ""}, {"io-timeout-ms", 0, "MS", ""},                     \
+	{"retry-count", 0, "COUNT", ""}, {"arbitration", 0, "N", ""},                              \
+	{"arbitration-burst", 0, "N", ""}, {"low-weight", 0, "N", ""},                             \
+	{"medium-weight", 0, "N", ""}, {"high-weight", 0, "N", ""},                                \
 	{"reconnect-delay-sec", 0, "SEC", CLI_FABRICS("")},                                        \
 	{"fast-io-fail-timeout-sec", 0, "SEC", CLI_FABRICS("")},                                   \
 	{"ctrlr-loss-timeout-sec", 0, "SEC", CLI_FABRICS("")},                                     \

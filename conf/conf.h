@@ -24,6 +24,8 @@
 #define CONF_MODULES_MAX     16
 #define CONF_CPUS_MAX        1024
 
+#define CONF_IO_TIMEOUT_MS 30000 /* the daemon's default; a program's is none */
+
 /* What one client may have at once. */
 struct conf_limits {
 	uint64_t max_memory; /* bytes of all its regions */
@@ -45,6 +47,19 @@ struct conf_limits {
 	X(num_io_queues, 1, 65535, false, "64", "I/O queue pairs to ask for")                      \
 	X(io_queue_depth, 2, 65536, false, "256", "entries of an I/O queue")                       \
 	X(admin_queue_depth, 16, 4096, false, "32", "entries of the admin queue")                  \
+	X(io_timeout_ms, 0, 3600000, false, "30000",                                               \
+	  "milliseconds until something is done about an I/O command that isn't answered; 0: "     \
+	  "nothing ever is")                                                                       \
+	X(retry_count, 0, 255, false, "4",                                                         \
+	  "how often a command is repeated that ended with a status that may go away by itself")   \
+	X(arbitration, 0, 1, false, "0",                                                           \
+	  "0: round robin; 1: weighted round robin with urgent class, which the controller must "  \
+	  "offer")                                                                                 \
+	X(arbitration_burst, 0, 7, false, "7",                                                     \
+	  "commands that the controller takes from a queue at once, 2^n; 7: no limit")             \
+	X(low_weight, 1, 256, false, "1", "of queues of low priority, with arbitration 1")         \
+	X(medium_weight, 1, 256, false, "1", "of queues of medium priority, with arbitration 1")   \
+	X(high_weight, 1, 256, false, "1", "of queues of high priority, with arbitration 1")       \
 	X(reconnect_delay_sec, 1, 3600, true, "2",                                                 \
 	  "seconds between two attempts to connect again")                                         \
 	X(fast_io_fail_timeout_sec, -1, CONF_TIMEOUT_MAX_SEC, true, "0",                           \

@@ -21,12 +21,13 @@ enum who {
 enum length {
 	LEN_NONE,
 	LEN_4096,
-	LEN_LOG,     /* NUMD of Get Log Page: 32 bits in two places */
-	LEN_NUMD,    /* (CDW10 + 1) dwords: firmware, directives */
-	LEN_CDW11,   /* bytes: security */
-	LEN_CDW12,   /* (CDW12 + 1) dwords: Get LBA Status */
-	LEN_FEATURE, /* by the feature */
-	LEN_BUFFER,  /* as long as the client says: what can't be derived */
+	LEN_LOG,       /* NUMD of Get Log Page: 32 bits in two places */
+	LEN_NUMD,      /* (CDW10 + 1) dwords: firmware */
+	LEN_DIRECTIVE, /* the same, where the operation has data */
+	LEN_CDW11,     /* bytes: security */
+	LEN_CDW12,     /* (CDW12 + 1) dwords: Get LBA Status */
+	LEN_FEATURE,   /* by the feature */
+	LEN_BUFFER,    /* as long as the client says: what can't be derived */
 };
 
 struct admin_rule {
@@ -51,8 +52,8 @@ static const struct admin_rule rules[256] = {
 	[nvme_admin_dev_self_test] = {ADMIN, LEN_NONE},
 	[nvme_admin_ns_attach] = {ADMIN, LEN_4096},
 	[nvme_admin_keep_alive] = {NOBODY, 0},
-	[nvme_admin_directive_send] = {ADMIN, LEN_NUMD},
-	[nvme_admin_directive_recv] = {ADMIN, LEN_NUMD},
+	[nvme_admin_directive_send] = {ADMIN, LEN_DIRECTIVE},
+	[nvme_admin_directive_recv] = {ADMIN, LEN_DIRECTIVE},
 	[nvme_admin_virtual_mgmt] = {NOBODY, 0}, /* moves queues and interrupts between functions */
 	[nvme_admin_dbbuf] = {NOBODY, 0},
 	[nvme_admin_fabrics] = {NOBODY, 0},
@@ -163,6 +164,22 @@ static uint16_t check_log(const struct nvmux_ring_cmd *copy, bool admin, struct 
 	return 0;
 }
 
+/*
+ * Whether an operation of a directive has data. Base specification 2.0, section 8.7: enabling a
+ * directive, and releasing or allocating streams have none; NUMD is 0 there, which is one dword
+ * elsewhere.
+ */
+static bool directive_has_data(const struct nvmux_ring_cmd *copy)
+{
+	uint32_t cdw11 = le32_to_cpu(copy->cdw11);
+	uint8_t doper = (uint8_t)cdw11, dtype = (uint8_t)(cdw11 >> 8);
+
+	if (copy->opc == nvme_admin_directive_send)
+		return !((dtype == NVME_DIRECTIVE_DTYPE_IDENTIFY && doper == 1) ||
+			 (dtype == NVME_DIRECTIVE_DTYPE_STREAMS && (doper == 1 || doper == 2)));
+	return !(dtype == NVME_DIRECTIVE_DTYPE_STREAMS && doper == 3);
+}
+
 static uint16_t derive_length(const struct nvmux_ring_cmd *copy, bool admin, struct nvmux_cmd *cmd,
 			      uint64_t *ret_length)
 {
@@ -176,6 +193,10 @@ static uint16_t derive_length(const struct nvmux_ring_cmd *copy, bool admin, str
 	case LEN_LOG: return check_log(copy, admin, cmd, ret_length);
 	case LEN_FEATURE: return check_feature(copy, admin, ret_length);
 	case LEN_NUMD: *ret_length = ((uint64_t)le32_to_cpu(copy->cdw10) + 1) * 4; return 0;
+	case LEN_DIRECTIVE:
+		if (directive_has_data(copy))
+			*ret_length = ((uint64_t)le32_to_cpu(copy->cdw10) + 1) * 4;
+		return 0;
 	case LEN_CDW11: *ret_length = le32_to_cpu(copy->cdw11); return 0;
 	case LEN_CDW12: *ret_length = ((uint64_t)le32_to_cpu(copy->cdw12) + 1) * 4; return 0;
 	case LEN_BUFFER:

@@ -37,8 +37,8 @@ static void on_removed(void *arg, struct nvmux_ctrlr *ctrlr)
 	struct controller *c = arg;
 	struct op *waiter = c->close_waiter;
 
-	(void)ctrlr;
 	c->lost = true;
+	c->removed = ctrlr->wanted_back;
 	c->close_waiter = NULL;
 	if (waiter)
 		op_release(waiter, 0);
@@ -47,17 +47,7 @@ static void on_removed(void *arg, struct nvmux_ctrlr *ctrlr)
 
 static void on_aer(void *arg, const struct nvmux_cpl *cpl)
 {
-	struct controller *c = arg;
-	uint32_t dw0 = le32_to_cpu(cpl->dw0);
-
-	log_info(&c->d->log, "ctrlr", "%s: asynchronous event, type %u, information %#x, log %#x",
-		 c->name, dw0 & 7, dw0 >> 8 & 0xff, dw0 >> 16 & 0xff);
-	events_emit(c->d, "aer",
-		    json_pack("{s:s,s:i,s:i,s:i}", "name", c->name, "event_type", dw0 & 7,
-			      "information", dw0 >> 8 & 0xff, "log_page", dw0 >> 16 & 0xff));
-	/* Type 2: notice; information 0: namespace attribute changed. */
-	if ((dw0 & 0xff07) == 2)
-		controller_namespaces_changed(c);
+	controller_aer(arg, le32_to_cpu(cpl->dw0));
 }
 
 static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_event event)
@@ -154,6 +144,15 @@ static void attach_check_queues(struct op *op)
 		op_fail(op, -ENOMEM, "out of memory");
 }
 
+/* A discovery controller takes no command that needs it. */
+static void attach_make_staging(struct op *op)
+{
+	struct controller *c = controller_of(op);
+
+	if (!nvmux_ctrlr_is_discovery(c->ctrlr))
+		ctl_staging_make(c, op);
+}
+
 static void attach_undo_queues(struct op *op)
 {
 	hw_queues_take_back(controller_of(op), op);
@@ -167,6 +166,7 @@ static void attach_free_queues(struct op *op)
 static void undone(void *arg, int err)
 {
 	(void)err; /* the first failure is what counts */
+	ctl_staging_drop(controller_of(arg));
 	op_release(arg, 0);
 }
 
@@ -271,6 +271,7 @@ static const struct op_step attach_steps[] = {
 	{"start the controller", STEP_OK, attach_start},
 	{"make queue pairs", STEP_OK, attach_make_queues},
 	{"look at them", STEP_OK, attach_check_queues},
+	{"make memory for small structures", STEP_OK, attach_make_staging},
 	{"take queue pairs back", STEP_UNDO, attach_undo_queues},
 	{"free queue pairs", STEP_UNDO, attach_free_queues},
 	{"detach", STEP_UNDO, attach_undo_start},

@@ -14,6 +14,7 @@
 
 int channel_create(const struct channel_opts *opts, struct channel **ret)
 {
+	struct ring_limits limits;
 	struct channel *channel;
 	int err = -ENOMEM;
 
@@ -44,7 +45,8 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 	if (opts->regions)
 		memcpy(channel->regions, opts->regions,
 		       opts->n_regions * sizeof(*channel->regions));
-	err = ring_server_create(opts->depth, opts->view->max_transfer, &channel->ring);
+	channel_limits(opts->view, &limits);
+	err = ring_server_create(opts->depth, &limits, &channel->ring);
 	if (err)
 		goto fail;
 	channel->view = opts->view;

@@ -6,15 +6,22 @@
  * complete() puts completions into the ring; publish() shows once per turn what changed. A channel
  * without work for many turns is parked: it sets its sleep flag, and from then on its client sends
  * a byte with the next command.
- * Failure modes: what the check refuses is completed here; a client that uses more commands than
- * its depth has the rest refused, and loses completions by its own doing; a client that closed its
- * socket while parked isn't heard any more. A stop or a forgotten region waits until nothing of it
- * is in flight, and after a failure of the queue until the device has been stopped.
+ * Scatter lists and fused commands go a way of their own, for which the usual ones pay one test. A
+ * scatter list is copied out before it is checked. The first of two fused commands is kept until
+ * the next entry is there, and counts as a command meanwhile, so that both have room when that
+ * comes. Failure modes: what the check refuses is completed here; a client that uses more commands
+ * than its depth has the rest refused, and loses completions by its own doing; a client that closed
+ * its socket while parked isn't heard any more. A stop or a forgotten region waits until nothing of
+ * it is in flight, and after a failure of the queue until the device has been stopped.
  */
 #include <string.h>
 #include <sys/epoll.h>
 #include "daemon/data.h"
 #include "libcore/membarrier.h"
+
+#define FLAGS_FUSE  0x03
+#define FUSE_FIRST  0x01
+#define FUSE_SECOND 0x02
 
 /* ---- commands and completions ---- */
 
@@ -85,6 +92,125 @@ static inline void serve(struct channel *channel, const struct nvmux_ring_cmd *c
 	}
 }
 
+/* ---- scatter lists and fused commands ---- */
+
+struct checked_slow {
+	struct checked_cmd cmd;
+	struct checked_list list;
+};
+
+static uint16_t check_slow(const struct channel *channel, const struct nvmux_ring_cmd *cmd,
+			   struct checked_slow *ret)
+{
+	struct nvmux_ring_seg list[NVMUX_RING_LIST_PER_CMD];
+	uint32_t n = cmd->data_len;
+
+	if (cmd->flags & NVMUX_RING_F_LIST) {
+		if (!ring_server_take_list(&channel->ring, cmd, list))
+			return NVMUX_SC_LIST_INVALID | NVMUX_STATUS_DNR;
+	} else { /* as if it were a list of one piece */
+		n = cmd->data_len ? 1 : 0;
+		list[0] = (struct nvmux_ring_seg){.region_offset = cmd->data,
+						  .length = cmd->data_len};
+	}
+	return channel_check_list(cmd, list, n, channel->view, channel->regions, channel->n_regions,
+				  &ret->cmd, &ret->list);
+}
+
+/* Send one that has been checked. There is room. */
+static void submit_slow(struct channel *channel, const struct nvmux_ring_cmd *cmd,
+			const struct checked_slow *checked)
+{
+	struct nvmux_qpair *qpair = channel->hwq->qpair;
+	struct channel_slot *slot = &channel->slots[channel->free_slots[--channel->n_free]];
+	struct nvmux_payload payload = {
+		.data = checked->list.segs,
+		.n_data = checked->list.n,
+		.data_len = checked->list.len,
+		.md = checked->cmd.md,
+	};
+
+	slot->cid = le16_to_cpu(cmd->cid);
+	slot->region = checked->list.n ? CHANNEL_LIST : CHANNEL_NO_REGION;
+	slot->md_region = region_number(&checked->cmd.md, cmd->md);
+	slot->drops = channel->drops;
+	slot->bytes = checked->list.len;
+	slot->writes = cmd->opc & 1;
+	if (qpair->transport->submit(qpair, &checked->cmd.cmd, &payload, complete, slot)) {
+		channel->n_free++;
+		refuse(channel, cmd, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+	}
+}
+
+static void serve_list(struct channel *channel, const struct nvmux_ring_cmd *cmd)
+{
+	struct checked_slow checked;
+	uint16_t status = NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR;
+
+	if (channel->n_free > 0)
+		status = check_slow(channel, cmd, &checked);
+	if (status)
+		refuse(channel, cmd, status);
+	else
+		submit_slow(channel, cmd, &checked);
+}
+
+/* Both or neither. The one that isn't to blame is told that the other failed. */
+static void serve_pair(struct channel *channel, const struct nvmux_ring_cmd *first,
+		       const struct nvmux_ring_cmd *second)
+{
+	uint16_t statuses[2] = {NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR,
+				NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR};
+	struct checked_slow checked[2];
+
+	if (channel->n_free >= 2) {
+		statuses[0] = check_slow(channel, first, &checked[0]);
+		statuses[1] = check_slow(channel, second, &checked[1]);
+		if (!statuses[0] && !statuses[1])
+			statuses[0] = statuses[1] = channel_check_fused(
+				&checked[0].cmd.cmd, &checked[1].cmd.cmd, channel->view);
+	}
+	if (statuses[0] || statuses[1]) {
+		uint16_t other = NVME_SC_FUSED_FAIL | NVMUX_STATUS_DNR;
+
+		refuse(channel, first, statuses[0] ? statuses[0] : other);
+		refuse(channel, second, statuses[1] ? statuses[1] : other);
+		return;
+	}
+	NVMUX_ASSERT(channel->hwq->qpair->n_free >= 2);
+	submit_slow(channel, first, &checked[0]);
+	submit_slow(channel, second, &checked[1]);
+}
+
+/* A command with flags, or any after the first of two fused ones. */
+__attribute__((noinline, cold)) static void serve_slow(struct channel *channel,
+						       const struct nvmux_ring_cmd *cmd)
+{
+	const uint16_t missing = NVME_SC_FUSED_MISSING | NVMUX_STATUS_DNR;
+	uint8_t fuse = cmd->flags & FLAGS_FUSE;
+
+	if (channel->has_first) {
+		channel->has_first = 0;
+		if (fuse == FUSE_SECOND) {
+			serve_pair(channel, &channel->first, cmd);
+			return;
+		}
+		refuse(channel, &channel->first, missing);
+	}
+	if (fuse == FUSE_SECOND) {
+		refuse(channel, cmd, missing);
+	} else if (fuse == FUSE_FIRST && channel->hwq->qpair->depth < 2) {
+		refuse(channel, cmd, NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR); /* never room */
+	} else if (fuse == FUSE_FIRST) {
+		channel->first = *cmd;
+		channel->has_first = 1;
+	} else if (cmd->flags & ~NVMUX_RING_F_PHASE) {
+		serve_list(channel, cmd);
+	} else {
+		serve(channel, cmd);
+	}
+}
+
 /* A busy reactor goes on polling its channels while they are few. */
 static inline bool has_few(const struct reactor *r)
 {
@@ -123,14 +249,18 @@ static inline uint32_t took(struct reactor *r, struct channel *channel, uint32_t
 
 uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max)
 {
+	/* One that waits for its second is sent together with it. */
+	uint32_t n = channel->has_first, waiting = n;
 	struct nvmux_ring_cmd cmd;
-	uint32_t n = 0;
 
 	while (n < max && ring_server_take(&channel->ring, &cmd)) {
-		serve(channel, &cmd);
+		if (likely(!(cmd.flags & ~NVMUX_RING_F_PHASE) && !channel->has_first))
+			serve(channel, &cmd);
+		else
+			serve_slow(channel, &cmd);
 		n++;
 	}
-	return took(r, channel, n);
+	return took(r, channel, n - waiting);
 }
 
 uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t status)
@@ -139,9 +269,17 @@ uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t sta
 	struct checked_cmd unused;
 	uint32_t n = 0;
 
+	if (channel->has_first) {
+		channel->has_first = 0;
+		refuse(channel, &channel->first, status);
+		n++;
+	}
 	while (n < channel->weight && ring_server_take(&channel->ring, &cmd)) {
-		uint16_t found = channel_check(&cmd, channel->view, channel->regions,
-					       channel->n_regions, &unused);
+		/* what those with flags carry is looked at when there is a path again */
+		uint16_t found = cmd.flags & ~NVMUX_RING_F_PHASE
+					 ? 0
+					 : channel_check(&cmd, channel->view, channel->regions,
+							 channel->n_regions, &unused);
 
 		refuse(channel, &cmd, found ? found : status);
 		n++;
@@ -298,10 +436,12 @@ static void set_view(struct channel *channel, struct message *msg)
 {
 	struct nvmux_ring_header *header = channel->ring.header;
 	struct ctrlr_view *before = (struct ctrlr_view *)channel->view;
+	struct ring_limits limits;
 
 	channel->view = msg->view;
 	msg->view = before;
-	__atomic_store_n(&header->max_transfer, channel->view->max_transfer, __ATOMIC_RELAXED);
+	channel_limits(channel->view, &limits);
+	ring_server_show_limits(&channel->ring, &limits);
 	__atomic_store_n(&header->generation, ++channel->generation, __ATOMIC_RELEASE);
 }
 
@@ -364,6 +504,7 @@ void channel_handle(struct reactor *r, struct message *msg)
 	case MSG_CHANNEL_DROP_REGION:
 		channel_apply(msg->channel, msg);
 		msg->region.scanned = UINT64_MAX;
+		msg->region.drops = ++msg->channel->drops;
 		reactor_wait(r, msg);
 		return;
 	default: channel_apply(msg->channel, msg);
@@ -371,8 +512,16 @@ void channel_handle(struct reactor *r, struct message *msg)
 	reactor_reply(r, msg);
 }
 
+/* Lists count as using all regions; but what was checked since this one was forgotten doesn't. */
+static bool slot_uses(const struct channel_slot *slot, uint32_t number, uint32_t drops)
+{
+	if (slot->region == CHANNEL_LIST && (int32_t)(slot->drops - drops) < 0)
+		return true;
+	return slot->region == number || slot->md_region == number;
+}
+
 /* Whether a command in flight uses the region. Which slots are free is in the stack alone. */
-static bool region_is_used(const struct channel *channel, uint32_t number)
+static bool region_is_used(const struct channel *channel, uint32_t number, uint32_t drops)
 {
 	uint64_t is_free[NVMUX_RING_DEPTH_MAX / 64] = {0};
 
@@ -382,10 +531,8 @@ static bool region_is_used(const struct channel *channel, uint32_t number)
 		is_free[index / 64] |= 1ull << index % 64;
 	}
 	for (uint32_t i = 0; i < channel->depth; i++) {
-		const struct channel_slot *slot = &channel->slots[i];
-
 		if (!(is_free[i / 64] >> i % 64 & 1) &&
-		    (slot->region == number || slot->md_region == number))
+		    slot_uses(&channel->slots[i], number, drops))
 			return true;
 	}
 	return false;
@@ -407,7 +554,7 @@ static bool finish_drop(struct channel *channel, struct message *msg)
 	if (msg->region.scanned == channel->ring.cq_tail)
 		return false; /* nothing has completed since the last scan */
 	msg->region.scanned = channel->ring.cq_tail;
-	return !region_is_used(channel, msg->region.number);
+	return !region_is_used(channel, msg->region.number, msg->region.drops);
 }
 
 bool channel_finish(struct message *msg)

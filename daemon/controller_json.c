@@ -119,6 +119,20 @@ static void put_identity(json_t *item, const struct nvmux_ctrlr *ctrlr)
 	json_object_set_new(item, "ana", json_boolean(nvmux_ana_supported(ctrlr)));
 }
 
+/* The numbers among the options, in effect or, of one that isn't attached yet, wanted. */
+static json_t *options_json(const struct controller *c)
+{
+	struct conf_controller conf = {.opts = c->ctrlr ? c->ctrlr->opts : c->opts};
+	json_t *item = json_object();
+
+	for (const struct conf_option *option = conf_options; option->name; option++) {
+		if (!option->fabrics || conf_is_fabrics(&c->trid))
+			json_object_set_new(item, option->name,
+					    json_integer(conf_controller_get_option(&conf, option)));
+	}
+	return item;
+}
+
 json_t *json_controller(const struct controller *c)
 {
 	json_t *item = json_pack("{s:s,s:s}", "name", c->name, "state",
@@ -127,10 +141,14 @@ json_t *json_controller(const struct controller *c)
 
 	json_put_trid(item, &c->trid);
 	put_connection(item, c);
+	json_object_set_new(item, "options", options_json(c));
 	if (!ctrlr)
 		return item;
 	put_identity(item, ctrlr);
 	json_object_set_new(item, "max_transfer", json_integer(ctrlr->max_transfer));
+	json_object_set_new(item, "max_segments", json_integer(MIN(
+							  ctrlr->max_segs,
+							  (uint32_t)NVMUX_RING_LIST_PER_CMD)));
 	json_object_set_new(item, "resets", json_integer((json_int_t)c->resets));
 	json_object_set_new(item, "io_queues",
 			    json_pack("{s:I,s:I}", "granted", (json_int_t)ctrlr->max_io_qpairs,

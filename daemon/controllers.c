@@ -118,6 +118,7 @@ void controller_free(struct controller *c)
 	c->d->n_controllers--;
 	if (c->retry)
 		event_free(c->retry);
+	ctl_staging_drop(c);
 	free(c->view);
 	free(c);
 }
@@ -132,6 +133,12 @@ static void view_ns(struct ns_view *view, const struct nvmux_ns *ns)
 	view->md_size = ns->md_size;
 	view->writable = true;
 	view->n_lbas = ns->n_lbas;
+	view->pi = ns->pi_type;
+	view->zone_lbas = ns->zone_lbas;
+	if (ns->zns)
+		view->zdes = ns->zns->lbafe[nvmux_ns_get_format_index(ns) %
+					    ARRAY_SIZE(ns->zns->lbafe)]
+				     .zdes;
 }
 
 struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
@@ -143,7 +150,11 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 	if (!view)
 		return NULL;
 	view->max_transfer = ctrlr->max_transfer;
+	view->max_segs = MIN(ctrlr->max_segs, (uint32_t)NVMUX_RING_LIST_PER_CMD);
+	view->sgl = ctrlr->sgl;
+	view->fused = ctrlr->id.fuses & 1;
 	view->admin = admin;
+	view->reservations = admin;
 	/* of one that is gone, or wasn't identified, libnvmux knows what it looked like once */
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
 		if (ctrlr->ns[i]->active)
@@ -155,7 +166,8 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 /* Both come from calloc(), so that their padding is equal too. */
 static bool view_equal(const struct ctrlr_view *a, const struct ctrlr_view *b)
 {
-	return a->max_transfer == b->max_transfer && a->n_ns == b->n_ns &&
+	return a->max_transfer == b->max_transfer && a->max_segs == b->max_segs &&
+	       a->sgl == b->sgl && a->fused == b->fused && a->n_ns == b->n_ns &&
 	       memcmp(a->ns, b->ns, a->n_ns * sizeof(a->ns[0])) == 0;
 }
 
@@ -174,6 +186,8 @@ void controller_refresh_views(struct controller *c)
 		free(view);
 		return;
 	}
+	if (c->view)
+		events_namespaces(c, c->view, view);
 	free(c->view);
 	c->view = view;
 	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
@@ -306,6 +320,7 @@ static void lost_done(struct op *op)
 	free(lost);
 	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
 	session_close_hold(hold->session, hold, NULL);
+	controller_check_removed(c);
 	daemon_progress(c->d);
 }
 
@@ -333,6 +348,17 @@ void controller_check_lost(struct controller *c)
 	c->lost_handled = true;
 	lost->c = c;
 	op_submit(&c->ops, &lost->op, &lost_kind, c->name);
+}
+
+/* The kernel has got the device back by now, or is about to; nobody can do anything with it. */
+void controller_check_removed(struct controller *c)
+{
+	if (!c->removed || c->state != CONTROLLER_FAILED || !TAILQ_EMPTY(&c->holds) ||
+	    c->detaching)
+		return;
+	log_info(&c->d->log, "ctrlr", "%s: removed", c->name);
+	events_controller(c, "controller_removed");
+	controller_detach(c, NULL);
 }
 
 void controller_queue_failed(void *arg, struct hwq *hwq)

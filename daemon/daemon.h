@@ -156,6 +156,10 @@ struct controller {
 	struct hold_list holds;
 	uint64_t resets;
 	bool ns_changed; /* while it was being reset: once more afterwards */
+	bool removed;    /* the kernel wanted it back: it goes by itself when nobody holds it */
+	struct nvmux_mem *staging; /* staging.c; NULL: none */
+	uint32_t staging_used;     /* a bit per page */
+	bool reading_health; /* its log page is being read, for an event */
 };
 
 /* A hardware queue pair. */
@@ -188,6 +192,8 @@ void controller_refresh_views(struct controller *c);
 bool controller_is_quiet(const struct controller *c);
 /* If it is lost: end what clients have in flight, tell them. */
 void controller_check_lost(struct controller *c);
+/* If the kernel wanted it back and nobody holds it any more: forget it. */
+void controller_check_removed(struct controller *c);
 /* What commands end with then. */
 uint16_t controller_gone_status(const struct controller *c);
 /* It has a connection that can be lost and restored. */
@@ -212,6 +218,8 @@ void controller_detach(struct controller *c, struct rpc_request *req);
 void controller_namespaces_changed(struct controller *c);
 /* Without @req a reset that is already waiting for its turn will do. */
 void controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
+/* The same by an NVM subsystem reset. */
+void controller_reset_subsystem(struct controller *c, struct rpc_request *req, const char *reason);
 /* A command that changes namespaces has been in flight for so long, or we are in such a hurry, that
  * a reset to get rid of it is due. */
 bool controller_cmd_overdue(const struct controller *c);
@@ -406,21 +414,51 @@ void session_free_qpair(struct session *s, uint32_t id, struct rpc_request *req)
 void session_arm_drain(struct session *s);
 void session_drain_expired(evutil_socket_t fd, short what, void *session);
 
+/* ---- memory of the daemon's own (staging.c) ---- */
+
+/* Step of attaching: without it the controller works, but ctl_staging_take() doesn't. */
+void ctl_staging_make(struct controller *c, struct op *op);
+void ctl_staging_drop(struct controller *c);
+/* A page with @data in it, by its number; -ENOMEM: there is none, -EAGAIN: all are in use. */
+int ctl_staging_take(struct controller *c, const void *data, size_t len);
+void ctl_staging_give(struct controller *c, int page);
+
 /* ---- commands of the control plane (user_cmd.c) ---- */
+
+#define USER_CMD_REGIONS (NVMUX_RING_LIST_PER_CMD + 1) /* pieces and metadata */
 
 /* A command of a client that the control thread sends: from an admin ring, or by RPC. */
 struct user_cmd {
 	struct hold *hold;
 	struct rpc_request *req; /* NULL: from the admin ring */
 	uint16_t cid;            /* of the client, in the admin ring */
-	uint32_t region;         /* REGION_NONE: no data */
 	bool io;
+	bool look;  /* at namespaces, when it has succeeded */
+	int staged; /* page of staging memory, -1: none */
+	uint32_t n_regions; /* in use by it */
+	uint16_t regions[USER_CMD_REGIONS];
+	struct user_cmd *fused; /* the other one of two that are one */
+	bool ended;             /* waits for that one */
+	struct nvmux_cpl cpl;
 	struct checked_cmd checked;
+	struct checked_list list; /* of an I/O command: its pieces */
+	struct nvmux_payload payload;
 };
 
-/* Check and send; the answer goes to @req or to the admin ring. */
+/* What a method wants to be sent. */
+struct user_request {
+	struct nvmux_ring_cmd copy;
+	bool io;
+	uint32_t n_list; /* with NVMUX_RING_F_LIST in copy.flags */
+	struct nvmux_ring_seg list[NVMUX_RING_LIST_PER_CMD];
+	const void *staged; /* its data is this, of the daemon's own; NULL: as the copy says */
+	uint32_t staged_len;
+	const struct nvmux_ring_cmd *second; /* fused with it, or NULL */
+};
+
+/* Check and send; the answer goes to @req, or, NULL, to the admin ring. */
 void user_cmd_admin(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req);
-void user_cmd_io(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req);
+void user_cmd_send(struct hold *hold, const struct user_request *request, struct rpc_request *req);
 /* It has completed; @cmd is freed. */
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status);
 void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl);
@@ -441,12 +479,22 @@ void events_discovery(struct nvmuxd *d, const char *name, enum nvmux_ctrlr_event
 /* What libnvmux says of a controller's connection and namespaces: log and tell. */
 void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event);
 
+/* An asynchronous event of a controller: log, tell, and do what it asks for (aer.c). */
+void controller_aer(struct controller *c, uint32_t dw0);
+/* Namespaces that came, went or changed between two views (aer.c). */
+void events_namespaces(const struct controller *c, const struct ctrlr_view *before,
+		       const struct ctrlr_view *after);
+
 /* ---- method tables, by subject ---- */
 
 extern const struct rpc_method controller_methods[];
 extern const struct rpc_method discovery_methods[];
 extern const struct rpc_method memory_methods[];
+extern const struct rpc_method nvm_methods[];
+extern const struct rpc_method zns_methods[];
+extern const struct rpc_method resv_methods[];
 extern const struct rpc_method io_methods[];
+extern const struct rpc_method admin_methods[];
 extern const struct rpc_method info_methods[];
 json_t *json_qpairs(const struct nvmuxd *d, const struct controller *only);
 /* The daemon ends: so do looks at transport ids (methods_discovery.c). */

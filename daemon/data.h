@@ -14,15 +14,16 @@
 #include "libcore/transport.h"
 
 #define CHANNEL_WEIGHT      32u    /* commands per turn by default */
-#define CHANNEL_REGIONS_MAX 65535u /* 65535 itself stands for no region */
+#define CHANNEL_REGIONS_MAX 65534u /* of numbers that stand for a region */
 #define CHANNEL_NO_REGION   0xffffu
-#define REACTOR_IDLE_TURNS  4096u /* without work until a channel is parked, by default */
-#define REACTOR_BUSY_POLLED 16u   /* channels that a busy reactor polls without parking any */
-#define REACTOR_DOZE_TURNS  16u    /* idle ones between two looks at the clock */
-#define REACTOR_DOZE_NS     50000u /* idle for so long, where completions can wake it: doze */
-#define REACTOR_EPOLL_TURNS 128u  /* between two looks at sockets and the poll group */
-#define REACTOR_EVENTS      64    /* handled with one look */
-#define REACTOR_FLUSH_MS    1     /* sleeping while the control thread's queue is full */
+#define CHANNEL_LIST        0xfffeu /* a scatter list: any region that there was at its check */
+#define REACTOR_IDLE_TURNS  4096u   /* without work until a channel is parked, by default */
+#define REACTOR_BUSY_POLLED 16u     /* channels that a busy reactor polls without parking any */
+#define REACTOR_DOZE_TURNS  16u     /* idle ones between two looks at the clock */
+#define REACTOR_DOZE_NS     50000u  /* idle for so long, where completions can wake it: doze */
+#define REACTOR_EPOLL_TURNS 128u    /* between two looks at sockets and the poll group */
+#define REACTOR_EVENTS      64      /* handled with one look */
+#define REACTOR_FLUSH_MS    1       /* sleeping while the control thread's queue is full */
 
 enum message_kind {
 	MSG_EXIT,
@@ -60,6 +61,7 @@ struct message {
 			uint32_t number;
 			struct region_view view;
 			uint64_t scanned; /* completions of the channel at the last scan */
+			uint32_t drops;   /* of the channel, this one included */
 		} region;
 		struct ctrlr_view *view;
 		uint32_t state;
@@ -68,6 +70,7 @@ struct message {
 		struct {
 			struct nvmux_cmd cmd;
 			struct nvmux_seg seg;
+			const struct nvmux_payload *payload; /* in place of @seg, or NULL */
 			const void *owner;
 			bool abandoned;
 			nvmux_cmd_cb cb;
@@ -87,7 +90,9 @@ struct channel_slot {
 	uint16_t region;    /* of the data; CHANNEL_NO_REGION: none */
 	uint16_t md_region; /* of the metadata */
 	uint8_t writes;     /* direction of @bytes */
-	uint8_t rsvd[11];
+	uint8_t rsvd[3];
+	uint32_t drops; /* with CHANNEL_LIST: of the channel, when it was checked */
+	uint8_t rsvd28[4];
 };
 NVMUX_STATIC_ASSERT(sizeof(struct channel_slot) == 32, "two in a cache line");
 
@@ -104,6 +109,7 @@ struct channel {
 	uint16_t *free_slots; /* a stack of n_free indices */
 	uint32_t n_free;
 	uint32_t depth;
+	uint32_t has_first; /* 1: @first waits for the entry after it */
 	const struct ctrlr_view *view;
 	struct region_view *regions;
 	uint32_t n_regions;
@@ -123,7 +129,9 @@ struct channel {
 	uint64_t cq_notified; /* cq_tail when the client was last looked after */
 	uint32_t ring_state;  /* enum nvmux_ring_state, as in the header */
 	uint32_t generation;
-	TAILQ_ENTRY(channel) link; /* hwq->channels */
+	uint32_t drops;              /* regions forgotten since the beginning */
+	struct nvmux_ring_cmd first; /* of two fused commands; a private copy */
+	TAILQ_ENTRY(channel) link;   /* hwq->channels */
 
 	/* stored by the reactor, loaded by the control thread */
 	_Alignas(64) struct channel_stats stats;
@@ -195,8 +203,8 @@ struct reactor {
 	uint64_t loops, idle_loops, sleeps, commands, completions;
 	bool busy;
 	bool exit;
-	bool replied;     /* in this turn */
-	bool group_ready; /* its descriptor was readable */
+	bool replied;         /* in this turn */
+	bool group_ready;     /* its descriptor was readable */
 	uint32_t idle_streak; /* turns without work, one after the other */
 	uint64_t idle_since_ns;
 	struct nvmux_poll_group *group;
@@ -288,6 +296,13 @@ void channel_handle(struct reactor *r, struct message *msg);
 bool channel_finish(struct message *msg);
 /* Take commands, at most @max. */
 uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max);
+/* Whether two fused commands are there and need two places in the hardware queue. */
+static inline bool channel_wants_pair(const struct channel *channel)
+{
+	uint64_t first;
+
+	return channel->has_first && ring_server_ready(&channel->ring, &first);
+}
 /* Take commands, at most its weight, and complete them with @status, unless the check has found
  * something worse. */
 uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t status);
@@ -303,6 +318,12 @@ void channels_park(struct reactor *r);
 void channel_wake(struct reactor *r, struct channel *channel);
 /* Write the ring's state, and wake the client. */
 void channel_show_state(struct channel *channel, uint32_t state);
+/* What the ring's header shows of a view. */
+static inline void channel_limits(const struct ctrlr_view *view, struct ring_limits *ret)
+{
+	*ret = (struct ring_limits){
+		.max_transfer = view->max_transfer, .max_segs = view->max_segs, .sgl = view->sgl};
+}
 /* Change regions, view or state; by the thread that the channel is with. */
 void channel_apply(struct channel *channel, struct message *msg);
 

@@ -126,6 +126,8 @@ static struct hold *hold_new(struct session *s, struct controller *c)
 
 void hold_free(struct hold *hold)
 {
+	struct controller *c = hold->controller;
+
 	NVMUX_ASSERT(!hold->in_flight && !hold->waiter);
 	if (hold->event)
 		event_free(hold->event);
@@ -133,8 +135,9 @@ void hold_free(struct hold *hold)
 		event_free(hold->later);
 	admin_ring_destroy(hold->ring);
 	TAILQ_REMOVE(&hold->session->holds, hold, link);
-	TAILQ_REMOVE(&hold->controller->holds, hold, ctrlr_link);
+	TAILQ_REMOVE(&c->holds, hold, ctrlr_link);
 	free(hold);
+	controller_check_removed(c);
 }
 
 /* ---- opening ---- */
@@ -193,10 +196,12 @@ static json_t *open_json(const struct open_op *open)
 	snprintf(cc, sizeof(cc), "0x%" PRIx32, ctrlr->cc);
 	snprintf(csts, sizeof(csts), "0x%" PRIx32, ctrlr->csts);
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i}", "name", open->name, "cap", cap, "vs", vs,
-		"cc", cc, "csts", csts, "max_transfer", (json_int_t)ctrlr->max_transfer,
+		"{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:I,s:b}", "name", open->name, "cap", cap,
+		"vs", vs, "cc", cc, "csts", csts, "max_transfer", (json_int_t)ctrlr->max_transfer,
 		"max_queue_entries", (json_int_t)ctrlr->max_queue_entries, "max_io_qpairs",
-		(json_int_t)hold->session->limits.max_qpairs, "admin_depth", (int)hold->depth);
+		(json_int_t)hold->session->limits.max_qpairs, "admin_depth", (int)hold->depth,
+		"max_segs", (json_int_t)MIN(MAX(ctrlr->max_segs, 1u), NVMUX_RING_LIST_PER_CMD + 0u),
+		"sgl", ctrlr->sgl);
 }
 
 /* Everything that the answer needs, while the hold can still be undone. */

@@ -229,6 +229,7 @@ static void hw_queue_make(struct controller *c, struct daemon_reactor *reactor, 
 		return;
 	}
 	nvmux_io_qpair_opts_init(c->ctrlr, &opts, sizeof(opts));
+	opts.no_staging = true; /* clients have their own */
 	if (c->ctrlr->transport->group_reap)
 		opts.poll_group = reactor_poll_group(reactor->reactor);
 	*ctx = (struct make_ctx){op, c, reactor, base, ret_queue};

@@ -14,6 +14,7 @@
  * been completed: that is what `dirty` is for.
  */
 #include <errno.h>
+#include <nvmux/io.h>
 #include "daemon/data.h"
 
 #define REQUESTS_PER_TURN 32u
@@ -22,7 +23,8 @@
 
 static void set_share(struct hwq *hwq)
 {
-	hwq->share = hwq->n_channels > 1 ? MAX(hwq->qpair->depth / hwq->n_channels, 1u)
+	/* two at least, or fused commands would find no room */
+	hwq->share = hwq->n_channels > 1 ? MAX(hwq->qpair->depth / hwq->n_channels, 2u)
 					 : UINT32_MAX;
 }
 
@@ -93,29 +95,66 @@ static void request_fail(struct message *msg, uint16_t status)
 	request_answer(msg, &cpl);
 }
 
+static int send_request(struct hwq *hwq, struct message *msg)
+{
+	struct nvmux_payload payload = {0};
+
+	TAILQ_REMOVE(&hwq->requests, msg, waiting);
+	if (msg->request.payload) {
+		payload = *msg->request.payload;
+	} else if (msg->request.seg.len) {
+		payload.data = &msg->request.seg;
+		payload.n_data = 1;
+		payload.data_len = msg->request.seg.len;
+	}
+	if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, &payload, hwq_request_done,
+					  msg)) {
+		request_fail(msg, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+		return -EINVAL;
+	}
+	TAILQ_INSERT_TAIL(&hwq->sent, msg, waiting);
+	return 0;
+}
+
+/* Two fused commands go one right after the other, when both are here and there is room for them;
+ * the second not without the first. */
+static bool send_next(struct hwq *hwq)
+{
+	struct message *msg = TAILQ_FIRST(&hwq->requests), *second;
+	int err;
+
+	if (!msg)
+		return false;
+	if (likely(!(msg->request.cmd.flags & NVMUX_IO_FUSE_FIRST))) {
+		send_request(hwq, msg);
+		return true;
+	}
+	second = TAILQ_NEXT(msg, waiting);
+	if (!second || (hwq->qpair->n_free < 2 && hwq->qpair->depth >= 2))
+		return false;
+	if (hwq->qpair->depth < 2) { /* there is never room */
+		TAILQ_REMOVE(&hwq->requests, msg, waiting);
+		TAILQ_REMOVE(&hwq->requests, second, waiting);
+		request_fail(msg, NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR);
+		request_fail(second, NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR);
+		return true;
+	}
+	err = send_request(hwq, msg);
+	if (!err) {
+		send_request(hwq, second);
+		return true;
+	}
+	TAILQ_REMOVE(&hwq->requests, second, waiting);
+	request_fail(second, NVME_SC_FUSED_MISSING);
+	return true;
+}
+
 static uint32_t send_requests(struct hwq *hwq)
 {
-	struct message *msg;
-	uint32_t n;
+	uint32_t n = 0;
 
-	for (n = 0; n < REQUESTS_PER_TURN && hwq->qpair->n_free; n++) {
-		struct nvmux_payload payload = {0};
-
-		msg = TAILQ_FIRST(&hwq->requests);
-		if (!msg)
-			break;
-		TAILQ_REMOVE(&hwq->requests, msg, waiting);
-		if (msg->request.seg.len) {
-			payload.data = &msg->request.seg;
-			payload.n_data = 1;
-			payload.data_len = msg->request.seg.len;
-		}
-		if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, &payload,
-						  hwq_request_done, msg))
-			request_fail(msg, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
-		else
-			TAILQ_INSERT_TAIL(&hwq->sent, msg, waiting);
-	}
+	while (n < REQUESTS_PER_TURN && hwq->qpair->n_free && send_next(hwq))
+		n++;
 	return n;
 }
 
@@ -143,8 +182,13 @@ static uint32_t poll_channels(struct reactor *r, struct hwq *hwq)
 	for (uint32_t left = hwq->n_polled; left && hwq->qpair->n_free; left--) {
 		in_flight = channel->depth - channel->n_free;
 		if (likely(in_flight < hwq->share)) {
-			max = MIN(channel->weight, hwq->share - in_flight);
+			max = MIN(channel->weight + channel->has_first, hwq->share - in_flight);
 			work += channel_poll(r, channel, MIN(max, hwq->qpair->n_free));
+			/* two fused commands need two places: nobody takes the last one meanwhile
+			 */
+			if (unlikely(channel->has_first) && hwq->qpair->n_free == 1 &&
+			    channel_wants_pair(channel))
+				break;
 		}
 		channel = channel->polled_next;
 	}
@@ -188,7 +232,9 @@ uint32_t hwq_turn(struct reactor *r, struct hwq *hwq)
 
 	if (unlikely(!TAILQ_EMPTY(&hwq->requests)))
 		work += send_requests(hwq);
-	work += poll_channels(r, hwq);
+	/* two fused requests need two places: channels don't take the last one meanwhile */
+	if (likely(TAILQ_EMPTY(&hwq->requests)) || hwq->qpair->n_free > 1)
+		work += poll_channels(r, hwq);
 	if (nvmux_qpair_outstanding(hwq->qpair)) {
 		n = nvmux_qpair_process_completions(hwq->qpair, 0);
 		if (unlikely(n < 0)) {
@@ -363,6 +409,26 @@ void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
 	msg->request.owner = owner;
 	msg->request.cb = cb;
 	send(hwq, msg);
+}
+
+void hwq_submit_payload(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
+			const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
+{
+	struct message *msg = message_new(MSG_HWQ_REQUEST, NULL, arg);
+
+	NVMUX_ASSERT(hwq->ctl_state != HWQ_DESTROYED);
+	msg->request.cmd = *cmd;
+	msg->request.payload = payload;
+	msg->request.owner = owner;
+	msg->request.cb = cb;
+	send(hwq, msg);
+}
+
+void hwq_submit_fused(struct hwq *hwq, const void *owner, const struct hwq_fused *first,
+		      const struct hwq_fused *second)
+{
+	hwq_submit_payload(hwq, owner, first->cmd, first->payload, first->cb, first->arg);
+	hwq_submit_payload(hwq, owner, second->cmd, second->payload, second->cb, second->arg);
 }
 
 void hwq_replied(struct message *msg)

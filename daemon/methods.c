@@ -20,7 +20,11 @@ struct rpc_method *daemon_methods(void)
 		controller_methods,
 		discovery_methods,
 		memory_methods,
+		nvm_methods,
+		zns_methods,
+		resv_methods,
 		io_methods,
+		admin_methods,
 	};
 	struct rpc_method *all, *end;
 	unsigned n = 0;

@@ -111,6 +111,19 @@ static void reset_controller(struct rpc_request *req, const json_t *params)
 	controller_reset(c, req, reason);
 }
 
+static void reset_subsystem(struct rpc_request *req, const json_t *params)
+{
+	const char *name = rpc_get_string(params, "name", "");
+	struct controller *c = controller_for_request(daemon_of(req), req, name);
+	char reason[64];
+
+	if (!c)
+		return;
+	snprintf(reason, sizeof(reason), "of its subsystem, wanted by process %d",
+		 rpc_conn_cred(rpc_request_conn(req))->pid);
+	controller_reset_subsystem(c, req, reason);
+}
+
 /* ---- what there is ---- */
 
 static void get_controllers(struct rpc_request *req, const json_t *params)
@@ -207,7 +220,10 @@ static void identify(struct rpc_request *req, const json_t *params)
 	}
 	job->req = req;
 	job->cns = (uint8_t)rpc_get_integer(params, "cns", 0);
-	cmd.cdw10 = cpu_to_le32(job->cns);
+	cmd.cdw10 = cpu_to_le32(job->cns |
+				(uint32_t)rpc_get_integer(params, "cntid", 0) << 16);
+	cmd.cdw11 = cpu_to_le32((uint32_t)rpc_get_integer(params, "csi", 0) << 24 |
+				(uint32_t)rpc_get_integer(params, "cns_specific", 0));
 	cmd.nsid = cpu_to_le32((uint32_t)rpc_get_integer(params, "nsid", 0));
 	s->n_identify++; /* its callback may come before it returns */
 	daemon_clear_error(c->d);
@@ -264,6 +280,9 @@ static const struct rpc_param identify_params[] = {
 	{"controller", RPC_STRING, true, 1, CONF_NAME_MAX - 1, "the controller"},
 	{"cns", RPC_INTEGER, true, 0, 255, "controller or namespace structure"},
 	{"nsid", RPC_INTEGER, false, 0, UINT32_MAX, "namespace id; default 0"},
+	{"cntid", RPC_INTEGER, false, 0, 65535, "controller identifier; default 0"},
+	{"csi", RPC_INTEGER, false, 0, 255, "command set identifier; default 0"},
+	{"cns_specific", RPC_INTEGER, false, 0, 65535, "CNS specific identifier; default 0"},
 	PARAM_END,
 };
 
@@ -283,6 +302,10 @@ const struct rpc_method controller_methods[] = {
 	 "SQ Deletion; clients go on afterwards. One for fabrics is disabled and connected anew, "
 	 "and commands in flight are repeated as after a loss of the connection.",
 	 "true", reset_controller},
+	{"reset_subsystem", RPC_RIGHT_ADMIN, name_params,
+	 "NVM subsystem reset (NSSR): all controllers of the subsystem lose their queues. For the "
+	 "clients of this one it is as reset_controller. EOPNOTSUPP where CAP.NSSRS is 0.",
+	 "true", reset_subsystem},
 	{"get_controllers", RPC_RIGHT_USER, maybe_name_params,
 	 "Show controllers with their connections, namespaces and the clients' queue pairs. state "
 	 "is attaching, ready (also while the connection is lost), resetting, failed or detaching. "
@@ -293,8 +316,9 @@ const struct rpc_method controller_methods[] = {
 	 "follows from it.",
 	 "an array of {name, state, trtype, traddr, …, connection: {state, lost, attempts, "
 	 "lost_for_ms, next_attempt_ms, fast_io_fail_ms, ctrlr_loss_ms, hold_ms, keep_alive_ms, "
-	 "reason}, model, serial, firmware, subnqn, hostnqn (null but for fabrics), cntlid, vs, "
-	 "discovery, ana, max_transfer, resets, io_queues: {granted, used}, namespaces, qpairs}",
+	 "reason}, options: {num_io_queues, …}, model, serial, firmware, subnqn, hostnqn (null but "
+	 "for fabrics), cntlid, vs, discovery, ana, max_transfer, max_segments, resets, io_queues: "
+	 "{granted, used}, namespaces, qpairs}",
 	 get_controllers},
 	{"get_namespaces", RPC_RIGHT_USER, maybe_controller_params, "Show active namespaces.",
 	 "an array of {controller, nsid, size, blocks, block_size, metadata_size, boundary_blocks, "
@@ -309,9 +333,8 @@ const struct rpc_method controller_methods[] = {
 	{"open_controller", RPC_RIGHT_USER, name_params,
 	 "Open a controller in this session, before queue pairs and commands on it. The session's "
 	 "I/O memory is mapped for it.",
-	 "{name, cap, vs, cc, csts, max_transfer, max_queue_entries, max_io_qpairs, admin_depth} "
-	 "and "
-	 "two descriptors: the admin ring and its wake-up socket",
+	 "{name, cap, vs, cc, csts, max_transfer, max_queue_entries, max_io_qpairs, admin_depth, "
+	 "max_segs, sgl} and two descriptors: the admin ring and its wake-up socket",
 	 open_controller},
 	{"close_controller", RPC_RIGHT_USER, name_params,
 	 "Close a controller in this session; its queue pairs there are freed, once their commands "

@@ -109,6 +109,19 @@ uint32_t hwq_num_channels(const struct hwq *hwq);
  */
 void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
 		const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg);
+/* The same with any payload: its pieces stay the caller's, unchanged, until the callback. */
+void hwq_submit_payload(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
+			const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+/* Two fused commands, their flags set: they are sent one right after the other, and each has its
+ * own callback with what the control plane passes in place of its own argument. */
+struct hwq_fused {
+	const struct nvmux_cmd *cmd;
+	const struct nvmux_payload *payload; /* as for hwq_submit_payload() */
+	nvmux_cmd_cb cb;
+	void *arg;
+};
+void hwq_submit_fused(struct hwq *hwq, const void *owner, const struct hwq_fused *first,
+		      const struct hwq_fused *second);
 /*
  * Nobody cares any more for the commands that @owner has submitted until now: those that still wait
  * to be sent end at once; those that a lost connection holds up, as soon as they are not with the
@@ -125,12 +138,18 @@ struct ns_view {
 	uint8_t md_interleaved;
 	uint16_t md_size;
 	bool writable;
+	uint8_t pi;   /* enum nvmux_pi_type */
+	uint8_t zdes; /* zone descriptor extension, in units of 64 bytes; 0: none */
 	uint64_t n_lbas;
+	uint64_t zone_lbas; /* blocks of a zone; 0: not zoned */
 };
 
 /* A controller as a client sees it: immutable; replaced as a whole. Made by the control plane. */
 struct ctrlr_view {
 	uint32_t max_transfer; /* bytes of one command */
+	uint32_t max_segs;     /* pieces of one command, at most NVMUX_RING_LIST_PER_CMD; 0: one */
+	bool sgl;              /* they may start and end anywhere; else PRP rules */
+	bool fused;            /* compare and write can be fused */
 	bool admin;            /* commands whose length can't be derived are allowed */
 	bool reservations;     /* reservation commands are allowed: they act for the whole host */
 	uint32_t n_ns;
@@ -150,20 +169,43 @@ struct checked_cmd {
 	struct nvmux_seg md;  /* separate metadata; len 0: none */
 };
 
+/* The pieces of one command. */
+struct checked_list {
+	struct nvmux_seg segs[NVMUX_RING_LIST_PER_CMD]; /* together exactly what it moves */
+	uint32_t n;
+	uint32_t len; /* their sum */
+};
+
 /*
  * Check a private copy of a ring command: opcode class and rights, namespace, range, geometry, then
  * region, alignment, range in the region, and that the buffer is at least what the command moves.
  * Return 0 with @ret filled, or the status (with DNR) to complete it with. Pure: no I/O, no state.
+ * A command with flags has a check of its own below; this one refuses it.
  */
 uint16_t channel_check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
 		       const struct region_view *regions, uint32_t n_regions,
 		       struct checked_cmd *ret);
+/*
+ * The same for a command whose data is in pieces: @list is a private copy of its scatter list, @n
+ * entries; copy->data and copy->data_len aren't looked at. Without data @ret_list has no pieces,
+ * and ret->seg is not filled. The fuse bits are forwarded; whoever calls pairs the commands.
+ */
+uint16_t channel_check_list(const struct nvmux_ring_cmd *copy, const struct nvmux_ring_seg *list,
+			    uint32_t n, const struct ctrlr_view *view,
+			    const struct region_view *regions, uint32_t n_regions,
+			    struct checked_cmd *ret, struct checked_list *ret_list);
+/*
+ * Two commands that passed, fused: a comparison and a write of the same blocks. Base specification
+ * 2.0, section 3.4.2.
+ */
+uint16_t channel_check_fused(const struct nvmux_cmd *first, const struct nvmux_cmd *second,
+			     const struct ctrlr_view *view);
 
 /* ---- channels ---- */
 
 struct channel_opts {
 	uint32_t depth;          /* commands in flight, 1 … NVMUX_RING_DEPTH_MAX */
-	uint32_t n_regions;      /* size of its region table: the client's limit, at most 65535 */
+	uint32_t n_regions;      /* size of its region table: the client's limit, at most 65534 */
 	struct ctrlr_view *view; /* from malloc(); ownership passes on success */
 	const struct region_view *regions; /* what it starts with, n_regions entries; copied */
 	uint32_t weight;                   /* commands per turn; 0: the default, 32 */

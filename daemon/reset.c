@@ -10,7 +10,7 @@
  * A command that changes namespaces (format, management, attachment) is sent when the controller
  * has started and no I/O queue pair is connected yet: what was in flight has ended, and what comes
  * later is checked by the new geometry. Then it is disabled and started once more, which
- * identifies the namespaces again; the rest follows as above.
+ * identifies the namespaces again; the rest follows as above. By RPC it is answered after that.
  *
  * Fabrics controllers are reset in another way (renew.c), and refuse such commands.
  *
@@ -24,16 +24,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "libcore/transport.h"
 
+#define NSSR_VALUE      0x4e564d65u       /* "NVMe"; base specification 2.0, section 3.1.3.7 */
 #define CMD_PATIENCE_MS (10 * 60 * 1000u) /* formatting a large namespace takes minutes */
 
 struct reset_op {
 	struct op op;
 	struct controller *c;
 	struct rpc_request *req; /* NULL: not asked for by a client */
-	struct user_cmd *cmd;    /* to be sent, or NULL; completed: NULL */
+	struct user_cmd *cmd;    /* to be sent, or NULL; answered: NULL */
+	struct nvmux_cpl cpl;    /* of @cmd, which is answered in the end, when it is by RPC */
+	bool completed;
 	uint64_t sent_ms;
-	bool sent; /* namespaces may have changed */
+	bool subsystem; /* NVM subsystem reset */
+	bool sent;      /* namespaces may have changed */
 	bool refused;
 	bool skipped; /* not waiting for @cmd any more: disabling ends it */
 	bool waiting; /* for its completion after that */
@@ -65,8 +70,14 @@ static void cmd_done(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct reset_op *reset = arg;
 
-	user_cmd_cpl(reset->cmd, cpl);
-	reset->cmd = NULL;
+	/* the next request is to find the controller at work again */
+	if (reset->cmd->req) {
+		reset->cpl = *cpl;
+		reset->completed = true;
+	} else {
+		user_cmd_cpl(reset->cmd, cpl);
+		reset->cmd = NULL;
+	}
 	reset->c->sending = NULL;
 	if (!reset->skipped || reset->waiting)
 		op_release(&reset->op, 0);
@@ -134,6 +145,15 @@ static void reset_disable(struct op *op)
 	nvmux_ctrlr_disconnect_async(controller_of(op)->ctrlr, disabled, op);
 }
 
+/* Every controller of the subsystem loses its queues; what follows is as for this one alone. */
+static void reset_subsystem(struct op *op)
+{
+	if (!container_of(op, struct reset_op, op)->subsystem)
+		return;
+	op_hold(op);
+	transport_reg_write(controller_of(op)->ctrlr, NVME_REG_NSSR, 4, NSSR_VALUE, step_ended, op);
+}
+
 static void reset_abort(struct op *op)
 {
 	struct controller *c = controller_of(op);
@@ -195,8 +215,6 @@ static void reset_done(struct op *op)
 	struct reset_op *reset = container_of(op, struct reset_op, op);
 	struct controller *c = reset->c;
 
-	if (reset->cmd) /* wasn't sent */
-		user_cmd_complete(reset->cmd, 0, 0, NVMUX_SC_CTRLR_GONE);
 	if (op->err) {
 		c->lost = c->lost || !reset->refused;
 		log_write(&c->d->log, reset->refused ? NVMUX_LOG_INFO : NVMUX_LOG_ERROR, "ctrlr",
@@ -214,6 +232,10 @@ static void reset_done(struct op *op)
 		if (c->ns_changed)
 			controller_namespaces_changed(c);
 	}
+	if (reset->completed)
+		user_cmd_cpl(reset->cmd, &reset->cpl);
+	else if (reset->cmd) /* wasn't sent */
+		user_cmd_complete(reset->cmd, 0, 0, NVMUX_SC_CTRLR_GONE);
 	free(reset);
 	controller_check_lost(c);
 	daemon_progress(c->d);
@@ -221,6 +243,7 @@ static void reset_done(struct op *op)
 
 static const struct op_step reset_steps[] = {
 	{"take queue pairs back", STEP_OK, reset_begin},
+	{"reset the subsystem", STEP_OK, reset_subsystem},
 	{"disable", STEP_OK, reset_disable},
 	{"end commands in flight", STEP_ALWAYS, reset_abort},
 	{"enable", STEP_OK, reset_enable},
@@ -237,7 +260,7 @@ static const struct op_step reset_steps[] = {
 static const struct op_kind reset_kind = {"reset", reset_steps, reset_done};
 
 static void submit(struct controller *c, struct rpc_request *req, struct user_cmd *cmd,
-		   const char *reason)
+		   bool subsystem, const char *reason)
 {
 	struct reset_op *reset = calloc(1, sizeof(*reset));
 
@@ -251,6 +274,7 @@ static void submit(struct controller *c, struct rpc_request *req, struct user_cm
 	reset->c = c;
 	reset->req = req;
 	reset->cmd = cmd;
+	reset->subsystem = subsystem;
 	snprintf(reset->reason, sizeof(reset->reason), "%s", reason);
 	c->n_resets_queued++;
 	op_submit(&c->ops, &reset->op, &reset_kind, c->name);
@@ -268,7 +292,19 @@ void controller_reset(struct controller *c, struct rpc_request *req, const char 
 	 * rid of their commands */
 	if (!req && (c->n_resets_queued || c->sending))
 		return;
-	submit(c, req, NULL, reason);
+	submit(c, req, NULL, false, reason);
+}
+
+void controller_reset_subsystem(struct controller *c, struct rpc_request *req, const char *reason)
+{
+	if (controller_is_fabrics(c) || !NVME_CAP_NSSRC(c->ctrlr->cap)) {
+		rpc_reply_errno(req, -EOPNOTSUPP,
+				"controller '%s' has no NVM subsystem reset (CAP.NSSRS is 0)",
+				c->name);
+		return;
+	}
+	skip_cmd(c);
+	submit(c, req, NULL, true, reason);
 }
 
 /* OACS, base specification 2.0, figure 275: a reset for nothing would disturb all clients. */
@@ -276,8 +312,12 @@ static bool supported(const struct controller *c, uint8_t opc)
 {
 	uint16_t oacs = le16_to_cpu(c->ctrlr->id.oacs);
 
-	return oacs &
-	       (opc == nvme_admin_format_nvm ? NVME_CTRL_OACS_FORMAT : NVME_CTRL_OACS_NS_MGMT);
+	switch (opc) {
+	case nvme_admin_format_nvm: return oacs & NVME_CTRL_OACS_FORMAT;
+	case nvme_admin_ns_mgmt:
+	case nvme_admin_ns_attach: return oacs & NVME_CTRL_OACS_NS_MGMT;
+	default: return true; /* the effects log says so */
+	}
 }
 
 void controller_namespaces_changed(struct controller *c)
@@ -303,5 +343,5 @@ void controller_change_namespaces(struct controller *c, struct user_cmd *cmd)
 		user_cmd_complete(cmd, 0, 0, NVME_SC_INVALID_OPCODE | NVMUX_STATUS_DNR);
 		return;
 	}
-	submit(c, NULL, cmd, "a command changes its namespaces");
+	submit(c, NULL, cmd, false, "a command changes its namespaces");
 }

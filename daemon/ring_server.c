@@ -47,9 +47,20 @@ static int make_sockets(int *ret_ours, int *ret_clients)
 	return 0;
 }
 
-int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server *ret)
+void ring_server_show_limits(struct ring_server *ring, const struct ring_limits *limits)
 {
-	uint32_t entries = 4, sq_offset, cq_offset, list_offset;
+	struct nvmux_ring_header *header = ring->header;
+	uint32_t max_segs = MIN(MAX(limits->max_segs, 1u), (uint32_t)NVMUX_RING_LIST_PER_CMD);
+
+	__atomic_store_n(&header->max_transfer, limits->max_transfer, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->max_segs, max_segs, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->features, limits->sgl ? NVMUX_RING_SGL : 0, __ATOMIC_RELAXED);
+}
+
+int ring_server_create(uint32_t depth, const struct ring_limits *limits, struct ring_server *ret)
+{
+	uint32_t entries = 4, list_entries = limits ? depth * NVMUX_RING_LIST_PER_CMD : 0;
+	uint32_t sq_offset, cq_offset, list_offset;
 	struct nvmux_ring_header *header;
 	int err, ring_fd = -1, ours = -1, clients = -1;
 	size_t size;
@@ -62,7 +73,7 @@ int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server
 	sq_offset = NVMUX_RING_HEADER_SIZE;
 	cq_offset = sq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cmd);
 	list_offset = cq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cpl);
-	size = align_up(list_offset, 4096);
+	size = align_up(list_offset + list_entries * sizeof(struct nvmux_ring_seg), 4096);
 
 	err = make_memfd(size, &ring_fd, &map);
 	if (err)
@@ -84,10 +95,9 @@ int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server
 		.sq_offset = sq_offset,
 		.cq_offset = cq_offset,
 		.list_offset = list_offset,
-		.list_entries = 0, /* scatter lists aren't served */
+		.list_entries = list_entries,
 		.size = size,
 		.generation = 1,
-		.max_transfer = max_transfer,
 		.state = NVMUX_RING_READY,
 	};
 	*ret = (struct ring_server){
@@ -96,10 +106,14 @@ int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server
 		.cq = (struct nvmux_ring_cpl *)((uint8_t *)map + cq_offset),
 		.entries = entries,
 		.wake_fd = ours,
+		.list = (const struct nvmux_ring_seg *)((uint8_t *)map + list_offset),
+		.list_entries = list_entries,
 		.size = size,
 		.ring_fd = ring_fd,
 		.client_fd = clients,
 	};
+	if (limits)
+		ring_server_show_limits(ret, limits);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #ifndef NVMUXD_RING_SERVER_H
 #define NVMUXD_RING_SERVER_H
 
+#include <string.h>
 #include <nvmux/ring.h>
 #include "libcore/util.h"
 
@@ -21,6 +22,8 @@ struct ring_server {
 	uint32_t entries; /* of both queues; a power of two */
 	int wake_fd;      /* our end of the socket pair */
 	struct nvmux_ring_header *header;
+	const struct nvmux_ring_seg *list; /* the list area */
+	uint32_t list_entries;
 
 	/* control thread only */
 	size_t size;
@@ -28,8 +31,18 @@ struct ring_server {
 	int client_fd; /* the client's end, until it has been sent; -1 then */
 };
 
-/* Make the memfd, its contents and the socket pair. */
-int ring_server_create(uint32_t depth, uint32_t max_transfer, struct ring_server *ret);
+/* What the header tells the client about its limits. */
+struct ring_limits {
+	uint32_t max_transfer;
+	uint32_t max_segs;
+	bool sgl;
+};
+
+/* Make the memfd, its contents and the socket pair. @limits NULL: an admin ring, without an area
+ * for scatter lists. */
+int ring_server_create(uint32_t depth, const struct ring_limits *limits, struct ring_server *ret);
+/* Show other limits; the generation is the caller's. */
+void ring_server_show_limits(struct ring_server *ring, const struct ring_limits *limits);
 void ring_server_fini(struct ring_server *ring);
 void ring_server_close_client_fd(struct ring_server *ring);
 
@@ -70,6 +83,28 @@ static inline bool ring_server_take(struct ring_server *ring, struct nvmux_ring_
 	copy[6] = __atomic_load_n(&entry[6], __ATOMIC_RELAXED);
 	copy[7] = __atomic_load_n(&entry[7], __ATOMIC_RELAXED);
 	ring->sq_head++;
+	return true;
+}
+
+/*
+ * Copy the scatter list of a command out, each byte once. @cmd is a private copy. False: the list
+ * isn't in its area, is empty or too long.
+ */
+static inline bool ring_server_take_list(const struct ring_server *ring,
+					 const struct nvmux_ring_cmd *cmd,
+					 struct nvmux_ring_seg list[NVMUX_RING_LIST_PER_CMD])
+{
+	const uint64_t *words;
+
+	if (cmd->data_len == 0 || cmd->data_len > NVMUX_RING_LIST_PER_CMD ||
+	    cmd->data > ring->list_entries || cmd->data_len > ring->list_entries - cmd->data)
+		return false;
+	words = (const uint64_t *)&ring->list[cmd->data];
+	for (uint32_t i = 0; i < 2 * cmd->data_len; i++) {
+		uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+
+		memcpy((uint64_t *)list + i, &word, sizeof(word));
+	}
 	return true;
 }
 

@@ -2,9 +2,11 @@
 /*
  * Commands that the control thread sends for a client: from its admin ring, or by RPC.
  *
- * Happy path: a private copy is checked → the region of its data is marked as used → the command
- * goes to the admin queue, or, I/O, to a base hardware queue → the completion goes to the ring or
- * becomes the answer.
+ * Happy path: a private copy is checked → the regions of its data are marked as used, or data that
+ * came with the request is put into memory of the daemon's own → the command goes to the admin
+ * queue, or, I/O, to a base hardware queue → the completion goes to the ring or becomes the answer.
+ * Two fused commands are checked and sent together, and make one answer: that of the first if it
+ * failed, else that of the second.
  *
  * Failure modes. The check fails: that is the completion. The controller is being reset: Command
  * Aborted due to SQ Deletion, which may be repeated. It has failed: Controller Gone, or, over a
@@ -16,6 +18,7 @@
 #include <string.h>
 #include "daemon/admin_check.h"
 #include "daemon/daemon.h"
+#include "daemon/effects.h"
 
 void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *what)
 {
@@ -44,14 +47,35 @@ static void answer(struct hold *hold, struct rpc_request *req, uint16_t cid, uin
 		rpc_reply(req, result_json(dw0, dw1));
 }
 
-void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
+static void put_regions(struct user_cmd *cmd)
+{
+	for (uint32_t i = 0; i < cmd->n_regions; i++)
+		region_put(cmd->hold->session, cmd->regions[i]);
+	if (cmd->staged >= 0)
+		ctl_staging_give(cmd->hold->controller, cmd->staged);
+}
+
+static void drop(struct user_cmd *cmd)
+{
+	put_regions(cmd);
+	free(cmd);
+}
+
+static void look_at_namespaces(const struct user_cmd *cmd, uint16_t status)
+{
+	if (cmd->look && !(status & NVMUX_STATUS_CODE_MASK))
+		controller_namespaces_changed(cmd->hold->controller);
+}
+
+/* Neither it nor, of two fused ones, the other is in flight any more. */
+static void finish(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
 {
 	struct hold *hold = cmd->hold;
 	struct op *waiter = hold->waiter;
 
+	look_at_namespaces(cmd, status);
 	answer(hold, cmd->req, cmd->cid, dw0, dw1, status);
-	if (cmd->region != REGION_NONE)
-		region_put(hold->session, cmd->region);
+	put_regions(cmd);
 	free(cmd);
 	NVMUX_ASSERT(hold->in_flight > 0);
 	hold->in_flight--;
@@ -63,9 +87,33 @@ void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_
 	hold_serve_ring_later(hold);
 }
 
+void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
+{
+	NVMUX_ASSERT(!cmd->fused);
+	finish(cmd, dw0, dw1, status);
+}
+
 void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl)
 {
 	user_cmd_complete(arg, le32_to_cpu(cpl->dw0), le32_to_cpu(cpl->dw1), nvmux_cpl_status(cpl));
+}
+
+/* One of two has ended. The answer is made of both, with the request of the first. */
+static void fused_cpl(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct user_cmd *cmd = arg, *other = cmd->fused, *first, *second;
+
+	cmd->cpl = *cpl;
+	cmd->ended = true;
+	if (!other->ended)
+		return;
+	first = cmd->req ? cmd : other;
+	second = cmd->req ? other : cmd;
+	cpl = nvmux_cpl_is_error(&first->cpl) ? &first->cpl : &second->cpl;
+	first->cpl = *cpl;
+	drop(second);
+	finish(first, le32_to_cpu(first->cpl.dw0), le32_to_cpu(first->cpl.dw1),
+	       nvmux_cpl_status(&first->cpl));
 }
 
 /* Why nothing can be sent now, 0: it can. */
@@ -77,54 +125,133 @@ static uint16_t unavailable(const struct controller *c)
 	return c->state == CONTROLLER_READY ? 0 : NVME_SC_ABORT_QUEUE;
 }
 
-static void send_cmd(struct user_cmd *cmd)
+static void send_admin(struct user_cmd *cmd)
 {
 	struct controller *c = cmd->hold->controller;
 	const struct nvmux_seg *seg = cmd->checked.seg.len ? &cmd->checked.seg : NULL;
-	struct hw_queue *queue;
 
-	if (!cmd->io && admin_changes_namespaces(&cmd->checked.cmd)) {
-		controller_change_namespaces(c, cmd);
-		return;
+	switch (effects_way(c->ctrlr, false, cmd->checked.cmd.opc)) {
+	case EFFECTS_QUIESCE: controller_change_namespaces(c, cmd); return;
+	case EFFECTS_LOOK: cmd->look = true; break;
+	case EFFECTS_SEND: break;
 	}
-	if (!cmd->io) {
-		if (!controller_has_path(c))
-			user_cmd_complete(cmd, 0, 0, NVMUX_PATH_ERROR);
-		else if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
-			user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
-		return;
-	}
-	TAILQ_FOREACH (queue, &c->hw_queues, link) {
-		if (queue->base && !queue->taken) {
-			hwq_submit(queue->hwq, cmd->hold, &cmd->checked.cmd, seg, user_cmd_cpl,
-				   cmd);
-			return;
-		}
-	}
-	user_cmd_complete(cmd, 0, 0, NVME_SC_ABORT_QUEUE);
+	if (!controller_has_path(c))
+		user_cmd_complete(cmd, 0, 0, NVMUX_PATH_ERROR);
+	else if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
+		user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
 }
 
-static uint16_t check(const struct hold *hold, const struct nvmux_ring_cmd *copy, bool io,
-		      struct checked_cmd *ret)
+static struct hw_queue *base_queue(const struct controller *c)
 {
+	struct hw_queue *queue;
+
+	TAILQ_FOREACH (queue, &c->hw_queues, link) {
+		if (queue->base && !queue->taken)
+			return queue;
+	}
+	return NULL;
+}
+
+/* The payload stays in the command until its completion. */
+static void set_payload(struct user_cmd *cmd)
+{
+	const struct checked_list *list = &cmd->list;
+
+	cmd->payload = (struct nvmux_payload){
+		.data = list->n ? list->segs : &cmd->checked.seg,
+		.n_data = list->n                ? list->n
+			  : cmd->checked.seg.len ? 1
+						 : 0,
+		.data_len = list->n ? list->len : cmd->checked.seg.len,
+		.md = cmd->checked.md,
+	};
+}
+
+static void send_io(struct user_cmd *cmd)
+{
+	const struct controller *c = cmd->hold->controller;
+	struct hw_queue *queue = base_queue(c);
+
+	if (!queue) {
+		user_cmd_complete(cmd, 0, 0, NVME_SC_ABORT_QUEUE);
+		return;
+	}
+	cmd->look = effects_way(c->ctrlr, true, cmd->checked.cmd.opc) == EFFECTS_LOOK;
+	set_payload(cmd);
+	hwq_submit_payload(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, user_cmd_cpl,
+			   cmd);
+}
+
+static void send_fused(struct user_cmd *first, struct user_cmd *second)
+{
+	struct hw_queue *queue = base_queue(first->hold->controller);
+
+	if (!queue) {
+		drop(second);
+		user_cmd_complete(first, 0, 0, NVME_SC_ABORT_QUEUE);
+		return;
+	}
+	first->fused = second;
+	second->fused = first;
+	set_payload(first);
+	set_payload(second);
+	hwq_submit_fused(
+		queue->hwq, first->hold,
+		&(struct hwq_fused){&first->checked.cmd, &first->payload, fused_cpl, first},
+		&(struct hwq_fused){&second->checked.cmd, &second->payload, fused_cpl, second});
+}
+
+/* ---- checking ---- */
+
+/* The session's regions, and behind them the daemon's own memory where the command's data is
+ * there: no number that a client can name. */
+static struct region_view *regions_of(const struct hold *hold, bool staged)
+{
+	uint32_t n = hold->session->limits.max_regions;
+	struct region_view *regions = session_region_views(hold->session, hold), *more;
+
+	if (!regions || !staged)
+		return regions;
+	more = realloc(regions, (n + 1) * sizeof(*regions));
+	if (!more) {
+		free(regions);
+		return NULL;
+	}
+	more[n].mem = hold->controller->staging;
+	more[n].size = more[n].mem->size;
+	return more;
+}
+
+static uint16_t check(const struct user_cmd *cmd, const struct nvmux_ring_cmd *copy,
+		      const struct user_request *request, struct checked_cmd *ret,
+		      struct checked_list *ret_list)
+{
+	const struct hold *hold = cmd->hold;
 	const struct session *s = hold->session;
 	const struct controller *c = hold->controller;
+	bool staged = cmd->staged >= 0;
+	uint32_t n_regions = s->limits.max_regions + staged;
 	struct region_view *regions;
 	uint16_t status = unavailable(c);
 
 	if (status)
 		return status;
-	regions = session_region_views(s, hold);
+	if (!s->admin && effects_need_admin(c->ctrlr, cmd->io, copy->opc))
+		return NVMUX_SC_ACCESS_DENIED | NVMUX_STATUS_DNR;
+	regions = regions_of(hold, staged);
 	if (!regions)
 		return NVMUX_SC_INTERNAL;
-	if (io) {
-		status = channel_check(copy, c->view, regions, s->limits.max_regions, ret);
+	if (cmd->io && copy->flags & NVMUX_RING_F_LIST) {
+		status = channel_check_list(copy, request->list, request->n_list, c->view, regions,
+					    n_regions, ret, ret_list);
+	} else if (cmd->io) {
+		status = channel_check(copy, c->view, regions, n_regions, ret);
 	} else {
 		struct admin_view view = {
 			.admin = s->admin,
 			.max_transfer = c->ctrlr->max_transfer,
 			.regions = regions,
-			.n_regions = s->limits.max_regions,
+			.n_regions = n_regions,
 		};
 
 		status = admin_check(copy, &view, ret);
@@ -133,48 +260,124 @@ static uint16_t check(const struct hold *hold, const struct nvmux_ring_cmd *copy
 	return status;
 }
 
-static void start(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req,
-		  bool io)
+static void use_region(struct user_cmd *cmd, uint64_t address)
 {
-	uint16_t cid = le16_to_cpu(copy->cid);
-	struct user_cmd *cmd;
-	uint16_t status;
+	uint16_t number = (uint16_t)(address >> NVMUX_RING_OFFSET_BITS);
+
+	cmd->regions[cmd->n_regions++] = number;
+	region_get(cmd->hold->session, number);
+}
+
+static void use_regions(struct user_cmd *cmd, const struct nvmux_ring_cmd *copy,
+			const struct nvmux_ring_seg *list, uint32_t n_list)
+{
+	if (copy->flags & NVMUX_RING_F_LIST) {
+		for (uint32_t i = 0; i < n_list; i++)
+			use_region(cmd, list[i].region_offset);
+	} else if (cmd->checked.seg.len && cmd->staged < 0) {
+		use_region(cmd, copy->data);
+	}
+	if (cmd->checked.md.len)
+		use_region(cmd, copy->md);
+}
+
+/* Put the data into memory of the daemon's own, and let the copy name that. */
+static uint16_t stage(struct user_cmd *cmd, const struct user_request *request,
+		      struct nvmux_ring_cmd *copy)
+{
+	const struct session *s = cmd->hold->session;
+
+	/* while it is starting or gone its memory may be, too: the check says what is the matter */
+	if (!request->staged || unavailable(cmd->hold->controller))
+		return 0;
+	cmd->staged = ctl_staging_take(cmd->hold->controller, request->staged, request->staged_len);
+	if (cmd->staged < 0)
+		return NVMUX_SC_INTERNAL;
+	copy->data = nvmux_ring_addr((uint16_t)s->limits.max_regions,
+				     (uint64_t)cmd->staged * NVMUX_PAGE_SIZE);
+	copy->data_len = request->staged_len;
+	return 0;
+}
+
+/* A checked command that uses its regions, or *@ret_status. */
+static struct user_cmd *prepare(struct hold *hold, const struct user_request *request,
+				const struct nvmux_ring_cmd *from, uint16_t *ret_status)
+{
+	struct user_cmd *cmd = calloc(1, sizeof(*cmd));
+	struct nvmux_ring_cmd copy = *from;
+
+	if (!cmd) {
+		*ret_status = NVMUX_SC_INTERNAL;
+		return NULL;
+	}
+	cmd->hold = hold;
+	cmd->cid = le16_to_cpu(copy.cid);
+	cmd->io = request->io;
+	cmd->staged = -1;
+	*ret_status = stage(cmd, request, &copy);
+	if (!*ret_status)
+		*ret_status = check(cmd, &copy, request, &cmd->checked, &cmd->list);
+	if (*ret_status) {
+		drop(cmd);
+		return NULL;
+	}
+	use_regions(cmd, &copy, request->list, request->n_list);
+	return cmd;
+}
+
+/* The second of two fused commands, or NULL with *@ret_status. */
+static struct user_cmd *prepare_second(struct user_cmd *first, const struct user_request *request,
+				       uint16_t *ret_status)
+{
+	struct user_cmd *second = prepare(first->hold, request, request->second, ret_status);
+
+	if (!second)
+		return NULL;
+	first->checked.cmd.flags |= NVMUX_IO_FUSE_FIRST;
+	second->checked.cmd.flags |= NVMUX_IO_FUSE_SECOND;
+	*ret_status = channel_check_fused(&first->checked.cmd, &second->checked.cmd,
+					  first->hold->controller->view);
+	if (!*ret_status)
+		return second;
+	drop(second);
+	return NULL;
+}
+
+void user_cmd_send(struct hold *hold, const struct user_request *request, struct rpc_request *req)
+{
+	struct user_cmd *cmd, *second = NULL;
+	uint16_t cid = le16_to_cpu(request->copy.cid), status;
 
 	if (req && hold->in_flight >= hold->session->limits.admin_in_flight) {
 		session_reply_limit(req, "admin_in_flight", hold->session->limits.admin_in_flight,
 				    "too many commands in flight");
 		return;
 	}
-	cmd = calloc(1, sizeof(*cmd));
-	if (!cmd) {
-		answer(hold, req, cid, 0, 0, NVMUX_SC_INTERNAL);
-		return;
+	cmd = prepare(hold, request, &request->copy, &status);
+	if (cmd && request->second) {
+		second = prepare_second(cmd, request, &status);
+		if (!second) {
+			drop(cmd);
+			cmd = NULL;
+		}
 	}
-	status = check(hold, copy, io, &cmd->checked);
-	if (status) {
-		free(cmd);
+	if (!cmd) {
 		answer(hold, req, cid, 0, 0, status);
 		return;
 	}
-	cmd->hold = hold;
 	cmd->req = req;
-	cmd->cid = cid;
-	cmd->io = io;
-	cmd->region = REGION_NONE;
-	if (cmd->checked.seg.len) {
-		cmd->region = (uint32_t)(copy->data >> NVMUX_RING_OFFSET_BITS);
-		region_get(hold->session, cmd->region);
-	}
 	hold->in_flight++;
-	send_cmd(cmd);
+	if (second)
+		send_fused(cmd, second);
+	else if (cmd->io)
+		send_io(cmd);
+	else
+		send_admin(cmd);
 }
 
 void user_cmd_admin(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req)
 {
-	start(hold, copy, req, false);
-}
+	const struct user_request request = {.copy = *copy};
 
-void user_cmd_io(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req)
-{
-	start(hold, copy, req, true);
+	user_cmd_send(hold, &request, req);
 }

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "faults.h"
 #include "recover.h"
 
 struct nvmux_admin_req {
@@ -108,6 +109,16 @@ static uint8_t *bounce_addr(const struct nvmux_admin_req *req)
 
 /* ---- deadlines ---- */
 
+static uint16_t find_cid(const struct nvmux_admin_req *req)
+{
+	const struct nvmux_qpair *q = req->ctrlr->adminq;
+	uint32_t cid = 0;
+
+	while (cid + 1 < q->depth && !(q->slots[cid].cb && q->slots[cid].arg == req))
+		cid++;
+	return (uint16_t)cid;
+}
+
 static void admin_expired(void *arg)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
@@ -118,6 +129,11 @@ static void admin_expired(void *arg)
 		if (!req->deadline_ms)
 			continue;
 		if (req->deadline_ms <= now) {
+			req->deadline_ms = 0;
+			/* for the others, when somebody looks after this one */
+			nvmux_timer_set(ctrlr->nvmux, &ctrlr->admin_timer, 1, admin_expired, ctrlr);
+			if (timeout_admin(ctrlr, find_cid(req)))
+				return;
 			nvmux_ctrlr_link_lost(
 				ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
 						   "%s: admin command %02xh wasn't answered "
@@ -139,9 +155,9 @@ static void set_deadline(struct nvmux_admin_req *req)
 
 	if (!has_deadline(ctrlr, req->cmd.opc))
 		return;
-	req->deadline_ms = nvmux_now_ms() + ctrlr->opts.admin_timeout_ms;
+	req->deadline_ms = nvmux_now_ms() + timeout_admin_ms(ctrlr);
 	if (!ctrlr->admin_timer.deadline_ms)
-		nvmux_timer_set(ctrlr->nvmux, &ctrlr->admin_timer, ctrlr->opts.admin_timeout_ms,
+		nvmux_timer_set(ctrlr->nvmux, &ctrlr->admin_timer, timeout_admin_ms(ctrlr),
 				admin_expired, ctrlr);
 }
 
@@ -199,7 +215,10 @@ static int req_send(struct nvmux_admin_req *req)
 		else
 			memset(bounce_addr(req), 0, req->seg.len);
 	}
-	err = ctrlr->transport->submit(q, &req->cmd, &payload, req_done, req);
+	if (unlikely(q->slow & NVMUX_SLOW_INJECT))
+		err = inject_submit(q, &req->cmd, &payload, req_done, req);
+	else
+		err = ctrlr->transport->submit(q, &req->cmd, &payload, req_done, req);
 	if (err) {
 		if (req->bounce)
 			bounce_give(req);
@@ -295,6 +314,13 @@ void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr)
 		nvmux_qpair_complete(q, &cpl);
 	}
 	ctrlr_admin_abort_all(ctrlr, NVMUX_PATH_ERROR); /* what wasn't sent */
+}
+
+const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t cid)
+{
+	const struct nvmux_slot *slot = &ctrlr->adminq->slots[cid];
+
+	return slot->cb ? ((const struct nvmux_admin_req *)slot->arg)->arg : NULL;
 }
 
 static int req_new(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, nvmux_cmd_cb cb,
@@ -435,6 +461,7 @@ int nvmux_ctrlr_process_admin_completions(struct nvmux_ctrlr *ctrlr)
 	nvmux->processing = true;
 	q->processing = true;
 	ctrlr->admin_dirty = false;
+	inject_run(q);
 	n = ctrlr->transport->process(q, 0);
 	if (n >= 0)
 		ctrlr_admin_send_waiting(ctrlr);
@@ -531,6 +558,8 @@ static void aer_log_read(void *arg, const struct nvmux_cpl *cpl)
 
 	if ((event & 7) == AER_NOTICE && (event >> 8 & 0xff) == NOTICE_ANA)
 		ctrlr_admin_refresh_ana(ctrlr);
+	if (event >> 16 == NVME_LOG_LID_CHANGED_NS && !nvmux_cpl_is_error(cpl))
+		ctrlr_ns_notice(ctrlr, (const __le32 *)(const void *)aer->log, LOG_MAX / 4);
 	if (ctrlr->aer_cb)
 		ctrlr->aer_cb(ctrlr->aer_arg, &aer->event);
 	aer_send(aer);

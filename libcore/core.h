@@ -138,6 +138,9 @@ void nvmux_mem_release(struct nvmux_mem *mem);
 /* Free it as soon as it is mapped for no controller any more: now, or when the last of those that
  * could still write to it has been let go of. */
 void nvmux_mem_release_later(struct nvmux_mem *mem);
+/* nvmux_mem_free() without waiting; @done when it is gone, or has become the context's because a
+ * controller could still write to it. */
+void nvmux_mem_free_async(struct nvmux_mem *mem, nvmux_done_fn done, void *arg);
 /* The device of this controller has been let go of: it reaches no region any more. */
 void nvmux_mem_forget_ctrlr(struct nvmux *nvmux, uint16_t index);
 /* Through the transport. @done is called once, perhaps from within. */
@@ -169,7 +172,12 @@ struct nvmux_seg {
 	uint32_t len;
 };
 
-/* What a command moves. n_data is 0 for a command without data. */
+#define NVMUX_SEGS_MAX 64 /* pieces of one command */
+
+/*
+ * What a command moves. n_data is 0 for a command without data; at most ctrlr->max_segs. Read
+ * during submit() only: the segments may be on the caller's stack.
+ */
 struct nvmux_payload {
 	const struct nvmux_seg *data;
 	uint32_t n_data;
@@ -180,6 +188,9 @@ struct nvmux_payload {
 struct nvmux_slot {
 	nvmux_cmd_cb cb; /* NULL: free */
 	void *arg;
+	uint32_t tick;    /* ctrlr->tick when it was submitted: time-outs without a clock */
+	uint16_t retries; /* times that it has been repeated for its status */
+	uint16_t flags;   /* retry.c, timeout.c */
 };
 
 enum nvmux_qpair_state {
@@ -206,9 +217,20 @@ enum nvmux_qpair_state {
 	NVMUX_QPAIR_RELEASE,   /* it has: the owner repeats or ends the rest */
 };
 
+/* Why the usual path of a submission isn't enough: bits of nvmux_qpair.slow. */
+enum nvmux_qpair_slow {
+	NVMUX_SLOW_SPLITS = 1 << 0, /* large I/O waits for slots */
+	NVMUX_SLOW_INJECT = 1 << 1, /* errors are injected */
+	NVMUX_SLOW_FUSED = 1 << 2,  /* the first of two fused commands waits for its second */
+	NVMUX_SLOW_HELD = 1 << 3,   /* commands wait to be repeated for their status */
+};
+
 struct nvmux_split;
+struct nvmux_injections; /* inject.c */
+struct nvmux_retry;      /* retry.c */
 struct nvmux_qpair_free; /* qpair.c */
 struct nvmux_replay;     /* replay.c */
+struct nvmux_staged;     /* staging.c */
 TAILQ_HEAD(nvmux_split_list, nvmux_split);
 
 /*
@@ -224,6 +246,8 @@ struct nvmux_qpair {
 	uint32_t depth;  /* commands in flight at most */
 	uint16_t id;     /* 0: admin */
 	uint8_t state;   /* enum nvmux_qpair_state */
+	uint8_t slow;    /* enum nvmux_qpair_slow; the owner's */
+	uint8_t qprio;   /* with weighted round robin: 0 urgent to 3 low */
 	bool processing; /* callbacks may be on the stack */
 	bool live;       /* the controller may know its queues and use its memory */
 	bool freeing;
@@ -236,6 +260,13 @@ struct nvmux_qpair {
 	uint64_t unknown_cids; /* completions for commands that weren't in flight */
 	struct nvmux_poll_group *group; /* that it is polled with, or NULL */
 	struct nvmux_replay *replay;    /* what waits to be repeated, or NULL */
+	struct nvmux_injections *injections; /* NULL: none */
+	struct nvmux_retry *retry;           /* NULL: the transport can't repeat */
+	uint32_t seen_tick;                  /* ctrlr->tick at the last look for time-outs */
+	uint32_t overdue; /* atomic: identifier + 1 of a command that is, at that look; or 0 */
+	struct nvmux_mem *staging; /* staging.c: what commands carry that callers gave; or NULL */
+	uint32_t staging_used;     /* a bit per page */
+	struct nvmux_staged *staged; /* who waits for each page; or NULL */
 	TAILQ_ENTRY(nvmux_qpair) link;
 	TAILQ_ENTRY(nvmux_qpair) group_link;
 };
@@ -251,6 +282,7 @@ struct nvmux_poll_group {
 	bool processing; /* callbacks of its queue pairs may be on the stack */
 	bool free_wanted;
 	struct nvmux_group_qpairs qpairs; /* the control thread's */
+	struct nvmux_poll_group_stats stats;
 	void *transport_data[NVMUX_TRTYPE_COUNT];
 };
 
@@ -288,15 +320,21 @@ static inline uint32_t nvmux_qpair_outstanding(const struct nvmux_qpair *qpair)
 	return qpair->depth - qpair->n_free;
 }
 
+/* Quarters of a time-out so far. */
+static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
+
 /* For transports: take an identifier; the caller has seen n_free > 0. */
 static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
 {
 	uint16_t cid = qpair->free_cids[--qpair->n_free];
 
-	qpair->slots[cid].cb = cb;
-	qpair->slots[cid].arg = arg;
+	qpair->slots[cid] =
+		(struct nvmux_slot){.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr)};
 	return cid;
 }
+
+/* retry.c: keep a command that ended with an error in its slot, to be repeated. */
+bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status);
 
 /*
  * For transports: deliver a completion. The identifier comes from the other side and is checked.
@@ -311,6 +349,9 @@ static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct 
 		qpair->unknown_cids++;
 		return false;
 	}
+	if (unlikely(le16_to_cpu(cpl->status) >> 1) &&
+	    nvmux_qpair_retry(qpair, cid, le16_to_cpu(cpl->status) >> 1))
+		return true;
 	cb = qpair->slots[cid].cb;
 	qpair->slots[cid].cb = NULL;
 	qpair->free_cids[qpair->n_free++] = cid;
@@ -324,6 +365,11 @@ struct nvmux_admin_req; /* admin.c */
 struct nvmux_ns_scan;   /* ns.c */
 struct nvmux_aer;       /* admin.c */
 struct nvmux_recovery;  /* recover.c */
+struct nvmux_timeouts;  /* timeout.c */
+struct nvmux_revive;    /* revive.c */
+struct replay_view;     /* replay.h */
+struct nvmux_offers;    /* offers.c */
+struct nvmux_ns_notice; /* events.c */
 TAILQ_HEAD(nvmux_admin_list, nvmux_admin_req);
 TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
 
@@ -339,6 +385,8 @@ struct nvmux_ns {
 	uint8_t csi;
 	uint16_t md_size;
 	bool md_interleaved;
+	uint8_t pi_type;  /* enum nvmux_pi_type */
+	bool pi_first;    /* in the first 8 bytes of the metadata */
 	bool active;
 	bool has_uuid;
 	bool has_nguid;
@@ -351,6 +399,10 @@ struct nvmux_ns {
 	bool changed; /* at the last look it was another one, or of another format, than before */
 	enum nvmux_ana_state ana_state;
 	uint32_t ana_group;
+	uint64_t zone_lbas; /* 0: not zoned */
+	uint64_t n_zones;
+	struct nvme_zns_id_ns *zns; /* NULL: not zoned */
+	struct nvme_zns_id_ns *zns_kept; /* its memory, once it was */
 	struct nvme_id_ns data;
 };
 
@@ -386,10 +438,24 @@ struct nvmux_ctrlr {
 	uint32_t vs;
 	uint32_t cc;
 	uint32_t csts;
+	uint32_t cmbsz; /* these three: 0 where there is none */
+	uint32_t pmrcap;
+	uint32_t bpinfo;
+	uint8_t regs_read; /* of those three */
 
 	/* what it said */
 	struct nvme_id_ctrl id;
 	uint32_t max_transfer; /* bytes of one command */
+	uint32_t max_segs;     /* pieces of one command; set by the transport, at least 1 */
+	bool sgl;              /* pieces may start and end anywhere (by sgl_align); else PRP rules */
+	uint32_t tick;         /* atomic; counts quarters of io_timeout_ms */
+	struct nvmux_timeouts *timeouts;  /* timeout.c */
+	int reconnect_result;             /* of nvmux_ctrlr_reconnect_start(); -EAGAIN */
+	struct nvmux_revive *revive;      /* revive.c; NULL: not under way */
+	struct replay_view *replay_view;  /* of the last time */
+	struct nvme_zns_id_ctrl *zns_id; /* NULL: it has no zoned namespace */
+	uint32_t max_append;             /* bytes of one zone append */
+	struct nvmux_offers *offers;     /* log pages, features, effects; or NULL */
 	uint32_t max_io_qpairs;
 	uint32_t max_queue_entries; /* CAP.MQES + 1 */
 	uint32_t n_ns;
@@ -404,9 +470,12 @@ struct nvmux_ctrlr {
 	bool admin_dirty;
 	struct nvmux_mem *admin_pool;
 	uint64_t admin_pool_used; /* a bit per page */
+	struct nvmux_mem *hmb;    /* host memory buffer, with its list; or NULL */
+	bool hmb_mapped;
 	struct nvmux_aer *aers;
 	nvmux_aer_cb aer_cb;
 	void *aer_arg;
+	struct nvmux_ns_notice *ns_notice; /* changed namespaces are looked at anew; or NULL */
 
 	/* I/O queue pairs */
 	struct nvmux_qpair_list qpairs;
@@ -417,7 +486,7 @@ struct nvmux_ctrlr {
 	struct nvmux_recovery *recovery; /* NULL: it has none to lose */
 	uint32_t in_capsule;             /* bytes of data that a command capsule may hold */
 	bool discovery;
-	bool rescanning; /* its namespaces are looked at while I/O goes on */
+	bool rescanning; /* its namespaces are looked at while it stays usable */
 	uint8_t *ana_log; /* while it is being read; one reader at a time */
 	bool ana_again;   /* it has changed meanwhile */
 	bool ana_step;    /* the state machine reads it */
@@ -431,11 +500,17 @@ struct nvmux_ctrlr {
 	nvmux_remove_cb remove_cb;
 	void *remove_arg;
 	bool attached; /* its owner knows it */
+	bool wanted_back; /* the transport was asked to give the device back, and does */
 	bool detaching;
 	nvmux_ctrlr_cb detach_cb;
 	void *detach_arg;
 	void *user; /* the daemon's own */
 };
+
+static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr)
+{
+	return __atomic_load_n(&ctrlr->tick, __ATOMIC_RELAXED);
+}
 
 static inline bool nvmux_mem_is_mapped(const struct nvmux_mem *mem, const struct nvmux_ctrlr *ctrlr)
 {
@@ -466,8 +541,11 @@ void nvmux_ctrlr_link_lost(struct nvmux_ctrlr *ctrlr, int err);
  * when it is ready again, or the first failure on the way there (others attempts follow).
  */
 void nvmux_ctrlr_renew_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
-/* Look at the namespaces anew while I/O goes on. For fabrics: data is described by keys that carry
- * a length, so that an old geometry does no harm to memory. */
+/*
+ * Look at the namespaces anew, without a reset. A fabrics controller's data is described by keys
+ * that carry a length, so that I/O may go on: an old geometry does no harm to memory. Elsewhere the
+ * caller sees to it that no I/O goes on where the format may have changed.
+ */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 
 /*

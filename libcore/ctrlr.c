@@ -7,6 +7,9 @@
 #include <poll.h>
 #include <string.h>
 
+#include <nvmux/admin.h>
+#include "faults.h"
+#include "admin_cmds.h"
 #include "recover.h"
 #include "sync.h"
 
@@ -24,6 +27,11 @@ void nvmux_ctrlr_opts_init(struct nvmux_ctrlr_opts *opts, size_t size)
 		.ctrlr_loss_timeout_sec = 600,
 		.command_quiesce_time_ms = 1000,
 		.path_retry_timeout_ms = 30000,
+		.retry_count = 4,
+		.arbitration_burst = 7,
+		.low_weight = 1,
+		.medium_weight = 1,
+		.high_weight = 1,
 	};
 
 	memset(opts, 0, size);
@@ -59,7 +67,14 @@ static int take_opts(struct nvmux *nvmux, const struct nvmux_ctrlr_opts *opts,
 	    check_range(nvmux, "command_quiesce_time_ms", ret->command_quiesce_time_ms, 0,
 			3600000) ||
 	    check_range(nvmux, "path_retry_timeout_ms", ret->path_retry_timeout_ms, 0, 3600000) ||
-	    check_range(nvmux, "transport_ack_timeout", ret->transport_ack_timeout, 0, 31))
+	    check_range(nvmux, "transport_ack_timeout", ret->transport_ack_timeout, 0, 31) ||
+	    check_range(nvmux, "io_timeout_ms", ret->io_timeout_ms, 0, 3600000) ||
+	    check_range(nvmux, "retry_count", ret->retry_count, 0, 255) ||
+	    check_range(nvmux, "arbitration", ret->arbitration, 0, 1) ||
+	    check_range(nvmux, "arbitration_burst", ret->arbitration_burst, 0, 7) ||
+	    check_range(nvmux, "low_weight", ret->low_weight, 1, 256) ||
+	    check_range(nvmux, "medium_weight", ret->medium_weight, 1, 256) ||
+	    check_range(nvmux, "high_weight", ret->high_weight, 1, 256))
 		return -EINVAL;
 	ret->hostnqn[sizeof(ret->hostnqn) - 1] = '\0';
 	return reconnect_check_opts(nvmux, ret);
@@ -125,8 +140,14 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	TAILQ_INIT(&ctrlr->admin_waiting);
 	TAILQ_INIT(&ctrlr->admin_sent);
 	TAILQ_INIT(&ctrlr->qpairs);
+	err = timeout_init(ctrlr);
+	if (err) {
+		transport->ctrlr_free(ctrlr);
+		return err;
+	}
 	ctrlr->discovery = strcmp(trid->subnqn, NVMUX_DISCOVERY_NQN) == 0;
 	if (transport->flags & NVMUX_TRANSPORT_FABRICS && recover_init(ctrlr)) {
+		timeout_fini(ctrlr);
 		transport->ctrlr_free(ctrlr);
 		return -ENOMEM;
 	}
@@ -142,8 +163,12 @@ static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
+	revive_cancel(ctrlr);
+	timeout_fini(ctrlr);
 	recover_fini(ctrlr);
 	ctrlr_free_namespaces(ctrlr);
+	ctrlr_ns_notice_free(ctrlr);
+	free(ctrlr->offers);
 	free(ctrlr->ana_log);
 	free(ctrlr->qids_used);
 	free(ctrlr->aers);
@@ -260,9 +285,9 @@ void nvmux_detach_async(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_cb cb, void *arg)
 	if (ctrlr_is_resting(ctrlr)) {
 		ctrlr->result = 0;
 		ctrlr_detach_step(ctrlr);
-	} else {
+	} else if (!ctrlr->rescanning || ctrlr->recovery) {
 		ctrlr_give_up(ctrlr, -ECANCELED);
-	}
+	} /* else: the look at the namespaces ends first, and soon */
 }
 
 static void detach_sync_done(void *arg, int err)
@@ -339,7 +364,7 @@ int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr)
 /* Look at namespaces and access states again, without a reset. */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
-	if (!nvmux_ctrlr_is_fabrics(ctrlr) || ctrlr->discovery || ctrlr->state != CTRLR_READY ||
+	if (ctrlr->discovery || ctrlr->state != CTRLR_READY ||
 	    !ctrlr_is_resting(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, -EBUSY, "%s can't be looked at: it is %s",
@@ -362,8 +387,10 @@ void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
 		ctrlr->goal_arg = arg;
 		return;
 	}
+	if (revive_then_disconnect(ctrlr, done, arg))
+		return;
 	if (nvmux_ctrlr_is_fabrics(ctrlr) || ctrlr->state != CTRLR_READY ||
-	    !ctrlr_is_resting(ctrlr)) {
+	    !ctrlr_is_resting(ctrlr) || revive_active(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
 				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
@@ -418,6 +445,97 @@ static int renew(struct nvmux_ctrlr *ctrlr)
 	return sync.err;
 }
 
+/* The same for a controller that stays. */
+static int revive(struct nvmux_ctrlr *ctrlr, bool nssr)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+	struct nvmux *nvmux = ctrlr->nvmux;
+	uint16_t index = ctrlr->index;
+
+	revive_async(ctrlr, NULL, nssr, nvmux_sync_done, &sync);
+	while (!sync.done) {
+		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
+
+		poll(&pfd, 1, 1);
+		nvmux_process(nvmux);
+		if (nvmux->ctrlrs[index] == ctrlr)
+			recover_process_qpairs(ctrlr);
+	}
+	return sync.err;
+}
+
+int nvmux_ctrlr_reset_subsystem(struct nvmux_ctrlr *ctrlr)
+{
+	int err = check_blocking(ctrlr);
+
+	if (err)
+		return err;
+	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
+		return nvmux_error(ctrlr->nvmux, -EACCES,
+				   "a controller of the daemon is reset by its method "
+				   "reset_subsystem");
+	if (!NVME_CAP_NSSRC(ctrlr->cap) || !revive_possible(ctrlr))
+		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
+				   "%s: no NVM subsystem reset (CAP.NSSRS is 0)",
+				   ctrlr->trid.traddr);
+	return revive(ctrlr, true);
+}
+
+/* ---- disconnect and reconnect, by the owner of it all ---- */
+
+int nvmux_ctrlr_disconnect(struct nvmux_ctrlr *ctrlr)
+{
+	int err = check_blocking(ctrlr);
+
+	if (err)
+		return err;
+	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
+		return nvmux_error(ctrlr->nvmux, -EACCES,
+				   "a controller of the daemon can't be disconnected by one client");
+	if (nvmux_ctrlr_is_fabrics(ctrlr))
+		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
+				   "%s: a fabrics controller is detached instead",
+				   ctrlr->trid.traddr);
+	err = reset_step(ctrlr, nvmux_ctrlr_disconnect_async);
+	if (!err)
+		nvmux_qpairs_abort(ctrlr, NVME_SC_ABORT_QUEUE);
+	return err;
+}
+
+static void reconnect_next(void *arg, int err, uint64_t value)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+	struct nvmux_qpair *qpair;
+
+	(void)value;
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (!qpair->live && !qpair->freeing &&
+		    nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_DISCONNECTED)
+			break;
+	}
+	if (!err && qpair)
+		nvmux_qpair_connect_async(qpair, reconnect_next, ctrlr);
+	else
+		ctrlr->reconnect_result = err;
+}
+
+int nvmux_ctrlr_reconnect_start(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->reconnect_result == -EAGAIN || ctrlr->state != CTRLR_DISABLED)
+		return nvmux_error(ctrlr->nvmux, -EBUSY, "%s isn't disconnected: it is %s",
+				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+	ctrlr->reconnect_result = -EAGAIN;
+	nvmux_ctrlr_reconnect_async(ctrlr, reconnect_next, ctrlr);
+	return 0;
+}
+
+int nvmux_ctrlr_reconnect_poll_async(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->reconnect_result == -EAGAIN && !ctrlr->nvmux->processing)
+		nvmux_process(ctrlr->nvmux);
+	return ctrlr->reconnect_result;
+}
+
 int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_qpair *qpair;
@@ -427,6 +545,11 @@ int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 		return err;
 	if (nvmux_ctrlr_is_fabrics(ctrlr))
 		return renew(ctrlr);
+	err = admin_wait_for_rescan(ctrlr);
+	if (err)
+		return err;
+	if (revive_possible(ctrlr))
+		return revive(ctrlr, false);
 	if (ctrlr->transport->managed_reset)
 		return reset_step(ctrlr, ctrlr->transport->managed_reset);
 	err = reset_step(ctrlr, nvmux_ctrlr_disconnect_async);
@@ -519,4 +642,77 @@ uint32_t nvmux_ctrlr_get_max_io_qpairs(const struct nvmux_ctrlr *ctrlr)
 const char *nvmux_ctrlr_get_state_string(const struct nvmux_ctrlr *ctrlr)
 {
 	return ctrlr->failed ? "failed" : ctrlr_state_name(ctrlr->state);
+}
+
+uint32_t nvmux_ctrlr_get_regs_cmbsz(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->cmbsz;
+}
+
+uint32_t nvmux_ctrlr_get_regs_pmrcap(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->pmrcap;
+}
+
+uint32_t nvmux_ctrlr_get_regs_bpinfo(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->bpinfo;
+}
+
+int nvmux_ctrlr_get_numa_id(const struct nvmux_ctrlr *ctrlr)
+{
+	char address[PCI_ADDRESS_SIZE], path[64];
+	int node = -1;
+	FILE *file;
+
+	if (ctrlr->trid.trtype != NVMUX_TRTYPE_PCIE ||
+	    pci_address_parse(ctrlr->trid.traddr, address))
+		return -1;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/numa_node", address);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &node) != 1 || node < 0)
+		node = -1;
+	fclose(file);
+	return node;
+}
+
+uint16_t nvmux_ctrlr_get_id(const struct nvmux_ctrlr *ctrlr)
+{
+	return le16_to_cpu(ctrlr->id.cntlid);
+}
+
+uint32_t nvmux_ctrlr_get_max_sges(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->max_segs;
+}
+
+/* SGLS, base specification 2.0, figure 275: bits 1:0 support, 19 metadata by an SGL segment. */
+#define SGLS_SUPPORT    3u
+#define SGLS_DWORD      2u
+#define SGLS_MD_SEGMENT (1u << 19)
+
+uint32_t nvmux_ctrlr_get_flags(const struct nvmux_ctrlr *ctrlr)
+{
+	uint32_t sgls = le32_to_cpu(ctrlr->id.sgls), flags = 0;
+	uint16_t oacs = le16_to_cpu(ctrlr->id.oacs);
+
+	if (sgls & SGLS_SUPPORT)
+		flags |= NVMUX_CTRLR_SGL_SUPPORTED;
+	if ((sgls & SGLS_SUPPORT) == SGLS_DWORD)
+		flags |= NVMUX_CTRLR_SGL_DWORD_ALIGNED;
+	if (sgls & SGLS_MD_SEGMENT)
+		flags |= NVMUX_CTRLR_MD_SGL_SUPPORTED;
+	if (oacs & NVME_CTRL_OACS_SECURITY)
+		flags |= NVMUX_CTRLR_SECURITY_SEND_RECV_SUPPORTED;
+	if (oacs & NVME_CTRL_OACS_DIRECTIVES)
+		flags |= NVMUX_CTRLR_DIRECTIVES_SUPPORTED;
+	if (NVME_CAP_AMS(ctrlr->cap) & NVME_CAP_AMS_WRR)
+		flags |= NVMUX_CTRLR_WRR_SUPPORTED;
+	if (le16_to_cpu(ctrlr->id.fuses) & NVME_CTRL_FUSES_COMPARE_AND_WRITE)
+		flags |= NVMUX_CTRLR_COMPARE_AND_WRITE_SUPPORTED;
+	if (nvmux_ctrlr_get_effects(ctrlr, true, nvme_zns_cmd_append) & NVMUX_EFFECT_SUPPORTED)
+		flags |= NVMUX_CTRLR_ZONE_APPEND_SUPPORTED;
+	return flags;
 }

@@ -13,6 +13,7 @@
 
 #define ALL_ONES_32    0xffffffffu
 #define POLL_MS_MAX    10u
+#define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
 #define SMART_WARNINGS 0x1fu /* all critical warnings of SMART / Health */
 
 static void reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size)
@@ -32,6 +33,7 @@ void ctrlr_enter_open(struct nvmux_ctrlr *ctrlr)
 
 void ctrlr_enter_create_adminq(struct nvmux_ctrlr *ctrlr)
 {
+	ctrlr->max_segs = MAX(ctrlr->max_segs, 1u); /* as the transport has set it */
 	transport_qpair_create(ctrlr, 0, ctrlr->opts.admin_queue_depth, NULL, ctrlr_step_done,
 			       ctrlr);
 }
@@ -78,6 +80,26 @@ void ctrlr_enter_read_cap(struct nvmux_ctrlr *ctrlr)
 	reg_read(ctrlr, NVME_REG_CAP, 8);
 }
 
+/* Of the registers that only a memory-based controller has, and it not always, the next one to be
+ * read; 0: none. CMBSZ is older than the bit that announces it. */
+static uint32_t next_reg(struct nvmux_ctrlr *ctrlr)
+{
+	uint64_t cap = ctrlr->cap;
+	bool cmb = ctrlr->vs < VERSION(1, 4) ? ctrlr->vs >= VERSION(1, 2) : NVME_CAP_CMBS(cap);
+
+	if (!ctrlr->transport->adminq_regs)
+		return 0;
+	for (; ctrlr->regs_read < 3; ctrlr->regs_read++) {
+		if (ctrlr->regs_read == 0 && cmb)
+			return NVME_REG_CMBSZ;
+		if (ctrlr->regs_read == 1 && NVME_CAP_PMRS(cap))
+			return NVME_REG_PMRCAP;
+		if (ctrlr->regs_read == 2 && NVME_CAP_BPS(cap))
+			return NVME_REG_BPINFO;
+	}
+	return 0;
+}
+
 int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr)
 {
 	uint64_t cap = ctrlr->step_value;
@@ -88,7 +110,7 @@ int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr)
 		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
 				   "%s: CAP.MPSMIN is %u: memory pages of 4 KiB aren't supported",
 				   ctrlr->trid.traddr, (unsigned)NVME_CAP_MPSMIN(cap));
-	if (!(NVME_CAP_CSS(cap) & NVME_CAP_CSS_NVM) && !ctrlr->discovery)
+	if (!(NVME_CAP_CSS(cap) & (NVME_CAP_CSS_NVM | NVME_CAP_CSS_CSI)) && !ctrlr->discovery)
 		return nvmux_error(
 			ctrlr->nvmux, -EOPNOTSUPP,
 			"%s: CAP.CSS is %#x: no NVM command set (not an I/O controller?)",
@@ -97,10 +119,37 @@ int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr)
 		return nvmux_error(ctrlr->nvmux, -EPROTO,
 				   "%s: CAP.MQES is 0; the specification wants at least 1",
 				   ctrlr->trid.traddr);
+	if (ctrlr->opts.arbitration && !(ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED) &&
+	    !(NVME_CAP_AMS(cap) & NVME_CAP_AMS_WRR))
+		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
+				   "%s: arbitration is 1, but the controller has no weighted round "
+				   "robin (CAP.AMS is %u)",
+				   ctrlr->trid.traddr, (unsigned)NVME_CAP_AMS(cap));
 	ctrlr->cap = cap;
 	if (!(ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED))
 		ctrlr->max_queue_entries = (uint32_t)NVME_CAP_MQES(cap) + 1;
-	return CTRLR_READ_CC;
+	ctrlr->regs_read = 0;
+	return next_reg(ctrlr) ? CTRLR_READ_REGS : CTRLR_READ_CC;
+}
+
+void ctrlr_enter_read_regs(struct nvmux_ctrlr *ctrlr)
+{
+	reg_read(ctrlr, next_reg(ctrlr), 4);
+}
+
+int ctrlr_finish_read_regs(struct nvmux_ctrlr *ctrlr)
+{
+	uint32_t value = (uint32_t)ctrlr->step_value;
+
+	if (value == ALL_ONES_32)
+		return gone(ctrlr, "a register");
+	switch (next_reg(ctrlr)) {
+	case NVME_REG_CMBSZ: ctrlr->cmbsz = value; break;
+	case NVME_REG_PMRCAP: ctrlr->pmrcap = value; break;
+	case NVME_REG_BPINFO: ctrlr->bpinfo = value; break;
+	}
+	ctrlr->regs_read++;
+	return next_reg(ctrlr) ? CTRLR_READ_REGS : CTRLR_READ_CC;
 }
 
 void ctrlr_enter_read_cc(struct nvmux_ctrlr *ctrlr)
@@ -225,10 +274,16 @@ void ctrlr_enter_enable(struct nvmux_ctrlr *ctrlr)
 	uint32_t css = NVME_CAP_CSS(ctrlr->cap) & NVME_CAP_CSS_NVM ? NVME_CC_CSS_NVM
 								   : NVME_CC_CSS_ADMIN;
 
-	/* NVM command set (a discovery controller may have none), 4 KiB pages, round robin; entries
-	 * of 64 and 16 bytes. Section 3.1.3.5. */
+	uint32_t ams = NVME_CC_AMS_RR;
+
+	if (NVME_CAP_CSS(ctrlr->cap) & NVME_CAP_CSS_CSI && !ctrlr->discovery)
+		css = NVME_CC_CSS_CSI;
+	if (ctrlr->opts.arbitration)
+		ams = NVME_CC_AMS_WRRU;
+	/* All command sets, or the NVM command set (a discovery controller may have none), 4 KiB
+	 * pages, arbitration; entries of 64 and 16 bytes. Section 3.1.3.5. */
 	ctrlr->cc = 1u << NVME_CC_EN_SHIFT | css << NVME_CC_CSS_SHIFT |
-		    NVME_CC_AMS_RR << NVME_CC_AMS_SHIFT | 6u << NVME_CC_IOSQES_SHIFT |
+		    ams << NVME_CC_AMS_SHIFT | 6u << NVME_CC_IOSQES_SHIFT |
 		    4u << NVME_CC_IOCQES_SHIFT;
 	reg_write(ctrlr, NVME_REG_CC, 4, ctrlr->cc);
 }
@@ -358,6 +413,30 @@ int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 	return managed ? CTRLR_ACTIVE_NS : CTRLR_NUM_QUEUES;
 }
 
+static void arbitration_set(void *arg, const struct nvmux_cpl *cpl)
+{
+	const struct nvmux_ctrlr *ctrlr = arg;
+
+	if (nvmux_cpl_is_error(cpl))
+		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
+			  "%s: its own weights of arbitration stay: %s", ctrlr->trid.traddr,
+			  nvmux_status_string(nvmux_cpl_status(cpl)));
+}
+
+/* Weights are 0's based. Base specification 2.0, section 5.27.1.1. */
+static void set_arbitration(struct nvmux_ctrlr *ctrlr)
+{
+	const struct nvmux_ctrlr_opts *opts = &ctrlr->opts;
+	const struct nvmux_cmd cmd = {
+		.opc = nvme_admin_set_features,
+		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ARBITRATION),
+		.cdw11 = cpu_to_le32((opts->high_weight - 1) << 24 | (opts->medium_weight - 1) << 16 |
+				     (opts->low_weight - 1) << 8 | opts->arbitration_burst),
+	};
+
+	nvmux_ctrlr_admin(ctrlr, &cmd, NULL, 0, arbitration_set, ctrlr);
+}
+
 void ctrlr_enter_num_queues(struct nvmux_ctrlr *ctrlr)
 {
 	uint32_t n = ctrlr->opts.num_io_queues - 1; /* 0's based, in both halves */
@@ -367,6 +446,8 @@ void ctrlr_enter_num_queues(struct nvmux_ctrlr *ctrlr)
 		.cdw11 = cpu_to_le32(n << 16 | n),
 	};
 
+	if (ctrlr->opts.arbitration)
+		set_arbitration(ctrlr);
 	admin_step(ctrlr, &cmd, NULL, 0);
 }
 
@@ -381,7 +462,7 @@ int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr)
 	if (ctrlr->qids_used)
 		limit = MIN(limit, ctrlr->max_io_qpairs);
 	ctrlr->max_io_qpairs = MIN(MIN(sqs, cqs), limit);
-	return CTRLR_ACTIVE_NS;
+	return ctrlr_hmb_or_next(ctrlr);
 }
 
 /*
@@ -392,7 +473,8 @@ int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr)
 void ctrlr_enter_aer(struct nvmux_ctrlr *ctrlr)
 {
 	uint32_t notices = le32_to_cpu(ctrlr->id.oaes) &
-			   (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | (uint32_t)NVME_CTRL_OAES_DL);
+			   (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | NVME_CTRL_OAES_ZD |
+			    (uint32_t)NVME_CTRL_OAES_DL);
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_set_features,
 		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ASYNC_EVENT),
@@ -422,7 +504,7 @@ int ctrlr_finish_aer(struct nvmux_ctrlr *ctrlr)
 	ctrlr->opts.num_io_queues = MIN(ctrlr->opts.num_io_queues, n);
 	if (!ctrlr->qids_used)
 		ctrlr->qids_used = calloc((size_t)n + 1, 1);
-	return ctrlr->qids_used ? CTRLR_ANA_LOG : -ENOMEM;
+	return ctrlr->qids_used ? ctrlr_next_offer(ctrlr) : -ENOMEM;
 }
 
 /* Access states of the namespaces; without them all are taken as reachable. */

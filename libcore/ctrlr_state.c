@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "faults.h"
 #include "recover.h"
 
 #define TO(s) (1ull << CTRLR_##s)
@@ -27,8 +28,10 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 				  ctrlr_finish_connect_adminq, TO(READ_VS), DEADLINE_ADMIN},
 	[CTRLR_READ_VS] = {"reading VS", ctrlr_enter_read_vs, ctrlr_finish_read_vs, TO(READ_CAP),
 			   DEADLINE_ADMIN},
-	[CTRLR_READ_CAP] = {"reading CAP", ctrlr_enter_read_cap, ctrlr_finish_read_cap, TO(READ_CC),
-			    DEADLINE_ADMIN},
+	[CTRLR_READ_CAP] = {"reading CAP", ctrlr_enter_read_cap, ctrlr_finish_read_cap,
+			    TO(READ_REGS) | TO(READ_CC), DEADLINE_ADMIN},
+	[CTRLR_READ_REGS] = {"reading registers", ctrlr_enter_read_regs, ctrlr_finish_read_regs,
+			     TO(READ_REGS) | TO(READ_CC), DEADLINE_ADMIN},
 	[CTRLR_READ_CC] = {"reading CC", ctrlr_enter_read_cc, ctrlr_finish_read_cc,
 			   TO(WAIT_ENABLED) | TO(WAIT_DISABLED) | TO(CREATE_POOL), DEADLINE_ADMIN},
 	[CTRLR_WAIT_ENABLED] = {"waiting for RDY=1 before disabling", ctrlr_enter_wait_csts,
@@ -58,16 +61,29 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 			    ctrlr_finish_identify, TO(NUM_QUEUES) | TO(ACTIVE_NS) | TO(AER),
 			    DEADLINE_ADMIN},
 	[CTRLR_NUM_QUEUES] = {"setting the number of queues", ctrlr_enter_num_queues,
-			      ctrlr_finish_num_queues, TO(ACTIVE_NS), DEADLINE_ADMIN},
+			      ctrlr_finish_num_queues, TO(HMB) | TO(ACTIVE_NS), DEADLINE_ADMIN},
+	[CTRLR_HMB] = {"giving it host memory", ctrlr_enter_hmb, ctrlr_finish_hmb, TO(ACTIVE_NS),
+		       DEADLINE_ADMIN},
 	[CTRLR_ACTIVE_NS] = {"listing namespaces", ctrlr_enter_active_ns, ctrlr_finish_active_ns,
 			     TO(IDENTIFY_NS) | TO(AER), DEADLINE_ADMIN},
 	[CTRLR_IDENTIFY_NS] = {"identifying a namespace", ctrlr_enter_identify_ns,
-			       ctrlr_finish_identify_ns, TO(IDENTIFY_NS) | TO(NS_DESC) | TO(AER),
+			       ctrlr_finish_identify_ns,
+			       TO(IDENTIFY_NS) | TO(NS_DESC) | TO(NS_NVM) | TO(AER),
 			       DEADLINE_ADMIN},
 	[CTRLR_NS_DESC] = {"reading namespace descriptors", ctrlr_enter_ns_desc,
-			   ctrlr_finish_ns_desc, TO(IDENTIFY_NS) | TO(AER), DEADLINE_ADMIN},
-	[CTRLR_AER] = {"requesting events", ctrlr_enter_aer, ctrlr_finish_aer, TO(ANA_LOG),
-		       DEADLINE_ADMIN},
+			   ctrlr_finish_ns_desc,
+			   TO(IDENTIFY_NS) | TO(NS_NVM) | TO(NS_ZNS) | TO(AER), DEADLINE_ADMIN},
+	[CTRLR_NS_NVM] = {"reading a namespace's guard format", ctrlr_enter_ns_nvm,
+			  ctrlr_finish_ns_nvm, TO(IDENTIFY_NS) | TO(NS_ZNS) | TO(AER),
+			  DEADLINE_ADMIN},
+	[CTRLR_NS_ZNS] = {"identifying a zoned namespace", ctrlr_enter_ns_zns, ctrlr_finish_ns_zns,
+			  TO(IDENTIFY_NS) | TO(ZNS_CTRL) | TO(AER), DEADLINE_ADMIN},
+	[CTRLR_ZNS_CTRL] = {"identifying the zoned command set", ctrlr_enter_zns_ctrl,
+			    ctrlr_finish_zns_ctrl, TO(IDENTIFY_NS) | TO(AER), DEADLINE_ADMIN},
+	[CTRLR_AER] = {"requesting events", ctrlr_enter_aer, ctrlr_finish_aer,
+		       TO(OFFERS) | TO(ANA_LOG), DEADLINE_ADMIN},
+	[CTRLR_OFFERS] = {"reading what it supports", ctrlr_enter_offers, ctrlr_finish_offers,
+			  TO(OFFERS) | TO(ANA_LOG), DEADLINE_ADMIN},
 	[CTRLR_ANA_LOG] = {"reading access states", ctrlr_enter_ana_log, ctrlr_finish_ana_log,
 			   TO(READY) | TO(RECONNECT_QPAIRS), DEADLINE_ADMIN},
 	[CTRLR_READY] = {.name = "ready"},
@@ -80,8 +96,11 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 				    TO(RECONNECT_QPAIRS) | TO(READY), DEADLINE_ADMIN},
 	[CTRLR_FREE_QPAIRS] = {"freeing queue pairs", ctrlr_enter_free_qpairs,
 			       ctrlr_finish_free_qpairs,
-			       TO(FREE_QPAIRS) | TO(SHUTDOWN) | TO(FREE_POOL) | TO(CLOSED),
+			       TO(FREE_QPAIRS) | TO(HMB_OFF) | TO(SHUTDOWN) | TO(FREE_POOL) |
+				       TO(CLOSED),
 			       DEADLINE_ADMIN},
+	[CTRLR_HMB_OFF] = {"taking host memory back", ctrlr_enter_hmb_off, ctrlr_finish_hmb_off,
+			   TO(SHUTDOWN) | TO(FREE_POOL), DEADLINE_ADMIN},
 	[CTRLR_SHUTDOWN] = {"shutting down", ctrlr_enter_shutdown, ctrlr_finish_to_next,
 			    TO(WAIT_SHUTDOWN), DEADLINE_ADMIN},
 	[CTRLR_WAIT_SHUTDOWN] = {"waiting for the end of shutdown", ctrlr_enter_wait_csts,
@@ -223,12 +242,16 @@ static void tell(struct nvmux_ctrlr *ctrlr)
 	bool lost = ctrlr->state == CTRLR_CLOSED && ctrlr->attached && !detaching;
 
 	ctrlr->goal_cb = NULL;
-	if (ctrlr->state == CTRLR_READY)
+	if (ctrlr->state == CTRLR_READY) {
+		timeout_start(ctrlr);
 		recover_ready(ctrlr);
+	}
 	if (ctrlr->result && ctrlr->why[0])
 		nvmux_error(ctrlr->nvmux, ctrlr->result, "%s", ctrlr->why);
 	if (done)
 		done(ctrlr->goal_arg, ctrlr->result, 0);
+	if (nvmux->ctrlrs[index] == ctrlr && ctrlr->state == CTRLR_READY && !ctrlr->detaching)
+		ctrlr_ns_notice_ready(ctrlr);
 	if (detaching)
 		ctrlr_detach_step(ctrlr);
 	else if (lost && nvmux->ctrlrs[index] == ctrlr && !ctrlr->detaching && ctrlr->remove_cb)

@@ -3,6 +3,7 @@
  * The life cycle of a controller as a table. ctrlr_state.c drives it, ctrlr_start.c has the steps
  * of start and reset, ctrlr_stop.c those of shutdown.
  *
+ *   (after READ_CAP: READ_REGS*, where there are registers of memory and boot partitions)
  *   NEW → OPEN → CREATE_ADMINQ → CONNECT_ADMINQ → READ_VS → READ_CAP → READ_CC ─┐
  *                                     ▲                                        │ EN=1
  *                                     │ reconnect                              ▼
@@ -10,8 +11,10 @@
  *      └──────────────────────────────┘         │                ▲ disconnect
  *                                               ▼                │
  *   SET_AQA → SET_ASQ → SET_ACQ → ENABLE → WAIT_READY → CREATE_POOL → IDENTIFY → NUM_QUEUES →
- *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC)* → AER → ANA_LOG → READY
+ *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC → NS_NVM → NS_ZNS → ZNS_CTRL)* → AER → OFFERS* → ANA_LOG →
+ *   READY
  *
+ *   (after NUM_QUEUES and before SHUTDOWN: HMB and HMB_OFF, if the controller asks for memory)
  *   READY → FREE_QPAIRS → SHUTDOWN → WAIT_SHUTDOWN → FREE_POOL → CLOSE → DESTROY_ADMINQ → CLOSED
  *
  * A fabrics controller whose connection is lost, from any of the states above (recover.c):
@@ -36,6 +39,7 @@ enum nvmux_ctrlr_state {
 	CTRLR_CONNECT_ADMINQ,
 	CTRLR_READ_VS,
 	CTRLR_READ_CAP,
+	CTRLR_READ_REGS,
 	CTRLR_READ_CC,
 	CTRLR_WAIT_ENABLED,
 	CTRLR_DISABLE,
@@ -49,16 +53,22 @@ enum nvmux_ctrlr_state {
 	CTRLR_CREATE_POOL,
 	CTRLR_IDENTIFY,
 	CTRLR_NUM_QUEUES,
+	CTRLR_HMB,
 	CTRLR_ACTIVE_NS,
 	CTRLR_IDENTIFY_NS,
 	CTRLR_NS_DESC,
+	CTRLR_NS_NVM,
+	CTRLR_NS_ZNS,
+	CTRLR_ZNS_CTRL,
 	CTRLR_AER,
+	CTRLR_OFFERS,
 	CTRLR_ANA_LOG,
 	CTRLR_READY,
 	CTRLR_QUIESCE,
 	CTRLR_RECONNECT_WAIT,
 	CTRLR_RECONNECT_QPAIRS,
 	CTRLR_FREE_QPAIRS,
+	CTRLR_HMB_OFF,
 	CTRLR_SHUTDOWN,
 	CTRLR_WAIT_SHUTDOWN,
 	CTRLR_FREE_POOL,
@@ -131,6 +141,8 @@ void ctrlr_enter_read_vs(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_read_vs(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_read_cap(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_read_cap(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_read_regs(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_read_regs(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_read_cc(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_read_cc(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_wait_csts(struct nvmux_ctrlr *ctrlr);
@@ -162,9 +174,33 @@ void ctrlr_enter_identify_ns(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_ns_nvm(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_ns_nvm(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_ns_zns(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_ns_zns(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_zns_ctrl(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_zns_ctrl(struct nvmux_ctrlr *ctrlr);
 /* A scan that was given up, with no command of it in flight. */
 void ctrlr_drop_scan(struct nvmux_ctrlr *ctrlr);
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr);
+
+/* hmb.c: after the number of queues, if the controller asks for memory; before the shutdown. */
+int ctrlr_hmb_or_next(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_hmb(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_hmb(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_hmb_off(struct nvmux_ctrlr *ctrlr);
+void ctrlr_free_hmb(struct nvmux_ctrlr *ctrlr);
+
+/* offers.c: what the controller's logs say that it offers. next: the state that follows. */
+int ctrlr_next_offer(struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_offers(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_offers(struct nvmux_ctrlr *ctrlr);
+
+/* events.c: namespaces that have changed, by the list that was read; at rest and ready: look at
+ * those that are waiting for it. The callbacks may not free the controller. */
+void ctrlr_ns_notice(struct nvmux_ctrlr *ctrlr, const __le32 *list, uint32_t n);
+void ctrlr_ns_notice_ready(struct nvmux_ctrlr *ctrlr);
+void ctrlr_ns_notice_free(struct nvmux_ctrlr *ctrlr);
 
 /* recover.c */
 void ctrlr_enter_quiesce(struct nvmux_ctrlr *ctrlr);
@@ -177,6 +213,7 @@ int ctrlr_finish_reconnect_qpairs(struct nvmux_ctrlr *ctrlr);
 /* ctrlr_stop.c */
 void ctrlr_enter_free_qpairs(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_free_qpairs(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_hmb_off(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_shutdown(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_wait_shutdown(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_free_pool(struct nvmux_ctrlr *ctrlr);
@@ -200,5 +237,7 @@ void ctrlr_admin_refresh_ana(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_drop_ana(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_send_waiting(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_kick(void *arg);
+/* The argument that the admin command in this slot was sent with; NULL: there is none. */
+const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t cid);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "faults.h"
 #include "recover.h"
 
 static void look_again(void *arg)
@@ -39,16 +40,22 @@ void ctrlr_enter_free_qpairs(struct nvmux_ctrlr *ctrlr)
 		ctrlr_step_done(ctrlr, 0, 0);
 }
 
+/* Shut it down, unless that isn't ours to do. */
+int ctrlr_finish_hmb_off(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED ||
+	    !ctrlr->opts.use_shutdown_notification)
+		return CTRLR_FREE_POOL;
+	return CTRLR_SHUTDOWN;
+}
+
 int ctrlr_finish_free_qpairs(struct nvmux_ctrlr *ctrlr)
 {
 	if (ctrlr->n_qpair_ops || !TAILQ_EMPTY(&ctrlr->qpairs))
 		return CTRLR_FREE_QPAIRS;
 	if (!ctrlr->device_open)
 		return CTRLR_CLOSED;
-	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED ||
-	    !ctrlr->opts.use_shutdown_notification)
-		return CTRLR_FREE_POOL;
-	return CTRLR_SHUTDOWN;
+	return ctrlr->hmb_mapped ? CTRLR_HMB_OFF : ctrlr_finish_hmb_off(ctrlr);
 }
 
 /*
@@ -90,6 +97,7 @@ void ctrlr_enter_free_pool(struct nvmux_ctrlr *ctrlr)
 void ctrlr_enter_close(struct nvmux_ctrlr *ctrlr)
 {
 	recover_stop(ctrlr);
+	timeout_stop(ctrlr);
 	if (ctrlr->adminq)
 		nvmux_qpair_set_state(ctrlr->adminq, NVMUX_QPAIR_FAILED);
 	transport_close(ctrlr, ctrlr_close_step_done, ctrlr);
@@ -124,5 +132,6 @@ int ctrlr_finish_destroy_adminq(struct nvmux_ctrlr *ctrlr)
 	if (ctrlr->admin_pool)
 		nvmux_mem_release(ctrlr->admin_pool);
 	ctrlr->admin_pool = NULL;
+	ctrlr_free_hmb(ctrlr);
 	return CTRLR_CLOSED;
 }

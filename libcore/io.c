@@ -1,69 +1,36 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * I/O commands: from a namespace and an address to one command in the queue.
+ * Reads, writes and compares: from a namespace and an address to one command in the queue.
  *
  * The common case is straight: look the region up, check the range, build the command, hand it to
- * the transport. What exceeds one command goes to split.c.
+ * the transport. What has metadata, comes in pieces or exceeds one command goes to io_run.c.
  */
-#include <errno.h>
-
-#include "replay.h"
+#include "io_int.h"
 #include "split.h"
-#include "transport.h"
 
-/* Whether the queue pair takes a command now. */
-static inline int check_qpair(const struct nvmux_qpair *qpair, nvmux_cmd_cb cb)
+/* In one piece, with metadata or flags that need more than the usual, or while the queue pair isn't
+ * as usual. */
+static int run_one(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, const void *buf,
+		   uint64_t lba, uint32_t lba_count, const struct nvmux_io_ext *ext,
+		   nvmux_cmd_cb cb, void *arg)
 {
-	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED)) {
-		int err = replay_refusal(qpair);
-
-		if (err)
-			return err;
-	}
-	if (unlikely(!cb))
-		return -EINVAL;
-	/* Large I/O that waits for slots comes first. */
-	return likely(qpair->n_free && TAILQ_EMPTY(&qpair->splits_waiting)) ? 0 : -EAGAIN;
-}
-
-/* The region that @len bytes at @buf lie in, if the controller can reach it. */
-static inline int find_seg(const struct nvmux_ctrlr *ctrlr, const void *buf, uint64_t len,
-			   struct nvmux_seg *seg)
-{
-	const struct nvmux_mem *mem = nvmux_mem_find(ctrlr->nvmux, buf);
-	uint64_t offset;
-
-	if (unlikely((uintptr_t)buf & 3))
-		return -EINVAL;
-	if (unlikely(!mem || !nvmux_mem_is_mapped(mem, ctrlr)))
-		return -EFAULT;
-	offset = (uint64_t)((const uint8_t *)buf - mem->addr);
-	if (unlikely(offset > mem->size || len > mem->size - offset))
-		return -EFAULT;
-	seg->mem = mem;
-	seg->offset = offset;
-	seg->len = (uint32_t)len;
-	return 0;
-}
-
-static int start_split(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc,
-		       const struct nvmux_seg *seg, uint64_t lba, uint32_t lba_count,
-		       uint32_t flags, nvmux_cmd_cb cb, void *arg)
-{
-	struct nvmux_split split = {
+	struct nvmux_io io = {
 		.ns = ns,
-		.mem = seg->mem,
-		.offset = seg->offset,
+		.data = {.kind = PAYLOAD_ONE, .addr = buf},
 		.lba = lba,
 		.left = lba_count,
-		.cdw12 = flags,
 		.opc = opc,
-		.lba_shift = ns->lba_shift,
-		.cb = cb,
-		.arg = arg,
 	};
 
-	return nvmux_split_start(qpair, &split);
+	return io_run(qpair, &io, ext, cb, arg);
+}
+
+static int run_flags(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, const void *buf,
+		     uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	const struct nvmux_io_ext ext = {.size = sizeof(ext), .flags = flags};
+
+	return run_one(ns, qpair, opc, buf, lba, lba_count, &ext, cb, arg);
 }
 
 static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, const void *buf,
@@ -72,18 +39,23 @@ static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc
 	struct nvmux_seg seg;
 	struct nvmux_payload payload;
 	struct nvmux_cmd cmd;
-	int err = check_qpair(qpair, cb);
+	int err;
 
-	if (unlikely(err))
-		return err;
-	if (unlikely(!lba_count || ns->ctrlr != qpair->ctrlr || lba >= ns->n_lbas ||
-		     lba_count > ns->n_lbas - lba || (flags & 0xffff)))
+	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED || qpair->slow ||
+		     (flags & 0xffff) || ns->md_size))
+		return run_flags(ns, qpair, opc, buf, lba, lba_count, flags, cb, arg);
+	if (unlikely(!cb))
 		return -EINVAL;
-	err = find_seg(ns->ctrlr, buf, (uint64_t)lba_count << ns->lba_shift, &seg);
+	if (unlikely(!qpair->n_free))
+		return -EAGAIN;
+	if (unlikely(!lba_count || ns->ctrlr != qpair->ctrlr || lba >= ns->n_lbas ||
+		     lba_count > ns->n_lbas - lba))
+		return -EINVAL;
+	err = payload_find_seg(ns->ctrlr, buf, (uint64_t)lba_count << ns->lba_shift, &seg);
 	if (unlikely(err))
 		return err;
 	if (unlikely(nvmux_ns_next_blocks(ns, lba, lba_count) != lba_count))
-		return start_split(ns, qpair, opc, &seg, lba, lba_count, flags, cb, arg);
+		return run_flags(ns, qpair, opc, buf, lba, lba_count, flags, cb, arg);
 	nvmux_rw_cmd(&cmd, opc, ns->id, lba, lba_count, flags);
 	payload = (struct nvmux_payload){.data = &seg, .n_data = 1, .data_len = seg.len};
 	return qpair->transport->submit(qpair, &cmd, &payload, cb, arg);
@@ -101,36 +73,148 @@ int nvmux_ns_cmd_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const voi
 	return rw(ns, qpair, nvme_cmd_write, buf, lba, lba_count, flags, cb, arg);
 }
 
-int nvmux_ns_cmd_flush(struct nvmux_ns *ns, struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
+int nvmux_ns_cmd_compare(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,
+			 uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb,
+			 void *arg)
 {
-	struct nvmux_cmd cmd = {.opc = nvme_cmd_flush, .nsid = cpu_to_le32(ns->id)};
-	struct nvmux_payload payload = {0};
-	int err = check_qpair(qpair, cb);
+	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_COMPARE);
 
-	if (!err && (!ns->n_lbas || ns->ctrlr != qpair->ctrlr))
-		err = -EINVAL;
-	return err ? err : qpair->transport->submit(qpair, &cmd, &payload, cb, arg);
+	return err ? err
+		   : run_flags(ns, qpair, nvme_cmd_compare, buf, lba, lba_count, flags, cb, arg);
 }
 
-int nvmux_ctrlr_cmd_io_raw(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
-			   const struct nvmux_cmd *cmd, void *buf, uint32_t len, nvmux_cmd_cb cb,
-			   void *arg)
-{
-	struct nvmux_payload payload = {0};
-	struct nvmux_seg seg;
-	int err = check_qpair(qpair, cb);
+/* ---- with separate metadata ---- */
 
-	if (err)
-		return err;
-	if (cmd->flags & 3)
-		return -EOPNOTSUPP; /* fused */
-	if (len > ctrlr->max_transfer || (len && !buf) || qpair->ctrlr != ctrlr)
-		return -EINVAL;
-	if (len) {
-		err = find_seg(ctrlr, buf, len, &seg);
-		if (err)
-			return err;
-		payload = (struct nvmux_payload){.data = &seg, .n_data = 1, .data_len = len};
-	}
-	return qpair->transport->submit(qpair, cmd, &payload, cb, arg);
+static int run_md(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, const void *buf,
+		  const void *md, uint64_t lba, uint32_t lba_count, uint32_t flags,
+		  uint16_t apptag_mask, uint16_t apptag, nvmux_cmd_cb cb, void *arg)
+{
+	const struct nvmux_io_ext ext = {
+		.size = sizeof(ext),
+		.flags = flags,
+		.md = (void *)(uintptr_t)md,
+		.apptag_mask = apptag_mask,
+		.apptag = apptag,
+	};
+
+	return run_one(ns, qpair, opc, buf, lba, lba_count, &ext, cb, arg);
+}
+
+int nvmux_ns_cmd_read_with_md(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, void *md,
+			      uint64_t lba, uint32_t lba_count, uint32_t flags,
+			      uint16_t apptag_mask, uint16_t apptag, nvmux_cmd_cb cb, void *arg)
+{
+	return run_md(ns, qpair, nvme_cmd_read, buf, md, lba, lba_count, flags, apptag_mask, apptag,
+		      cb, arg);
+}
+
+int nvmux_ns_cmd_write_with_md(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,
+			       const void *md, uint64_t lba, uint32_t lba_count, uint32_t flags,
+			       uint16_t apptag_mask, uint16_t apptag, nvmux_cmd_cb cb, void *arg)
+{
+	return run_md(ns, qpair, nvme_cmd_write, buf, md, lba, lba_count, flags, apptag_mask,
+		      apptag, cb, arg);
+}
+
+int nvmux_ns_cmd_compare_with_md(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,
+				 const void *md, uint64_t lba, uint32_t lba_count, uint32_t flags,
+				 uint16_t apptag_mask, uint16_t apptag, nvmux_cmd_cb cb, void *arg)
+{
+	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_COMPARE);
+
+	return err ? err
+		   : run_md(ns, qpair, nvme_cmd_compare, buf, md, lba, lba_count, flags,
+			    apptag_mask, apptag, cb, arg);
+}
+
+/* ---- in pieces ---- */
+
+static int run_calls(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, uint64_t lba,
+		     uint32_t lba_count, const struct nvmux_io_ext *ext,
+		     nvmux_reset_sgl_cb reset_sgl, nvmux_next_sge_cb next_sge, void *sgl_arg,
+		     nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_io io = {
+		.ns = ns,
+		.data = {.kind = PAYLOAD_CALLS,
+			 .reset = reset_sgl,
+			 .next = next_sge,
+			 .arg = sgl_arg},
+		.lba = lba,
+		.left = lba_count,
+		.opc = opc,
+	};
+
+	return reset_sgl && next_sge ? io_run(qpair, &io, ext, cb, arg) : -EINVAL;
+}
+
+int nvmux_ns_cmd_readv(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t lba,
+		       uint32_t lba_count, const struct nvmux_io_ext *ext,
+		       nvmux_reset_sgl_cb reset_sgl, nvmux_next_sge_cb next_sge, void *sgl_arg,
+		       nvmux_cmd_cb cb, void *arg)
+{
+	return run_calls(ns, qpair, nvme_cmd_read, lba, lba_count, ext, reset_sgl, next_sge,
+			 sgl_arg, cb, arg);
+}
+
+int nvmux_ns_cmd_writev(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t lba,
+			uint32_t lba_count, const struct nvmux_io_ext *ext,
+			nvmux_reset_sgl_cb reset_sgl, nvmux_next_sge_cb next_sge, void *sgl_arg,
+			nvmux_cmd_cb cb, void *arg)
+{
+	return run_calls(ns, qpair, nvme_cmd_write, lba, lba_count, ext, reset_sgl, next_sge,
+			 sgl_arg, cb, arg);
+}
+
+int nvmux_ns_cmd_comparev(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t lba,
+			  uint32_t lba_count, const struct nvmux_io_ext *ext,
+			  nvmux_reset_sgl_cb reset_sgl, nvmux_next_sge_cb next_sge, void *sgl_arg,
+			  nvmux_cmd_cb cb, void *arg)
+{
+	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_COMPARE);
+
+	return err ? err
+		   : run_calls(ns, qpair, nvme_cmd_compare, lba, lba_count, ext, reset_sgl,
+			       next_sge, sgl_arg, cb, arg);
+}
+
+static int run_iov(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc,
+		   const struct iovec *iov, uint32_t iovcnt, uint64_t lba, uint32_t lba_count,
+		   const struct nvmux_io_ext *ext, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_io io = {
+		.ns = ns,
+		.data = {.kind = PAYLOAD_IOV, .iovcnt = iovcnt, .iov = iov},
+		.lba = lba,
+		.left = lba_count,
+		.opc = opc,
+	};
+
+	return io_run(qpair, &io, ext, cb, arg);
+}
+
+int nvmux_ns_cmd_readv_iov(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const struct iovec *iov,
+			   uint32_t iovcnt, uint64_t lba, uint32_t lba_count,
+			   const struct nvmux_io_ext *ext, nvmux_cmd_cb cb, void *arg)
+{
+	return run_iov(ns, qpair, nvme_cmd_read, iov, iovcnt, lba, lba_count, ext, cb, arg);
+}
+
+int nvmux_ns_cmd_writev_iov(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const struct iovec *iov,
+			    uint32_t iovcnt, uint64_t lba, uint32_t lba_count,
+			    const struct nvmux_io_ext *ext, nvmux_cmd_cb cb, void *arg)
+{
+	return run_iov(ns, qpair, nvme_cmd_write, iov, iovcnt, lba, lba_count, ext, cb, arg);
+}
+
+int nvmux_ns_cmd_comparev_iov(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
+			      const struct iovec *iov, uint32_t iovcnt, uint64_t lba,
+			      uint32_t lba_count, const struct nvmux_io_ext *ext, nvmux_cmd_cb cb,
+			      void *arg)
+{
+	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_COMPARE);
+
+	return err ? err
+		   : run_iov(ns, qpair, nvme_cmd_compare, iov, iovcnt, lba, lba_count, ext, cb,
+			     arg);
 }

@@ -274,15 +274,22 @@ struct free_op {
 	struct nvmux_mem *mem;
 	bool waited; /* a blocking caller owns this structure */
 	bool done;
+	nvmux_done_fn cb; /* NULL: nobody is told */
+	void *arg;
 };
 
 static void free_step(void *arg, int err, uint64_t value);
 
 static void free_end(struct free_op *op)
 {
+	nvmux_done_fn cb = op->cb;
+	void *arg = op->arg;
+
 	op->done = true;
 	if (!op->waited)
 		free(op);
+	if (cb)
+		cb(arg, 0, 0);
 }
 
 static void provider_freed(void *arg, int err, uint64_t value)
@@ -336,6 +343,18 @@ void nvmux_mem_free(struct nvmux_mem *mem)
 		return;
 	nvmux_wait(nvmux, &op->done);
 	free(op);
+}
+
+void nvmux_mem_free_async(struct nvmux_mem *mem, nvmux_done_fn done, void *arg)
+{
+	struct free_op *op = calloc(1, sizeof(*op));
+
+	if (!op) {
+		done(arg, 0, 0); /* it goes with the context */
+		return;
+	}
+	*op = (struct free_op){.mem = mem, .cb = done, .arg = arg};
+	free_step(op, 0, 0);
 }
 
 void *nvmux_mem_addr(const struct nvmux_mem *mem)

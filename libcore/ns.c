@@ -2,15 +2,18 @@
 /*
  * Namespaces: the scan during start, and what their handles tell.
  *
- * Happy path: the list of active namespaces (CNS 02h), then for each its data (CNS 00h) and its
- * identification descriptors (CNS 03h). A handle, once given out, stays valid until the controller
- * is detached; a namespace that has gone is inactive. At a later scan, with or without I/O going
- * on, a namespace keeps what was known of it until all of it has been read anew; then it is
- * compared: is it another one, of another format or smaller than before, it has changed.
+ * Happy path: the list of active namespaces (CNS 02h), then for each its data (CNS 00h), its
+ * identification descriptors (CNS 03h), and, where it matters, its guard format (CNS 05h, NVM
+ * command set) and its zones (CNS 05h and 06h, zoned command set). A handle, once given out, stays
+ * valid until the controller is detached; a namespace that has gone is inactive. At a later scan,
+ * with or without I/O going on, a namespace keeps what was known of it until all of it has been
+ * read anew; then it is compared: is it another one, of another format or smaller than before, it
+ * has changed.
  *
  * Failure modes: controllers older than 1.1 have no list (every id up to NN is tried); a namespace
- * whose format can't be used is left out with a line in the log. All of it is the controller's word
- * and checked: order and number of ids, block size, capacity, descriptor lengths.
+ * whose format or command set can't be used is left out with a line in the log. All of it is the
+ * controller's word and checked: order and number of ids, block size, capacity, metadata, zones,
+ * descriptor lengths.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,6 +23,14 @@
 #define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
 #define LBA_SHIFT_MIN         9u
 #define LBA_SHIFT_MAX         16u
+/* NVM command set 1.0, figure 97 */
+#define FLBAS_INTERLEAVED     0x10
+#define DPS_TYPE              7u
+#define DPS_FIRST             8u
+#define PI_SIZE               8u         /* of a 16-bit guard's protection information */
+#define CTRATT_ELBAS          (1u << 15) /* there may be other guards, section 4.1.5.2 */
+#define ELBAF_STS             0x7fu
+#define ELBAF_PIF_SHIFT       7
 #define HANDLES_MAX           (4u * NVMUX_NS_MAX) /* of namespaces that came and went */
 
 /* What names a namespace, all of it or nothing. */
@@ -31,6 +42,19 @@ struct identity {
 	uint8_t nguid[16];
 };
 
+/* All that the lengths of its I/O follow from. */
+struct format {
+	uint8_t lba_shift;
+	uint8_t pi_type;
+	bool pi_first;
+	bool md_interleaved;
+	uint16_t md_size;
+	uint32_t max_lbas;
+	uint32_t boundary_lbas;
+	uint64_t zone_lbas;
+	uint64_t n_zones;
+};
+
 struct nvmux_ns_scan {
 	uint32_t n;
 	uint32_t index; /* being identified */
@@ -38,25 +62,37 @@ struct nvmux_ns_scan {
 	struct nvmux_ns *ns;      /* its handle, */
 	struct nvme_id_ns data;   /* what it says and */
 	struct identity identity; /* what it is called, while descriptors are read */
+	struct nvme_zns_id_ns zns;
+	struct format format; /* how it is formatted */
 	union {
 		__le32 list[NVMUX_NS_MAX];
 		struct nvme_id_ns id;
+		struct nvme_nvm_id_ns nvm_ns;
+		struct nvme_zns_id_ns zns_ns;
+		struct nvme_zns_id_ctrl zns_ctrl;
 		uint8_t descs[4096];
 	};
 };
 
-static void identify(struct nvmux_ctrlr *ctrlr, uint8_t cns, uint32_t nsid, nvmux_cmd_cb cb)
+static void identify_csi(struct nvmux_ctrlr *ctrlr, uint8_t cns, uint32_t nsid, uint8_t csi,
+			 nvmux_cmd_cb cb)
 {
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_identify,
 		.nsid = cpu_to_le32(nsid),
 		.cdw10 = cpu_to_le32(cns),
+		.cdw11 = cpu_to_le32((uint32_t)csi << 24),
 	};
 	int err = nvmux_ctrlr_admin(ctrlr, &cmd, ctrlr->scan->descs, sizeof(ctrlr->scan->descs), cb,
 				    ctrlr);
 
 	if (err)
 		ctrlr_step_done(ctrlr, err, 0);
+}
+
+static void identify(struct nvmux_ctrlr *ctrlr, uint8_t cns, uint32_t nsid, nvmux_cmd_cb cb)
+{
+	identify_csi(ctrlr, cns, nsid, NVME_CSI_NVM, cb);
 }
 
 static bool has_ns_list(const struct nvmux_ctrlr *ctrlr)
@@ -212,6 +248,14 @@ static const struct nvme_lbaf *format_of(const struct nvme_id_ns *id)
 	return &id->lbaf[(id->flbas & 0xf) | (id->nlbaf > 15 ? (id->flbas >> 5 & 3) << 4 : 0)];
 }
 
+/* Bytes of a block, with the metadata that is interleaved with its data. */
+static uint32_t extended_size(const struct nvme_id_ns *id)
+{
+	const struct nvme_lbaf *format = format_of(id);
+
+	return (1u << format->ds) + (id->flbas & FLBAS_INTERLEAVED ? le16_to_cpu(format->ms) : 0u);
+}
+
 /* Why it can't be used, or NULL. NVM command set 1.0, section 4.1.5.1. */
 static const char *check_data(const struct nvmux_ctrlr *ctrlr, const struct nvme_id_ns *id)
 {
@@ -224,9 +268,11 @@ static const char *check_data(const struct nvmux_ctrlr *ctrlr, const struct nvme
 		return "its block size is not 512 bytes to 64 KiB";
 	if (n_lbas > UINT64_MAX >> format->ds)
 		return "its size exceeds 64 bits of bytes";
-	if (format->ms)
-		return "formats with metadata aren't supported";
-	if (ctrlr->max_transfer < 1u << format->ds)
+	if ((id->dps & DPS_TYPE) > NVMUX_PI_TYPE3)
+		return "its type of protection information is unknown";
+	if (id->dps & DPS_TYPE && le16_to_cpu(format->ms) < PI_SIZE)
+		return "its metadata is too small for its protection information";
+	if (ctrlr->max_transfer < extended_size(id))
 		return "one block exceeds the transfer limit";
 	return NULL;
 }
@@ -242,22 +288,64 @@ static bool is_other(const struct nvmux_ns *ns, const struct nvme_id_ns *id,
 	       memcmp(id->eui64, ns->data.eui64, sizeof(id->eui64));
 }
 
-static bool is_formatted_otherwise(const struct nvmux_ns *ns, const struct nvme_id_ns *id)
+/* What the data of its command sets says. MDTS counts interleaved metadata as well. */
+static struct format read_format(const struct nvmux_ns *ns, const struct nvme_id_ns *id)
 {
 	const struct nvme_lbaf *format = format_of(id);
+	uint16_t md_size = le16_to_cpu(format->ms);
 
-	return format->ds != ns->lba_shift || le16_to_cpu(format->ms) != ns->md_size;
+	return (struct format){
+		.lba_shift = format->ds,
+		.pi_type = id->dps & DPS_TYPE,
+		.pi_first = id->dps & DPS_TYPE && id->dps & DPS_FIRST,
+		.md_interleaved = md_size && id->flbas & FLBAS_INTERLEAVED,
+		.md_size = md_size,
+		.max_lbas = MIN(ns->ctrlr->max_transfer / extended_size(id), 65536u),
+		.boundary_lbas = le16_to_cpu(id->noiob),
+	};
 }
 
-static void take_format(struct nvmux_ns *ns, const struct nvme_id_ns *id)
+static struct format format_in_use(const struct nvmux_ns *ns)
 {
-	const struct nvme_lbaf *format = format_of(id);
+	return (struct format){
+		.lba_shift = ns->lba_shift,
+		.pi_type = ns->pi_type,
+		.pi_first = ns->pi_first,
+		.md_interleaved = ns->md_interleaved,
+		.md_size = ns->md_size,
+		.max_lbas = ns->max_lbas,
+		.boundary_lbas = ns->boundary_lbas,
+		.zone_lbas = ns->zone_lbas,
+		.n_zones = ns->n_zones,
+	};
+}
 
-	ns->lba_shift = format->ds;
-	ns->md_size = le16_to_cpu(format->ms);
-	ns->md_interleaved = ns->md_size && id->flbas & 0x10;
-	ns->max_lbas = MIN(ns->ctrlr->max_transfer >> ns->lba_shift, 65536u);
-	ns->boundary_lbas = le16_to_cpu(id->noiob);
+/* Blocks that aren't what they were; limits may change. */
+static bool is_formatted_otherwise(const struct format *a, const struct format *b)
+{
+	return a->lba_shift != b->lba_shift || a->md_size != b->md_size ||
+	       a->md_interleaved != b->md_interleaved || a->pi_type != b->pi_type ||
+	       a->pi_first != b->pi_first || a->zone_lbas != b->zone_lbas;
+}
+
+static bool has_other_limits(const struct format *a, const struct format *b)
+{
+	return a->max_lbas != b->max_lbas || a->boundary_lbas != b->boundary_lbas ||
+	       a->n_zones != b->n_zones;
+}
+
+static void take_format(struct nvmux_ns *ns, const struct format *format)
+{
+	ns->lba_shift = format->lba_shift;
+	ns->pi_type = format->pi_type;
+	ns->pi_first = format->pi_first;
+	ns->md_interleaved = format->md_interleaved;
+	ns->md_size = format->md_size;
+	ns->max_lbas = format->max_lbas;
+	ns->boundary_lbas = format->boundary_lbas;
+	ns->zone_lbas = format->zone_lbas;
+	ns->n_zones = format->n_zones;
+	ns->zns = format->zone_lbas ? ns->zns_kept : NULL;
 }
 
 static void take_identity(struct nvmux_ns *ns, const struct identity *identity)
@@ -274,17 +362,17 @@ static void take_identity(struct nvmux_ns *ns, const struct identity *identity)
  * isn't written, and while a format changes every range is beyond the end.
  */
 static void ns_settle(struct nvmux_ns *ns, const struct nvme_id_ns *id,
-		      const struct identity *identity)
+		      const struct identity *identity, const struct format *format)
 {
 	uint64_t n_lbas = le64_to_cpu(id->nsze);
-	uint32_t max_lbas = MIN(ns->ctrlr->max_transfer >> format_of(id)->ds, 65536u);
 	bool known = ns->known_lbas != 0, other = is_other(ns, id, identity);
-	bool format = is_formatted_otherwise(ns, id);
+	struct format old = format_in_use(ns);
+	bool formatted = is_formatted_otherwise(&old, format);
 
-	ns->changed |= known && (format || other || n_lbas < ns->known_lbas);
-	if (format || max_lbas != ns->max_lbas || le16_to_cpu(id->noiob) != ns->boundary_lbas) {
+	ns->changed |= known && (formatted || other || n_lbas < ns->known_lbas);
+	if (formatted || has_other_limits(&old, format)) {
 		ns->n_lbas = 0;
-		take_format(ns, id);
+		take_format(ns, format);
 	}
 	if (other)
 		take_identity(ns, identity);
@@ -302,10 +390,54 @@ static void ns_settle(struct nvmux_ns *ns, const struct nvme_id_ns *id,
 static int settle_and_next(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_ns_scan *scan = ctrlr->scan;
+	struct nvmux_ns *ns = scan->ns;
 
-	ns_settle(scan->ns, &scan->data, &scan->identity);
+	if (scan->format.zone_lbas) {
+		if (!ns->zns_kept)
+			ns->zns_kept = calloc(1, sizeof(*ns->zns_kept));
+		if (!ns->zns_kept)
+			return -ENOMEM;
+		*ns->zns_kept = scan->zns;
+	}
+	ns_settle(ns, &scan->data, &scan->identity, &scan->format);
 	scan->index++;
 	return scan_next(ctrlr);
+}
+
+static int leave_out(struct nvmux_ctrlr *ctrlr, struct nvmux_ns *ns, const char *why)
+{
+	ns_deactivate(ns);
+	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr", "%s: namespace %u is left out: %s",
+		  ctrlr->trid.traddr, ns->id, why);
+	ctrlr->scan->index++;
+	return scan_next(ctrlr);
+}
+
+/* Its guard may have more than 16 bits. Controllers that don't say so have no other. */
+static bool wants_guard_format(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->scan->format.pi_type && le32_to_cpu(ctrlr->id.ctratt) & CTRATT_ELBAS;
+}
+
+/* What its command set has to say. */
+static int look_at_csi(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_ns_scan *scan = ctrlr->scan;
+
+	if (scan->identity.csi == NVME_CSI_ZNS)
+		return CTRLR_NS_ZNS;
+	return settle_and_next(ctrlr);
+}
+
+static int identified(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_ns_scan *scan = ctrlr->scan;
+
+	if (scan->identity.csi == NVME_CSI_KV)
+		return leave_out(ctrlr, scan->ns, "the key value command set isn't supported");
+	if (scan->identity.csi != NVME_CSI_NVM && scan->identity.csi != NVME_CSI_ZNS)
+		return leave_out(ctrlr, scan->ns, "its command set is unknown");
+	return wants_guard_format(ctrlr) ? CTRLR_NS_NVM : look_at_csi(ctrlr);
 }
 
 int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
@@ -319,19 +451,15 @@ int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
 		return -ENOMEM;
 	why = ctrlr->step_status ? nvmux_status_string(ctrlr->step_status)
 				 : check_data(ctrlr, &scan->id);
-	if (why) {
-		ns_deactivate(ns);
-		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
-			  "%s: namespace %u is left out: %s", ctrlr->trid.traddr, nsid, why);
-		scan->index++;
-		return scan_next(ctrlr);
-	}
+	if (why)
+		return leave_out(ctrlr, ns, why);
 	scan->ns = ns;
 	scan->data = scan->id;
+	scan->format = read_format(ns, &scan->id);
 	scan->identity = (struct identity){0};
 	memcpy(scan->identity.nguid, scan->id.nguid, sizeof(scan->identity.nguid));
 	scan->identity.has_nguid = memcmp(scan->id.nguid, (uint8_t[16]){0}, 16) != 0;
-	return ctrlr->vs >= VERSION(1, 3) ? CTRLR_NS_DESC : settle_and_next(ctrlr);
+	return ctrlr->vs >= VERSION(1, 3) ? CTRLR_NS_DESC : identified(ctrlr);
 }
 
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr)
@@ -364,6 +492,80 @@ int ctrlr_finish_ns_desc(struct nvmux_ctrlr *ctrlr)
 		}
 		at += 4u + len;
 	}
+	return identified(ctrlr);
+}
+
+void ctrlr_enter_ns_nvm(struct nvmux_ctrlr *ctrlr)
+{
+	identify_csi(ctrlr, NVME_IDENTIFY_CNS_CSI_NS, ctrlr->scan->ns->id, NVME_CSI_NVM,
+		     ctrlr_step_cpl_any);
+}
+
+/*
+ * NVM command set 1.0, section 4.1.5.3: the protection information format and the size of a
+ * storage tag. A controller that refuses to tell hasn't been asked to use any other than the
+ * 16-bit guard (Host Behavior Support, LBAFEE).
+ */
+int ctrlr_finish_ns_nvm(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_ns_scan *scan = ctrlr->scan;
+	uint32_t format = (uint32_t)(format_of(&scan->data) - scan->data.lbaf);
+	uint32_t elbaf = ctrlr->step_status ? 0 : le32_to_cpu(scan->nvm_ns.elbaf[format]);
+
+	if (elbaf >> ELBAF_PIF_SHIFT & 3)
+		return leave_out(ctrlr, scan->ns, "guards of more than 16 bits aren't supported");
+	if (elbaf & ELBAF_STS)
+		return leave_out(ctrlr, scan->ns, "storage tags aren't supported");
+	return look_at_csi(ctrlr);
+}
+
+void ctrlr_enter_ns_zns(struct nvmux_ctrlr *ctrlr)
+{
+	identify_csi(ctrlr, NVME_IDENTIFY_CNS_CSI_NS, ctrlr->scan->ns->id, NVME_CSI_ZNS,
+		     ctrlr_step_cpl_any);
+}
+
+/* Zoned namespace command set 1.1, section 4.1.5.1. */
+int ctrlr_finish_ns_zns(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_ns_scan *scan = ctrlr->scan;
+	uint32_t format = (uint32_t)(format_of(&scan->data) - scan->data.lbaf);
+	uint64_t n_lbas = le64_to_cpu(scan->data.nsze), zone_lbas;
+
+	if (ctrlr->step_status)
+		return leave_out(ctrlr, scan->ns, nvmux_status_string(ctrlr->step_status));
+	zone_lbas = le64_to_cpu(scan->zns_ns.lbafe[format].zsze);
+	if (!zone_lbas || zone_lbas > n_lbas)
+		return leave_out(ctrlr, scan->ns, "its zones have no possible size");
+	scan->zns = scan->zns_ns;
+	scan->format.zone_lbas = zone_lbas;
+	scan->format.n_zones = n_lbas / zone_lbas;
+	return CTRLR_ZNS_CTRL;
+}
+
+void ctrlr_enter_zns_ctrl(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->zns_id)
+		ctrlr_step_done(ctrlr, 0, 0);
+	else
+		identify_csi(ctrlr, NVME_IDENTIFY_CNS_CSI_CTRL, 0, NVME_CSI_ZNS,
+			     ctrlr_step_cpl_any);
+}
+
+/* Section 4.1.5.2: ZASL, a power of two of pages; 0: MDTS. Known from the first zoned one on. */
+int ctrlr_finish_zns_ctrl(struct nvmux_ctrlr *ctrlr)
+{
+	if (!ctrlr->zns_id) {
+		ctrlr->zns_id = calloc(1, sizeof(*ctrlr->zns_id));
+		if (!ctrlr->zns_id)
+			return -ENOMEM;
+		if (!ctrlr->step_status)
+			*ctrlr->zns_id = ctrlr->scan->zns_ctrl;
+		ctrlr->max_append = ctrlr->max_transfer;
+		if (ctrlr->zns_id->zasl && ctrlr->zns_id->zasl < 20)
+			ctrlr->max_append = MIN(ctrlr->max_append,
+						NVMUX_PAGE_SIZE << ctrlr->zns_id->zasl);
+	}
 	return settle_and_next(ctrlr);
 }
 
@@ -375,10 +577,13 @@ void ctrlr_drop_scan(struct nvmux_ctrlr *ctrlr)
 
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr)
 {
-	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		free(ctrlr->ns[i]->zns_kept);
 		free(ctrlr->ns[i]);
+	}
 	free(ctrlr->ns);
 	free(ctrlr->scan);
+	free(ctrlr->zns_id);
 }
 
 /* ---- the public view ---- */
@@ -493,4 +698,69 @@ const uint8_t *nvmux_ns_get_uuid(const struct nvmux_ns *ns)
 uint8_t nvmux_ns_get_csi(const struct nvmux_ns *ns)
 {
 	return ns->csi;
+}
+
+enum nvmux_pi_type nvmux_ns_get_pi_type(const struct nvmux_ns *ns)
+{
+	return (enum nvmux_pi_type)ns->pi_type;
+}
+
+bool nvmux_ns_supports_extended_lba(const struct nvmux_ns *ns)
+{
+	return ns->md_interleaved;
+}
+
+bool nvmux_ns_supports_compare(const struct nvmux_ns *ns)
+{
+	return nvmux_ns_get_flags(ns) & NVMUX_NS_COMPARE_SUPPORTED;
+}
+
+bool nvmux_ns_supports_write_uncorrectable(const struct nvmux_ns *ns)
+{
+	return nvmux_ns_get_flags(ns) & NVMUX_NS_WRITE_UNCORRECTABLE_SUPPORTED;
+}
+
+uint32_t nvmux_ns_get_flags(const struct nvmux_ns *ns)
+{
+	static const struct {
+		uint16_t oncs;
+		uint16_t flag;
+	} commands[] = {
+		{NVME_CTRL_ONCS_COMPARE, NVMUX_NS_COMPARE_SUPPORTED},
+		{NVME_CTRL_ONCS_WRITE_UNCORRECTABLE, NVMUX_NS_WRITE_UNCORRECTABLE_SUPPORTED},
+		{NVME_CTRL_ONCS_DSM, NVMUX_NS_DEALLOCATE_SUPPORTED},
+		{NVME_CTRL_ONCS_WRITE_ZEROES, NVMUX_NS_WRITE_ZEROES_SUPPORTED},
+		{NVME_CTRL_ONCS_VERIFY, NVMUX_NS_VERIFY_SUPPORTED},
+		{NVME_CTRL_ONCS_COPY, NVMUX_NS_COPY_SUPPORTED},
+	};
+	const struct nvme_id_ctrl *id = &ns->ctrlr->id;
+	uint16_t oncs = le16_to_cpu(id->oncs);
+	uint32_t flags = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		flags |= oncs & commands[i].oncs ? commands[i].flag : 0;
+	if (id->vwc & 1)
+		flags |= NVMUX_NS_FLUSH_SUPPORTED;
+	if (oncs & NVME_CTRL_ONCS_RESERVATIONS && ns->data.rescap)
+		flags |= NVMUX_NS_RESERVATION_SUPPORTED;
+	if (ns->pi_type)
+		flags |= NVMUX_NS_DPS_PI_SUPPORTED;
+	if (ns->md_interleaved)
+		flags |= NVMUX_NS_EXTENDED_LBA_SUPPORTED;
+	if (le16_to_cpu(id->fuses) & NVME_CTRL_FUSES_COMPARE_AND_WRITE)
+		flags |= NVMUX_NS_COMPARE_AND_WRITE_SUPPORTED;
+	if (ns->zone_lbas)
+		flags |= NVMUX_NS_ZONED;
+	return flags;
+}
+
+/* DLFEAT, bits 2:0. NVM command set 1.0, section 4.1.5.1. */
+enum nvmux_dealloc_value
+nvmux_ns_get_dealloc_logical_block_read_value(const struct nvmux_ns *ns)
+{
+	switch (ns->data.dlfeat & 7) {
+	case 1: return NVMUX_DEALLOC_READ_00;
+	case 2: return NVMUX_DEALLOC_READ_FF;
+	default: return NVMUX_DEALLOC_NOT_REPORTED;
+	}
 }

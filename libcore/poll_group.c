@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Poll groups: queue pairs that one thread polls together; see <nvmux/poll_group.h>. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_
 		int ret;
 
 		next = TAILQ_NEXT(qpair, group_link);
-		if (!nvmux_qpair_outstanding(qpair) &&
+		if (!nvmux_qpair_outstanding(qpair) && !qpair->slow &&
 		    nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED)
 			continue;
 		ret = nvmux_qpair_process_completions(qpair, max);
@@ -95,7 +96,36 @@ int nvmux_poll_group_process_completions(struct nvmux_poll_group *group, uint32_
 			n += ret;
 	}
 	nvmux_qpair_group_processed(group);
+	group->stats.polls++;
+	group->stats.idle_polls += !n;
+	group->stats.completions += (uint32_t)n;
 	return err ? err : n;
+}
+
+void nvmux_poll_group_get_stats(const struct nvmux_poll_group *group,
+				struct nvmux_poll_group_stats *ret)
+{
+	const struct nvmux_qpair *qpair;
+
+	*ret = group->stats;
+	ret->qpairs = 0;
+	TAILQ_FOREACH (qpair, &group->qpairs, group_link)
+		ret->qpairs++;
+}
+
+int nvmux_poll_group_wait(struct nvmux_poll_group *group, int timeout_ms)
+{
+	struct pollfd pfd = {.fd = group->epoll_fd, .events = POLLIN};
+	int n = nvmux_poll_group_process_completions(group, 0);
+
+	if (n)
+		return n;
+	n = nvmux_poll_group_arm(group);
+	if (n && n != -EAGAIN)
+		return n;
+	if (!n && poll(&pfd, 1, timeout_ms) < 0 && errno != EINTR)
+		return -errno;
+	return nvmux_poll_group_process_completions(group, 0);
 }
 
 int nvmux_poll_group_arm_shared(struct nvmux_poll_group *group)

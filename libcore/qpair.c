@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "faults.h"
+#include "io_int.h"
 #include "recover.h"
 #include "replay.h"
 #include "split.h"
@@ -22,6 +24,7 @@
 struct nvmux_qpair_free {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_qpair *qpair;
+	struct nvmux_staged *staged;
 	uint16_t qid;
 	struct nvmux_timer timer;
 	nvmux_ctrlr_cb cb;
@@ -43,13 +46,14 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 	qpair->ctrlr = ctrlr;
 	qpair->id = id;
 	qpair->depth = depth;
+	qpair->seen_tick = nvmux_ctrlr_tick(ctrlr);
 	qpair->n_free = depth;
 	qpair->state = NVMUX_QPAIR_NEW;
 	TAILQ_INIT(&qpair->splits_waiting);
 	qpair->slots = calloc(depth, sizeof(*qpair->slots));
 	qpair->free_cids = calloc(depth, sizeof(*qpair->free_cids));
 	if (!qpair->slots || !qpair->free_cids || (id && nvmux_split_init(qpair)) ||
-	    (id && qpair->transport->repost && replay_init(qpair))) {
+	    (id && qpair->transport->repost && (replay_init(qpair) || retry_init(qpair)))) {
 		nvmux_qpair_fini(qpair);
 		return -ENOMEM;
 	}
@@ -64,6 +68,8 @@ void nvmux_qpair_fini(struct nvmux_qpair *qpair)
 	free(qpair->free_cids);
 	free(qpair->splits);
 	replay_fini(qpair);
+	retry_fini(qpair);
+	inject_fini(qpair);
 	qpair->slots = NULL;
 	qpair->free_cids = NULL;
 	qpair->splits = NULL;
@@ -126,6 +132,9 @@ static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
 		.status = cpu_to_le16((uint16_t)(status << 1)),
 	};
 
+	retry_forget(qpair);
+	inject_abort(qpair, status);
+	qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
 	nvmux_split_abort_waiting(qpair, NULL, NULL, status);
 	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
 		if (!qpair->slots[cid].cb)
@@ -194,7 +203,11 @@ static int take_opts(struct nvmux_ctrlr *ctrlr, const struct nvmux_io_qpair_opts
 				   "io_queue_depth is %u; it must be 1 to 65535",
 				   ret->io_queue_depth);
 	ret->io_queue_depth = MIN(ret->io_queue_depth, ctrlr->max_queue_entries - 1);
-	if (ret->qprio)
+	if (ret->qprio > 3)
+		return nvmux_error(ctrlr->nvmux, -EINVAL, "qprio is %u; it must be 0 to 3",
+				   ret->qprio);
+	if (ret->qprio && (!ctrlr->opts.arbitration ||
+			   ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED))
 		return nvmux_error(ctrlr->nvmux, -EINVAL,
 				   "qprio is %u; with round robin arbitration only 0 is possible",
 				   ret->qprio);
@@ -219,7 +232,10 @@ struct alloc_op {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_qpair *qpair;
 	struct nvmux_poll_group *group;
+	struct nvmux_staged *staged;
+	uint32_t entries;
 	uint16_t qid;
+	uint8_t qprio;
 	int err;
 	nvmux_qpair_cb cb;
 	void *arg;
@@ -255,17 +271,47 @@ static void alloc_connected(void *arg, int err, uint64_t value)
 		alloc_end(op);
 }
 
+static void alloc_unstaged(void *arg, int err, uint64_t value)
+{
+	alloc_end(arg);
+}
+
 static void alloc_created(void *arg, int err, uint64_t value)
 {
 	struct alloc_op *op = arg;
 
 	op->err = err;
 	if (err) {
-		alloc_end(op);
+		staging_free(op->staged, alloc_unstaged, op);
 		return;
 	}
 	op->qpair = (struct nvmux_qpair *)(uintptr_t)value;
+	op->qpair->qprio = op->qprio;
+	staging_attach(op->qpair, op->staged);
 	nvmux_qpair_connect_async(op->qpair, alloc_connected, op);
+}
+
+/* Whether queue pairs can be made now. */
+static int alloc_check(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr))
+		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
+				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+	return 0;
+}
+
+/* The staging memory is there, or there is none; the controller may have gone meanwhile. */
+static void alloc_staged(void *arg, int err, uint64_t value)
+{
+	struct alloc_op *op = arg;
+
+	op->staged = (struct nvmux_staged *)(uintptr_t)value;
+	op->err = alloc_check(op->ctrlr);
+	if (op->err)
+		staging_free(op->staged, alloc_unstaged, op);
+	else
+		transport_qpair_create(op->ctrlr, op->qid, op->entries, op->group, alloc_created,
+				       op);
 }
 
 int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
@@ -277,10 +323,9 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 	uint16_t qid = 0;
 	int err;
 
-	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr))
-		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
-				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
-	err = take_opts(ctrlr, opts, &checked);
+	err = alloc_check(ctrlr);
+	if (!err)
+		err = take_opts(ctrlr, opts, &checked);
 	if (!err)
 		err = take_qid(ctrlr, &qid);
 	if (err)
@@ -291,10 +336,17 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 		return -ENOMEM;
 	}
 	*op = (struct alloc_op){
-		.ctrlr = ctrlr, .group = checked.poll_group, .qid = qid, .cb = cb, .arg = arg};
+		.ctrlr = ctrlr,
+		.group = checked.poll_group,
+		.entries = checked.io_queue_depth + 1,
+		.qid = qid,
+		.cb = cb,
+		.arg = arg, .qprio = (uint8_t)checked.qprio};
 	ctrlr->n_qpair_ops++;
-	transport_qpair_create(ctrlr, qid, checked.io_queue_depth + 1, checked.poll_group,
-			       alloc_created, op);
+	if (checked.no_staging)
+		alloc_staged(op, 0, 0);
+	else
+		staging_make(ctrlr, alloc_staged, op);
 	return 0;
 }
 
@@ -374,7 +426,7 @@ void nvmux_qpair_connect_async(struct nvmux_qpair *qpair, nvmux_done_fn done, vo
 
 /* ---- freeing one ---- */
 
-static void free_destroyed(void *arg, int err, uint64_t value)
+static void free_ended(void *arg, int err, uint64_t value)
 {
 	struct nvmux_qpair_free op = *(struct nvmux_qpair_free *)arg;
 
@@ -383,6 +435,13 @@ static void free_destroyed(void *arg, int err, uint64_t value)
 	op.ctrlr->qids_used[op.qid] = 0;
 	if (op.cb)
 		op.cb(op.arg, 0);
+}
+
+static void free_destroyed(void *arg, int err, uint64_t value)
+{
+	struct nvmux_qpair_free *op = arg;
+
+	staging_free(op->staged, free_ended, op);
 }
 
 /* The controller has forgotten the queues, or reaches no memory any more. */
@@ -394,6 +453,7 @@ static void free_quiet(struct nvmux_qpair_free *op)
 	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
 	TAILQ_REMOVE(&op->ctrlr->qpairs, qpair, link);
 	nvmux_poll_group_remove(qpair);
+	op->staged = qpair->staged;
 	transport_qpair_destroy(qpair, free_destroyed, op);
 }
 
@@ -439,6 +499,26 @@ static void free_recovering(struct nvmux_qpair_free *op)
 		free_quiet(op);
 }
 
+/*
+ * It is being stopped, or was when its controller began to be detached: whoever frees it owns it.
+ */
+static void free_stopped(struct nvmux_qpair_free *op)
+{
+	struct nvmux_qpair *qpair = op->qpair;
+
+	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_QUIESCING)
+		nvmux_qpair_process_completions(qpair, 0);
+	if (!qpair->live) {
+		free_quiet(op);
+	} else if (revive_active(op->ctrlr) ||
+		   (!ctrlr_is_usable(op->ctrlr) && op->ctrlr->state != CTRLR_FREE_QPAIRS)) {
+		free_wait(op);
+	} else {
+		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTING);
+		transport_qpair_disconnect(qpair, free_disconnect_done, op);
+	}
+}
+
 /* Take the next step towards a queue pair that the controller knows nothing of. */
 static void free_start(void *arg)
 {
@@ -449,6 +529,9 @@ static void free_start(void *arg)
 
 	if (state == NVMUX_QPAIR_CONNECTING) {
 		free_wait(op);
+	} else if (!nvmux_ctrlr_is_fabrics(op->ctrlr) &&
+		   (state == NVMUX_QPAIR_QUIESCING || state == NVMUX_QPAIR_QUIET)) {
+		free_stopped(op);
 	} else if (state == NVMUX_QPAIR_QUIESCING || state == NVMUX_QPAIR_QUIET ||
 		   state == NVMUX_QPAIR_FAILING) {
 		free_recovering(op);
@@ -509,6 +592,85 @@ void nvmux_qpair_free(struct nvmux_qpair *qpair)
 	nvmux_sync_wait(&sync);
 }
 
+/* ---- disconnected and connected again by its owner ---- */
+
+static int check_idle(const struct nvmux_qpair *qpair)
+{
+	const struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
+
+	if (qpair->processing || qpair->freeing)
+		return nvmux_error(ctrlr->nvmux, -EDEADLK,
+				   "queue pair %u is within its callbacks, or being freed",
+				   qpair->id);
+	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr) ||
+	    revive_active(ctrlr))
+		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
+				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+	return nvmux_sync_check(ctrlr->nvmux);
+}
+
+int nvmux_qpair_disconnect(struct nvmux_qpair *qpair)
+{
+	struct nvmux_sync sync = {.nvmux = qpair->ctrlr->nvmux};
+	int err = check_idle(qpair);
+
+	if (err)
+		return err;
+	if (nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED)
+		return nvmux_error(sync.nvmux, -ENOTCONN, "queue pair %u isn't connected",
+				   qpair->id);
+	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTING);
+	qpair->ctrlr->n_qpair_ops++;
+	transport_qpair_disconnect(qpair, nvmux_sync_done, &sync);
+	err = nvmux_sync_wait(&sync);
+	qpair->ctrlr->n_qpair_ops--;
+	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_DISCONNECTING)
+		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
+	if (err) {
+		/* Not deleted: it may still write to memory. */
+		if (qpair->live && !qpair->ctrlr->failed)
+			nvmux_ctrlr_lost(qpair->ctrlr, err);
+		return err;
+	}
+	qpair->live = false;
+	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
+	return 0;
+}
+
+int nvmux_qpair_reconnect(struct nvmux_qpair *qpair)
+{
+	struct nvmux_sync sync = {.nvmux = qpair->ctrlr->nvmux};
+	int err = check_idle(qpair);
+
+	if (err)
+		return err;
+	if (nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_DISCONNECTED || qpair->live)
+		return nvmux_error(sync.nvmux, -EISCONN, "queue pair %u isn't disconnected",
+				   qpair->id);
+	qpair->ctrlr->n_qpair_ops++;
+	nvmux_qpair_connect_async(qpair, nvmux_sync_done, &sync);
+	err = nvmux_sync_wait(&sync);
+	qpair->ctrlr->n_qpair_ops--;
+	return err;
+}
+
+enum nvmux_qpair_failure nvmux_qpair_get_failure_reason(const struct nvmux_qpair *qpair)
+{
+	switch (nvmux_qpair_get_state(qpair)) {
+	case NVMUX_QPAIR_CONNECTED:
+	case NVMUX_QPAIR_HOLDING:
+	case NVMUX_QPAIR_RELEASE: return NVMUX_QPAIR_FAILURE_NONE;
+	case NVMUX_QPAIR_FAILED: return NVMUX_QPAIR_FAILURE_CTRLR;
+	case NVMUX_QPAIR_FAILING: return NVMUX_QPAIR_FAILURE_REMOTE;
+	case NVMUX_QPAIR_QUIESCING:
+	case NVMUX_QPAIR_QUIET:
+	case NVMUX_QPAIR_REPLAY:
+		return nvmux_ctrlr_is_fabrics(qpair->ctrlr) ? NVMUX_QPAIR_FAILURE_REMOTE
+							    : NVMUX_QPAIR_FAILURE_LOCAL;
+	default: return NVMUX_QPAIR_FAILURE_LOCAL;
+	}
+}
+
 /* ---- using one ---- */
 
 /* The control thread marked it as failed, or disconnected it for a reset. */
@@ -523,14 +685,22 @@ static int process_broken(struct nvmux_qpair *qpair)
 
 int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
 {
+	uint32_t injected = 0;
 	int n;
 
+	if (unlikely(qpair->seen_tick != nvmux_ctrlr_tick(qpair->ctrlr)))
+		timeout_scan(qpair);
+
+	if (unlikely(qpair->slow & (NVMUX_SLOW_HELD | NVMUX_SLOW_INJECT))) {
+		retry_run(qpair);
+		injected = inject_run(qpair);
+	}
 	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
 		nvmux_split_resume(qpair);
 	n = qpair->transport->process(qpair, max);
 	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
 		nvmux_split_resume(qpair);
-	return n;
+	return n < 0 ? n : n + (int)injected;
 }
 
 int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
@@ -568,7 +738,7 @@ uint32_t nvmux_qpair_get_depth(const struct nvmux_qpair *qpair)
 
 uint32_t nvmux_qpair_get_num_outstanding(const struct nvmux_qpair *qpair)
 {
-	return nvmux_qpair_outstanding(qpair);
+	return nvmux_qpair_outstanding(qpair) + inject_pending(qpair);
 }
 
 bool nvmux_qpair_is_connected(const struct nvmux_qpair *qpair)

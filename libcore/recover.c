@@ -419,14 +419,14 @@ void ctrlr_enter_reconnect_qpairs(struct nvmux_ctrlr *ctrlr)
 	transport_qpair_connect(qpair, qpair_connected, qpair);
 }
 
-static struct replay_view *make_view(const struct nvmux_ctrlr *ctrlr)
+struct replay_view *recover_make_view(const struct nvmux_ctrlr *ctrlr, bool stops)
 {
 	struct replay_view *view =
 		calloc(1, sizeof(*view) + ctrlr->n_ns * sizeof(view->ns[0]));
 
 	if (!view)
 		return NULL;
-	view->stops = ctrlr->recovery->stops;
+	view->stops = stops;
 	view->all_same = true;
 	view->n_ns = ctrlr->n_ns;
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
@@ -450,7 +450,7 @@ int ctrlr_finish_reconnect_qpairs(struct nvmux_ctrlr *ctrlr)
 
 	if (next_qpair(ctrlr))
 		return CTRLR_RECONNECT_QPAIRS;
-	view = make_view(ctrlr);
+	view = recover_make_view(ctrlr, r->stops);
 	if (!view)
 		return -ENOMEM;
 	free(r->view);

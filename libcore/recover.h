@@ -6,6 +6,8 @@
 #include "ctrlr_state.h"
 #include "reconnect.h"
 
+struct replay_view;
+
 /* Of a fabrics controller, when it is made and freed. */
 int recover_init(struct nvmux_ctrlr *ctrlr);
 void recover_fini(struct nvmux_ctrlr *ctrlr);
@@ -24,6 +26,8 @@ bool recover_active(const struct nvmux_ctrlr *ctrlr);
 bool recover_renewing(const struct nvmux_ctrlr *ctrlr);
 /* A step of an attempt failed. */
 void recover_attempt_failed(struct nvmux_ctrlr *ctrlr, int err);
+/* What queue pairs need to know for replay, on the heap; @stops: see struct replay_view. */
+struct replay_view *recover_make_view(const struct nvmux_ctrlr *ctrlr, bool stops);
 /* READY was reached (again). */
 void recover_ready(struct nvmux_ctrlr *ctrlr);
 /* Do the owner's part for queue pairs that the control thread owns itself: a blocking function of

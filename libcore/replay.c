@@ -18,7 +18,7 @@
  */
 #include <errno.h>
 
-#include "replay.h"
+#include "faults.h"
 #include "split.h"
 
 
@@ -92,6 +92,8 @@ static void complete(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status)
 
 static void repost(struct nvmux_qpair *qpair, uint16_t cid)
 {
+	qpair->slots[cid].tick = nvmux_ctrlr_tick(qpair->ctrlr);
+	qpair->slots[cid].flags = 0;
 	if (qpair->transport->repost(qpair, cid))
 		complete(qpair, cid, NVMUX_PATH_ERROR);
 }
@@ -272,7 +274,10 @@ int replay_process(struct nvmux_qpair *qpair, uint32_t max)
 
 	switch (state) {
 	case NVMUX_QPAIR_QUIESCING:
-		if (qpair->transport->quiesce(qpair))
+		retry_forget(qpair);
+		qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
+		/* Without quiesce() nothing goes on in the queue pair between two turns. */
+		if (!qpair->transport->quiesce || qpair->transport->quiesce(qpair))
 			move_on(qpair, NVMUX_QPAIR_QUIESCING, NVMUX_QPAIR_QUIET);
 		return 0;
 	case NVMUX_QPAIR_QUIET: return 0;

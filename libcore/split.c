@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "split.h"
-#include "transport.h"
 
 #define SPLITS_MAX 64u /* parents of one queue pair */
 
@@ -27,6 +26,32 @@ static void stop_waiting(struct nvmux_split *split)
 		return;
 	TAILQ_REMOVE(&split->qpair->splits_waiting, split, link);
 	split->waiting = false;
+	if (TAILQ_EMPTY(&split->qpair->splits_waiting))
+		split->qpair->slow &= (uint8_t)~NVMUX_SLOW_SPLITS;
+}
+
+static void start_waiting(struct nvmux_split *split)
+{
+	TAILQ_INSERT_TAIL(&split->qpair->splits_waiting, split, link);
+	split->waiting = true;
+	split->qpair->slow |= NVMUX_SLOW_SPLITS;
+}
+
+static struct nvmux_split *take(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_split *split = qpair->splits_free;
+
+	if (!split)
+		return NULL;
+	qpair->splits_free = split->next_free;
+	*split = (struct nvmux_split){.qpair = qpair, .cb = cb, .arg = arg};
+	return split;
+}
+
+static void give_back(struct nvmux_split *split)
+{
+	split->next_free = split->qpair->splits_free;
+	split->qpair->splits_free = split;
 }
 
 static void complete(struct nvmux_split *split)
@@ -35,8 +60,7 @@ static void complete(struct nvmux_split *split)
 	nvmux_cmd_cb cb = split->cb;
 	void *arg = split->arg;
 
-	split->next_free = split->qpair->splits_free;
-	split->qpair->splits_free = split;
+	give_back(split);
 	cb(arg, &cpl);
 }
 
@@ -45,7 +69,7 @@ static void fail(struct nvmux_split *split, const struct nvmux_cpl *cpl)
 {
 	if (!nvmux_cpl_is_error(&split->cpl))
 		split->cpl = *cpl;
-	split->left = 0;
+	split->io.left = 0;
 	stop_waiting(split);
 }
 
@@ -56,89 +80,138 @@ static void child_done(void *arg, const struct nvmux_cpl *cpl)
 	split->in_flight--;
 	if (unlikely(nvmux_cpl_is_error(cpl)))
 		fail(split, cpl);
-	if (!split->left && !split->in_flight)
+	if (!split->io.left && !split->in_flight)
 		complete(split);
 }
 
 static int send_child(struct nvmux_split *split)
 {
-	struct nvmux_qpair *qpair = split->qpair;
-	const struct nvmux_ns *ns = split->ns;
-	uint32_t blocks = nvmux_ns_next_blocks(ns, split->lba, split->left);
-	struct nvmux_seg seg = {
-		.mem = split->mem,
-		.offset = split->offset,
-		.len = blocks << ns->lba_shift,
-	};
-	struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = seg.len};
-	struct nvmux_cmd cmd;
-	int err;
+	struct nvmux_io rest = split->io;
+	struct io_cmd child;
+	int err = io_next(&rest, &child);
 
-	if (unlikely(ns->lba_shift != split->lba_shift))
-		return -ESTALE; /* formatted otherwise meanwhile */
-	nvmux_rw_cmd(&cmd, split->opc, ns->id, split->lba, blocks, split->cdw12);
-	err = qpair->transport->submit(qpair, &cmd, &payload, child_done, split);
+	if (!err)
+		err = io_submit(split->qpair, &child.cmd, &child.payload, child_done, split);
 	if (err)
 		return err;
+	split->io = rest;
 	split->in_flight++;
-	split->lba += blocks;
-	split->offset += seg.len;
-	split->left -= blocks;
 	return 0;
+}
+
+/* Whether a child can be sent now. */
+static bool is_ready(const struct nvmux_split *split)
+{
+	return split->qpair->n_free && !(split->in_turn && split->in_flight);
 }
 
 /* Send what slots allow; wait in the list for the rest. */
 static int advance(struct nvmux_split *split)
 {
-	struct nvmux_qpair *qpair = split->qpair;
 	int err = 0;
 
-	while (!err && split->left && qpair->n_free)
+	while (!err && split->io.left && is_ready(split))
 		err = send_child(split);
-	if (split->left && !err && !split->waiting) {
-		TAILQ_INSERT_TAIL(&qpair->splits_waiting, split, link);
-		split->waiting = true;
-	} else if (!split->left) {
+	if (err && !(err == -EAGAIN && split->in_flight))
+		return err;
+	if (!split->io.left)
 		stop_waiting(split);
-	}
-	return err;
+	else if (!split->waiting)
+		start_waiting(split);
+	return 0;
 }
 
-int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_split *template)
+/*
+ * An error of our own with a part under way is told by the completion. What the caller's functions
+ * tell of the pieces can be wrong at a later look.
+ */
+static void fail_own(struct nvmux_split *split, int err)
 {
-	struct nvmux_split *split = qpair->splits_free;
+	uint16_t status = err == -EINVAL ? NVME_SC_INVALID_FIELD : NVME_SC_INTERNAL;
+	struct nvmux_cpl cpl = {.status = cpu_to_le16((uint16_t)(status << 1))};
+
+	fail(split, &cpl);
+}
+
+int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_io *io, nvmux_cmd_cb cb,
+		      void *arg)
+{
+	struct nvmux_split *split = take(qpair, cb, arg);
 	int err;
 
-	if (!split || !qpair->n_free)
+	if (!split)
 		return -EAGAIN;
-	qpair->splits_free = split->next_free;
-	*split = *template;
-	split->qpair = qpair;
+	split->io = *io;
+	split->in_turn = io->ns->zone_lbas && io->opc != nvme_cmd_read &&
+			 io->opc != nvme_cmd_compare && io->opc != nvme_cmd_verify;
 	err = advance(split);
 	if (!err)
 		return 0;
 	if (split->in_flight) {
-		/* Some are under way: the error is reported by the completion. */
-		struct nvmux_cpl cpl = {.status = cpu_to_le16(NVME_SC_INTERNAL << 1)};
-
-		fail(split, &cpl);
+		fail_own(split, err);
 		return 0;
 	}
-	split->next_free = qpair->splits_free;
-	qpair->splits_free = split;
+	give_back(split);
 	return err;
+}
+
+/* The comparison's error counts, whichever of the two ends first. */
+static void compare_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct nvmux_split *split = arg;
+
+	if (nvmux_cpl_is_error(cpl))
+		split->cpl = *cpl;
+	split->compare_failed = nvmux_cpl_is_error(cpl);
+	if (!--split->in_flight)
+		complete(split);
+}
+
+static void write_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct nvmux_split *split = arg;
+
+	if (!split->compare_failed)
+		split->cpl = *cpl;
+	if (!--split->in_flight)
+		complete(split);
+}
+
+int nvmux_split_start_fused(struct nvmux_qpair *qpair, const struct io_cmd *compare,
+			    const struct io_cmd *write, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_split *split = take(qpair, cb, arg);
+	int err;
+
+	if (!split)
+		return -EAGAIN;
+	err = io_submit(qpair, &compare->cmd, &compare->payload, compare_done, split);
+	if (err) {
+		give_back(split);
+		return err;
+	}
+	split->in_flight = 1;
+	err = io_submit(qpair, &write->cmd, &write->payload, write_done, split);
+	if (!err)
+		split->in_flight = 2;
+	else
+		/* The next command makes the controller abort the comparison. */
+		qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
+	return 0;
 }
 
 void nvmux_split_resume(struct nvmux_qpair *qpair)
 {
 	struct nvmux_split *split;
 
-	while (qpair->n_free && (split = TAILQ_FIRST(&qpair->splits_waiting))) {
-		struct nvmux_cpl cpl = {.status = cpu_to_le16(NVME_SC_INTERNAL << 1)};
+	while ((split = TAILQ_FIRST(&qpair->splits_waiting)) && is_ready(split)) {
+		int err = advance(split);
 
-		if (!advance(split))
+		if (!err && split->waiting)
+			return;
+		if (!err)
 			continue;
-		fail(split, &cpl);
+		fail_own(split, err);
 		if (!split->in_flight)
 			complete(split);
 	}
@@ -153,7 +226,7 @@ void nvmux_split_abort_waiting(struct nvmux_qpair *qpair,
 
 	for (split = TAILQ_FIRST(&qpair->splits_waiting); split; split = next) {
 		next = TAILQ_NEXT(split, link);
-		if (match && !match(arg, split->ns))
+		if (match && !match(arg, split->io.ns))
 			continue;
 		fail(split, &cpl);
 		if (!split->in_flight)

@@ -2,27 +2,23 @@
 /*
  * I/O that exceeds one command: a parent that is never sent itself, and children that are sent as
  * slots become free. It completes once, with the first error; after an error no further child is
- * sent. Parents come from a pool of the queue pair.
+ * sent. Parents come from a pool of the queue pair. The two commands of a compare-and-write have
+ * one, too: they are sent at once, and it completes with the comparison's error, else as the write.
  */
 #ifndef NVMUX_SPLIT_H
 #define NVMUX_SPLIT_H
 
-#include "core.h"
+#include "io_int.h"
 
 struct nvmux_split {
 	TAILQ_ENTRY(nvmux_split) link; /* in splits_waiting */
 	struct nvmux_split *next_free;
 	struct nvmux_qpair *qpair;
-	struct nvmux_ns *ns;
-	const struct nvmux_mem *mem;
-	uint64_t offset; /* in the region, of what is left */
-	uint64_t lba;
-	uint32_t left;      /* blocks not yet sent */
-	uint32_t in_flight; /* children */
-	uint32_t cdw12;     /* flags, without the block count */
-	uint8_t opc;
-	uint8_t lba_shift;    /* that the buffer was checked with */
+	struct nvmux_io io;   /* what is not yet sent */
+	uint32_t in_flight;   /* children */
 	bool waiting;         /* it is in splits_waiting */
+	bool in_turn;         /* one child after the other: zones are written in their order */
+	bool compare_failed;  /* of a fused pair */
 	struct nvmux_cpl cpl; /* success, or the first error */
 	nvmux_cmd_cb cb;
 	void *arg;
@@ -30,7 +26,11 @@ struct nvmux_split {
 
 int nvmux_split_init(struct nvmux_qpair *qpair);
 /* Begin: at least one child is sent. -EAGAIN: no slot or no parent is free. */
-int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_split *template);
+int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_io *io, nvmux_cmd_cb cb,
+		      void *arg);
+/* Send a compare and a write that have been made as a fused pair; the queue pair takes both. */
+int nvmux_split_start_fused(struct nvmux_qpair *qpair, const struct io_cmd *compare,
+			    const struct io_cmd *write, nvmux_cmd_cb cb, void *arg);
 /* Send further children while slots are free; parents in their order. */
 void nvmux_split_resume(struct nvmux_qpair *qpair);
 /* No further child is sent of those that wait (all, or whose namespace @match picks): parents

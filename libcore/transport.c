@@ -97,3 +97,12 @@ int nvmux_qpair_arm(struct nvmux_qpair *qpair)
 {
 	return qpair->transport->qpair_arm ? qpair->transport->qpair_arm(qpair) : -EOPNOTSUPP;
 }
+
+bool nvmux_transport_available(enum nvmux_trtype trtype)
+{
+	for (unsigned i = 0; nvmux_builtin_transports[i]; i++) {
+		if (nvmux_builtin_transports[i]->trtype == trtype)
+			return true;
+	}
+	return false;
+}

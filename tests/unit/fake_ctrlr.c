@@ -105,14 +105,18 @@ static void fake_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t s
 {
 	uint64_t value = 0;
 
+	if (fake.reg && fake.reg(ctrlr, true, offset, &value)) {
+		answer(ctrlr, done, arg, value);
+		return;
+	}
 	switch (offset) {
 	case NVME_REG_CAP:
-		value = fake.mqes | 1ull << 24 /* TO: 500 ms */ | 1ull << 37 /* NVM */;
+		value = fake.mqes | 1ull << 24 /* TO: 500 ms */ | 1ull << 37 /* NVM */ | fake.cap;
 		break;
 	case NVME_REG_VS: value = fake.vs; break;
 	case NVME_REG_CC: value = to_fake(ctrlr)->cc; break;
 	case NVME_REG_CSTS:
-		value = to_fake(ctrlr)->cc & 1;
+		value = (to_fake(ctrlr)->cc & 1) | fake.csts;
 		if (NVME_CC_SHN(to_fake(ctrlr)->cc))
 			value |= NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT;
 		break;
@@ -123,6 +127,10 @@ static void fake_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t s
 static void fake_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size,
 			   uint64_t value, nvmux_done_fn done, void *arg)
 {
+	if (fake.reg)
+		fake.reg(ctrlr, false, offset, &value);
+	if (offset == NVME_REG_NSSR && value == 0x4e564d65)
+		fake.nssr++;
 	if (offset == NVME_REG_CC)
 		to_fake(ctrlr)->cc = (uint32_t)value;
 	answer(ctrlr, done, arg, 0);
@@ -168,6 +176,8 @@ static void fake_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, vo
 
 static void fake_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
+	if (qpair->id)
+		container_of(qpair, struct fake_qpair, base)->n_ready = 0;
 	answer(qpair->ctrlr, done, arg, 0);
 }
 
@@ -216,11 +226,19 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	uint16_t cid = nvmux_qpair_take_cid(qpair, cb, arg), status = 0;
 	uint32_t dw0 = 0;
 
+	if (fake.command)
+		fake.command(qpair->id == 0, cmd,
+			     payload->n_data ? payload->data->mem->addr + payload->data->offset
+					     : NULL,
+			     payload->n_data ? payload->data->len : 0);
 	if (qpair->id == 0) {
 		enum fake_fault fault;
 
+		fake.admin[cmd->opc]++;
+
 		if (cmd->opc == nvme_admin_async_event) {
 			fake.aers++;
+			fake.aer_cid = cid;
 			return 0;
 		}
 		fault = fault_now(to_fake(qpair->ctrlr));
@@ -242,6 +260,13 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 					       payload->data_len);
 		if (cmd->opc == nvme_admin_set_features)
 			dw0 = 15u << 16 | 15;
+		if (fake.admin_hook && !status && cmd->opc != nvme_admin_identify &&
+		    cmd->opc != nvme_admin_get_log_page)
+			status = fake.admin_hook(
+				qpair->ctrlr, cmd,
+				payload->n_data ? payload->data->mem->addr + payload->data->offset
+						: NULL,
+				payload->data_len, &dw0);
 	} else {
 		uint32_t n = q->n_cmds++;
 
@@ -249,8 +274,20 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 			q->cmds[n] = *cmd;
 			if (payload->n_data)
 				q->segs[n] = *payload->data;
+			NVMUX_ASSERT(payload->n_data <= NVMUX_SEGS_MAX);
+			q->payloads[n].n = payload->n_data;
+			q->payloads[n].len = payload->data_len;
+			for (uint32_t i = 0; i < payload->n_data; i++)
+				q->payloads[n].segs[i] = payload->data[i];
+			q->payloads[n].md = payload->md;
 		}
 		status = n == q->io_fail_at ? q->io_status : 0;
+		NVMUX_ASSERT(cid < ARRAY_SIZE(q->by_cid));
+		q->by_cid[cid] = *cmd;
+		if (q->n_drop) {
+			q->n_drop--;
+			return 0;
+		}
 	}
 	NVMUX_ASSERT(q->n_ready < FAKE_HELD_MAX || q->hold);
 	if (q->n_ready < FAKE_HELD_MAX)
@@ -259,6 +296,30 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 			.dw0 = cpu_to_le32(dw0),
 			.status = cpu_to_le16((uint16_t)(status << 1)),
 		};
+	return 0;
+}
+
+static const struct nvmux_cmd *fake_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+{
+	return &container_of(qpair, struct fake_qpair, base)->by_cid[cid];
+}
+
+static int fake_repost(struct nvmux_qpair *qpair, uint16_t cid)
+{
+	struct fake_qpair *q = container_of(qpair, struct fake_qpair, base);
+	uint32_t n = q->n_cmds++;
+
+	q->n_reposts++;
+	if (n < ARRAY_SIZE(q->cmds))
+		q->cmds[n] = q->by_cid[cid];
+	if (q->n_drop) {
+		q->n_drop--;
+		return 0;
+	}
+	q->ready[q->n_ready++] = (struct nvmux_cpl){
+		.cid = cpu_to_le16(cid),
+		.status = cpu_to_le16((uint16_t)(n == q->io_fail_at ? q->io_status << 1 : 0)),
+	};
 	return 0;
 }
 
@@ -293,21 +354,40 @@ static int fake_process(struct nvmux_qpair *qpair, uint32_t max)
 	return (int)n;
 }
 
-const struct nvmux_transport fake_transport = {
-	.trtype = NVMUX_TRTYPE_LOOPBACK,
-	.ctrlr_alloc = fake_alloc,
-	.ctrlr_free = fake_free,
-	.ctrlr_open = fake_open,
-	.ctrlr_close = fake_close,
-	.reg_read = fake_reg_read,
-	.reg_write = fake_reg_write,
-	.mem_map = fake_mem_map,
-	.mem_unmap = fake_mem_unmap,
-	.qpair_create = fake_qpair_create,
-	.qpair_destroy = fake_qpair_destroy,
-	.qpair_connect = fake_qpair_connect,
-	.qpair_disconnect = fake_qpair_disconnect,
-	.adminq_regs = fake_adminq_regs,
-	.submit = fake_submit,
-	.process = fake_process,
+void fake_event(struct nvmux_ctrlr *ctrlr, uint32_t dw0)
+{
+	struct fake_qpair *q = container_of(ctrlr->adminq, struct fake_qpair, base);
+
+	q->ready[q->n_ready++] = (struct nvmux_cpl){
+		.cid = cpu_to_le16(fake.aer_cid),
+		.dw0 = cpu_to_le32(dw0),
+	};
+	q->due = true;
+	nvmux_ctrlr_process_admin_completions(ctrlr);
+}
+
+#define FAKE_OPS \
+	.trtype = NVMUX_TRTYPE_LOOPBACK, \
+	.ctrlr_alloc = fake_alloc, \
+	.ctrlr_free = fake_free, \
+	.ctrlr_open = fake_open, \
+	.ctrlr_close = fake_close, \
+	.reg_read = fake_reg_read, \
+	.reg_write = fake_reg_write, \
+	.mem_map = fake_mem_map, \
+	.mem_unmap = fake_mem_unmap, \
+	.qpair_create = fake_qpair_create, \
+	.qpair_destroy = fake_qpair_destroy, \
+	.qpair_connect = fake_qpair_connect, \
+	.qpair_disconnect = fake_qpair_disconnect, \
+	.adminq_regs = fake_adminq_regs, \
+	.submit = fake_submit, \
+	.process = fake_process
+
+const struct nvmux_transport fake_transport = {FAKE_OPS};
+
+const struct nvmux_transport fake_keeping_transport = {
+	FAKE_OPS,
+	.inflight = fake_inflight,
+	.repost = fake_repost,
 };

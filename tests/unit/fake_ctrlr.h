@@ -29,6 +29,14 @@ struct fake_ctrlr {
 	uint64_t done_value;
 };
 
+/* All of what a command was given. */
+struct fake_payload {
+	uint32_t n;
+	uint32_t len;
+	struct nvmux_seg segs[NVMUX_SEGS_MAX];
+	struct nvmux_seg md;
+};
+
 struct fake_qpair {
 	struct nvmux_qpair base;
 	struct nvmux_timer timer;
@@ -36,11 +44,15 @@ struct fake_qpair {
 	uint32_t n_ready;
 	/* what I/O queues were given */
 	struct nvmux_cmd cmds[4096];
-	struct nvmux_seg segs[4096];
+	struct nvmux_seg segs[4096]; /* the first piece */
+	struct fake_payload payloads[4096];
 	uint32_t n_cmds;
 	uint16_t io_status; /* of the command number io_fail_at */
 	uint32_t io_fail_at;
 	bool hold; /* complete nothing */
+	uint32_t n_drop; /* I/O commands yet to come that are never answered */
+	struct nvmux_cmd by_cid[256];
+	uint32_t n_reposts;
 	bool due;  /* the interrupt has come */
 };
 
@@ -54,6 +66,10 @@ struct fake_config {
 	uint16_t noiob;
 	uint16_t mqes; /* 0's based */
 	uint32_t vs;
+	uint64_t cap;        /* further bits of it */
+	uint32_t csts;       /* further bits of it */
+	uint32_t nssr;       /* NVM subsystem resets */
+	uint32_t admin[256]; /* commands seen, by opcode */
 	uint32_t opened, closed; /* counts */
 	uint32_t max_ops;        /* of any controller so far */
 	struct fake_ctrlr *last;
@@ -65,11 +81,23 @@ struct fake_config {
 	void (*identify)(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf);
 	uint16_t (*log_page)(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, uint8_t *buf,
 			     uint32_t len);
+	/* any other admin command: sees and fills data and dw0, returns the status */
+	uint16_t (*admin_hook)(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
+			       uint8_t *buf, uint32_t len, uint32_t *dw0);
+	/* further registers, read (true) or written; false: it isn't the hook's */
+	bool (*reg)(struct nvmux_ctrlr *ctrlr, bool read, uint32_t offset, uint64_t *value);
+	uint16_t aer_cid; /* of the event request that was held last */
+	/* sees each command of any queue with its first piece of data, or NULL */
+	void (*command)(bool admin, const struct nvmux_cmd *cmd, const uint8_t *data, uint32_t len);
 };
 
 extern struct fake_config fake;
 void fake_reset(void);
+/* Answer the event request that was held last. */
+void fake_event(struct nvmux_ctrlr *ctrlr, uint32_t dw0);
 /* Registered as LOOPBACK, so that addresses may repeat. */
 extern const struct nvmux_transport fake_transport;
+/* The same, but it keeps commands and can send them once more. */
+extern const struct nvmux_transport fake_keeping_transport;
 
 #endif

@@ -39,7 +39,11 @@ struct fake_queue {
 	/* read by the test, at any time */
 	uint32_t submitted;
 	uint32_t by_sender[FAKE_SENDERS];
+	uint32_t pieces; /* of all commands */
+	uint32_t pairs;  /* fused */
 	uint32_t violations;
+
+	struct nvmux_cmd before; /* the command before; for fused ones */
 };
 
 #define FAKE_RANDOM (1u << 31)
@@ -56,6 +60,35 @@ static inline uint64_t fake_random(uint64_t *rng)
 	return *rng;
 }
 
+static inline void fake_check_payload(struct fake_queue *q, const struct nvmux_payload *payload)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < payload->n_data; i++) {
+		const struct nvmux_seg *seg = &payload->data[i];
+
+		if (!seg->len || seg->offset > seg->mem->size ||
+		    seg->len > seg->mem->size - seg->offset || seg->mem == fake_get(&q->forbidden))
+			fake_inc(&q->violations);
+		sum += seg->len;
+		fake_inc(&q->pieces);
+	}
+	if (sum != payload->data_len)
+		fake_inc(&q->violations);
+}
+
+/* Nothing goes between two fused commands, and neither goes alone. */
+static inline void fake_check_fused(struct fake_queue *q, const struct nvmux_cmd *cmd)
+{
+	bool expected = q->before.flags == 1;
+
+	if (expected != (cmd->flags == 2) || (expected && cmd->cdw14 != q->before.cdw14))
+		fake_inc(&q->violations);
+	if (expected && cmd->flags == 2)
+		fake_inc(&q->pairs);
+	q->before = *cmd;
+}
+
 static inline int fake_queue_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 				    const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
@@ -69,13 +102,8 @@ static inline int fake_queue_submit(struct nvmux_qpair *qpair, const struct nvmu
 	entry->dw0 = le32_to_cpu(cmd->cdw10) + 1;
 	entry->dw1 = le32_to_cpu(cmd->cdw14);
 	entry->mem = payload->n_data ? payload->data[0].mem : NULL;
-	if (payload->n_data) {
-		const struct nvmux_seg *seg = &payload->data[0];
-
-		if (seg->len != payload->data_len || seg->offset > seg->mem->size ||
-		    seg->len > seg->mem->size - seg->offset || seg->mem == fake_get(&q->forbidden))
-			fake_inc(&q->violations);
-	}
+	fake_check_payload(q, payload);
+	fake_check_fused(q, cmd);
 	q->n_pending++;
 	fake_inc(&q->submitted);
 	fake_inc(&q->by_sender[entry->dw1 % FAKE_SENDERS]);

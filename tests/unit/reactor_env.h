@@ -141,6 +141,8 @@ static inline struct ctrlr_view *make_view(uint32_t max_transfer)
 
 	assert_non_null(view);
 	view->max_transfer = max_transfer;
+	view->max_segs = NVMUX_RING_LIST_PER_CMD;
+	view->fused = true;
 	view->n_ns = 1;
 	view->ns[0] = (struct ns_view){
 		.nsid = 1, .lba_shift = 12, .writable = true, .n_lbas = UINT32_MAX};

@@ -286,6 +286,41 @@ static void test_lengths(void **state)
 	assert_int_equal(checked.seg.len, 4096);
 }
 
+/* Operations of directives without data have NUMD 0, which is one dword elsewhere. */
+static void test_directives(void **state)
+{
+	static const struct {
+		uint8_t opc, dtype, doper;
+		bool data;
+	} operations[] = {
+		{nvme_admin_directive_send, 0, 1, false}, /* enable */
+		{nvme_admin_directive_send, 1, 1, false}, /* release identifier */
+		{nvme_admin_directive_send, 1, 2, false}, /* release resources */
+		{nvme_admin_directive_send, 1, 3, true},  {nvme_admin_directive_send, 7, 1, true},
+		{nvme_admin_directive_recv, 0, 1, true}, /* parameters */
+		{nvme_admin_directive_recv, 1, 1, true},  {nvme_admin_directive_recv, 1, 2, true},
+		{nvme_admin_directive_recv, 1, 3, false}, /* allocate resources */
+	};
+	struct checked_cmd checked;
+
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+		struct nvmux_ring_cmd copy = {
+			.opc = operations[i].opc,
+			.cdw11 = cpu_to_le32((uint32_t)operations[i].dtype << 8 |
+					     operations[i].doper),
+		};
+
+		assert_int_equal(check(true, &copy, &checked),
+				 operations[i].data ? NVMUX_SC_LENGTH_MISMATCH | DNR : 0);
+		if (!operations[i].data)
+			assert_int_equal(checked.seg.len, 0);
+		copy.data = nvmux_ring_addr(2, 0);
+		copy.data_len = 4;
+		assert_int_equal(check(true, &copy, &checked), 0);
+		assert_int_equal(checked.seg.len, operations[i].data ? 4 : 0);
+	}
+}
+
 static void test_changes(void **state)
 {
 	struct nvmux_cmd cmd = {.opc = nvme_admin_format_nvm};
@@ -337,8 +372,8 @@ int main(void)
 		cmocka_unit_test(test_form),         cmocka_unit_test(test_log),
 		cmocka_unit_test(test_get_features), cmocka_unit_test(test_set_features),
 		cmocka_unit_test(test_never),        cmocka_unit_test(test_admin_only),
-		cmocka_unit_test(test_lengths),      cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_lengths),      cmocka_unit_test(test_directives),
+		cmocka_unit_test(test_changes),      cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("admin_check", tests, NULL, NULL);

@@ -371,10 +371,10 @@ static void test_a_namespace_that_comes_back(void **state)
 	assert_false(look_again(f));
 	assert_ptr_equal(nvmux_ctrlr_get_ns(f->ctrlr, 3), ns);
 	assert_int_equal(nvmux_ns_get_num_sectors(ns), 1 << 20);
-	ns3.metadata = 8; /* a format that can't be used */
+	ns3.lba_shift = 17; /* a format that can't be used */
 	look_again(f);
 	assert_null(nvmux_ctrlr_get_ns(f->ctrlr, 3));
-	ns3.metadata = 0;
+	ns3.lba_shift = 9;
 	ns3.nguid[0] = 3;
 	assert_true(look_again(f));
 }

@@ -11,10 +11,13 @@
 
 #define N_REGIONS 5
 #define DNR       NVMUX_STATUS_DNR
+#define PRACT     (1u << 29)
 
 static struct nvmux_mem mems[N_REGIONS];
 
-/* 1: plain 4 KiB; 2: read-only 512; 3: interleaved metadata; 5: separate metadata; 9: huge, 4 KiB
+/* 1: plain 4 KiB; 2: read-only 512; 3: interleaved metadata; 5: separate metadata; 6, 7: nothing
+ * but protection information, interleaved and separate; 8: more than that; 9: huge, 4 KiB; 11:
+ * zoned; 12: zoned and read-only
  */
 static const struct ns_view namespaces[] = {
 	{.nsid = 1, .lba_shift = 12, .writable = true, .n_lbas = 1000},
@@ -26,7 +29,23 @@ static const struct ns_view namespaces[] = {
 	 .writable = true,
 	 .n_lbas = 1u << 20},
 	{.nsid = 5, .lba_shift = 12, .md_size = 64, .writable = true, .n_lbas = 1u << 20},
+	{.nsid = 6,
+	 .lba_shift = 9,
+	 .md_size = 8,
+	 .md_interleaved = 1,
+	 .pi = 1,
+	 .writable = true,
+	 .n_lbas = 1u << 20},
+	{.nsid = 7, .lba_shift = 9, .md_size = 8, .pi = 3, .writable = true, .n_lbas = 1u << 20},
+	{.nsid = 8, .lba_shift = 12, .md_size = 16, .pi = 1, .writable = true, .n_lbas = 1u << 20},
 	{.nsid = 9, .lba_shift = 12, .writable = true, .n_lbas = UINT64_MAX},
+	{.nsid = 11,
+	 .lba_shift = 12,
+	 .writable = true,
+	 .zdes = 2,
+	 .n_lbas = 4096,
+	 .zone_lbas = 1024},
+	{.nsid = 12, .lba_shift = 12, .n_lbas = 4096, .zone_lbas = 1024},
 };
 
 static const struct region_view regions[N_REGIONS] = {
@@ -131,12 +150,29 @@ static const struct check_case cases[] = {
 	 NVMUX_SC_REGION_RANGE, 0, 0},
 	{"separate metadata, unaligned", USER, WR, 0, 5, 0, 1, 0, 0, 8192, 2, 2, 128,
 	 NVMUX_SC_REGION_ALIGN, 0, 0},
+	{"PRACT, interleaved, read", USER, RD, 0, 6, 0, 7 | PRACT, 0, 0, 4096, 0, 0, 0, 0, 4096, 0},
+	{"PRACT, interleaved, write", USER, WR, 0, 6, 0, 7 | PRACT, 0, 0, 4096, 0, 0, 0, 0, 4096,
+	 0},
+	{"PRACT, interleaved, compare", USER, CMP, 0, 6, 0, 7 | PRACT, 0, 0, 4096, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"no PRACT, interleaved", USER, RD, 0, 6, 0, 7, 0, 0, 4096, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"PRACT without protection", USER, RD, 0, 3, 0, 7 | PRACT, 0, 0, 4096, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"PRACT, separate", USER, WR, 0, 7, 0, 7 | PRACT, 0, 0, 4096, 9, 1, 2, 0, 4096, 0},
+	{"no PRACT, separate", USER, WR, 0, 7, 0, 7, 0, 0, 4096, 2, 0, 64, 0, 4096, 64},
+	{"no PRACT, separate, short", USER, WR, 0, 7, 0, 7, 0, 0, 4096, 2, 0, 63,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"PRACT, more metadata than that", USER, RD, 0, 8, 0, PRACT, 0, 0, 4096, 2, 0, 16, 0, 4096,
+	 16},
+	{"PRACT, more metadata, short", USER, RD, 0, 8, 0, PRACT, 0, 0, 4096, 2, 0, 8,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
 	{"metadata that the format hasn't", USER, WR, 0, 1, 0, 0, 0, 0, 4096, 77, 3, 5, 0, 4096, 0},
 
 	{"namespace 0", USER, RD, 0, 0, 0, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_INVALID_NS, 0, 0},
 	{"namespace of nobody", USER, RD, 0, 4, 0, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_INVALID_NS, 0,
 	 0},
-	{"namespace after the last", USER, RD, 0, 10, 0, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_INVALID_NS,
+	{"namespace after the last", USER, RD, 0, 13, 0, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_INVALID_NS,
 	 0, 0},
 	{"all namespaces", USER, RD, 0, ~0u, 0, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_INVALID_NS, 0, 0},
 	{"all namespaces, admin", ADMIN, 0x90, 0, ~0u, 0, 0, 0, 0, 0, 0, 0, 0, NVME_SC_INVALID_NS,
@@ -195,9 +231,48 @@ static const struct check_case cases[] = {
 	 0},
 	{"vendor opcode", USER, 0x81, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0, NVMUX_SC_ACCESS_DENIED, 0,
 	 0},
-	{"zone management", USER, 0x79, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0, NVMUX_SC_ACCESS_DENIED, 0,
-	 0},
-	{"zone append", USER, 0x7d, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0, NVMUX_SC_ACCESS_DENIED, 0, 0},
+	{"zone management, not zoned", ADMIN, 0x79, 0, 1, 0, 0, 0, 0, 4096, 0, 1, 0,
+	 NVME_SC_INVALID_OPCODE, 0, 0},
+	{"zone report, not zoned", ADMIN, 0x7a, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0,
+	 NVME_SC_INVALID_OPCODE, 0, 0},
+	{"zone append, not zoned", USER, 0x7d, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0,
+	 NVME_SC_INVALID_OPCODE, 0, 0},
+	{"zone append", USER, 0x7d, 0, 11, 1024, 3, 0, 0, 16384, 0, 0, 0, 0, 16384, 0},
+	{"zone append, short", USER, 0x7d, 0, 11, 1024, 3, 0, 0, 16380, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"zone append, no such zone", USER, 0x7d, 0, 11, 4096, 0, 0, 0, 4096, 0, 0, 0,
+	 NVME_SC_LBA_RANGE, 0, 0},
+	{"zone append, read-only", USER, 0x7d, 0, 12, 0, 0, 0, 0, 4096, 0, 0, 0,
+	 NVMUX_SC_ACCESS_DENIED, 0, 0},
+	{"zone reset", USER, 0x79, 0, 11, 1024, 0, 7, 3, 9, 0, 4, 0, 0, 0, 0},
+	{"zone reset, read-only", USER, 0x79, 0, 12, 1024, 0, 0, 0, 0, 0, 4, 0,
+	 NVMUX_SC_ACCESS_DENIED, 0, 0},
+	{"zone reset, no such zone", USER, 0x79, 0, 11, 4096, 0, 0, 0, 0, 0, 4, 0,
+	 NVME_SC_LBA_RANGE, 0, 0},
+	{"zone reset, all", USER, 0x79, 0, 11, ~0ull, 0, 0, 0, 0, 0, 0x104, 0, 0, 0, 0},
+	{"zone action unknown", ADMIN, 0x79, 0, 11, 0, 0, 0, 0, 4096, 0, 0x80, 0,
+	 NVME_SC_INVALID_FIELD, 0, 0},
+	{"zone descriptor", USER, 0x79, 0, 11, 1024, 0, 0, 0, 128, 0, 0x10, 0, 0, 128, 0},
+	{"zone descriptor, short", USER, 0x79, 0, 11, 1024, 0, 0, 0, 64, 0, 0x10, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"zone report", USER, 0x7a, 0, 12, 0, 1023, 0, 0, 4096, 0, 0, 0, 0, 4096, 0},
+	{"zone report, short", USER, 0x7a, 0, 12, 0, 1024, 0, 0, 4096, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"zone report, longest", USER, 0x7a, 0, 12, 0, ~0u, 3, 0, ~0u, 0, 0, 0,
+	 NVMUX_SC_LENGTH_LIMIT, 0, 0},
+	{"zone report, beyond", USER, 0x7a, 0, 12, 4096, 0, 0, 0, 4096, 0, 0, 0, NVME_SC_LBA_RANGE,
+	 0, 0},
+	{"management receive, admin", ADMIN, 0x12, 0, 2, 15ull << 32 | 1, 0, 0, 0, 64, 0, 0, 0, 0,
+	 64, 0},
+	{"management receive, short", ADMIN, 0x12, 0, 2, 15ull << 32 | 1, 0, 0, 0, 63, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"management send", ADMIN, 0x1d, 0, 1, 0x20001, 0, 0, 0, 6, 0, 0, 0, 0, 6, 0},
+	{"management send, short", ADMIN, 0x1d, 0, 1, 0x20001, 0, 0, 0, 5, 0, 0, 0,
+	 NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"management send, none", ADMIN, 0x1d, 0, 1, 0, 0, 9, 1, 5, 0, 0, 0, 0, 0, 0},
+	{"management send, vendor", ADMIN, 0x1d, 0, 1, 0xff, 0, 0, 0, 20, 0, 0, 0, 0, 20, 0},
+	{"management send, read-only", ADMIN, 0x1d, 0, 2, 1, 0, 0, 0, 2, 0, 0, 0,
+	 NVMUX_SC_ACCESS_DENIED, 0, 0},
 	{"management receive", USER, 0x12, 0, 1, 0, 0, 0, 0, 4096, 0, 0, 0, NVMUX_SC_ACCESS_DENIED,
 	 0, 0},
 	{"unknown opcode, admin", ADMIN, 0x83, 0, 1, 0, 0, 0, 0, 100, 0, 0, 0, 0, 100, 0},
@@ -217,7 +292,9 @@ static const struct check_case cases[] = {
 	{"cancel", ADMIN, 0x18, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, NVMUX_SC_OPCODE_REFUSED, 0, 0},
 	{"fabrics", ADMIN, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NVMUX_SC_OPCODE_REFUSED, 0, 0},
 
-	{"copy", USER, nvme_cmd_copy, 0, 1, 0, 0, 0, 0, 32, 0, 0, 0, NVMUX_SC_ACCESS_DENIED, 0, 0},
+	{"copy", USER, nvme_cmd_copy, 0, 1, 999, 0, 0, 0, 32, 0, 0, 0, 0, 32, 0},
+	{"copy to beyond the end", USER, nvme_cmd_copy, 0, 1, 1000, 0, 0, 0, 32, 0, 0, 0,
+	 NVME_SC_LBA_RANGE, 0, 0},
 	{"copy, admin", ADMIN, nvme_cmd_copy, 0, 1, 0, 127, 0, 0, 4096, 0, 0, 0, 0, 4096, 0},
 	{"copy, format 1", ADMIN, nvme_cmd_copy, 0, 1, 0, 0x101, 0, 0, 80, 0, 0, 0, 0, 80, 0},
 	{"copy, short", ADMIN, nvme_cmd_copy, 0, 1, 0, 0x101, 0, 0, 79, 0, 0, 0,
@@ -265,7 +342,8 @@ static struct nvmux_ring_cmd make_cmd(const struct check_case *c)
 		.cdw10 = cpu_to_le32((uint32_t)c->lba),
 		.cdw11 = cpu_to_le32((uint32_t)(c->lba >> 32)),
 		.cdw12 = cpu_to_le32(c->cdw12),
-		.cdw13 = cpu_to_le32(0x1313),
+		/* of Zone Management Send, which has no metadata */
+		.cdw13 = cpu_to_le32(c->opc == 0x79 ? (uint32_t)c->md_offset : 0x1313),
 		.cdw14 = cpu_to_le32(0x1414),
 		.cdw15 = cpu_to_le32(0x1515),
 	};
@@ -373,20 +451,39 @@ static bool oracle(const struct nvmux_ring_cmd *c, bool admin, bool resv, wide *
 			ns = &namespaces[i];
 	if ((c->flags & 0x7f) || !ns || ONE_OF(c->opc, "\x18\x7f"))
 		return false;
-	derived = ONE_OF(c->opc, "\x00\x01\x02\x04\x05\x08\x09\x0c");
+	derived = ONE_OF(c->opc, "\x00\x01\x02\x04\x05\x08\x09\x0c\x19\x79\x7a\x7d");
 	if (ONE_OF(c->opc, "\x0d\x0e\x11\x15")) {
 		if (!resv)
 			return false;
 	} else if (!derived && !admin) {
 		return false;
 	}
-	if (!ns->writable && !ONE_OF(c->opc, "\x00\x02\x05\x0c\x0e"))
+	if (!ns->writable && !ONE_OF(c->opc, "\x00\x02\x05\x0c\x0e\x12\x7a"))
 		return false;
-	if (ONE_OF(c->opc, "\x01\x02\x04\x05\x08\x0c") && lba + blocks > ns->n_lbas)
+	if (ONE_OF(c->opc, "\x79\x7a\x7d") && !ns->zone_lbas)
 		return false;
-	if (ONE_OF(c->opc, "\x01\x02\x05")) {
-		*need = blocks * ((1u << ns->lba_shift) + (ns->md_interleaved ? ns->md_size : 0));
-		*md_need = ns->md_interleaved ? 0 : blocks * ns->md_size;
+	if (ONE_OF(c->opc, "\x19\x7a") && lba >= ns->n_lbas)
+		return false;
+	if (ONE_OF(c->opc, "\x01\x02\x04\x05\x08\x0c\x7d") && lba + blocks > ns->n_lbas)
+		return false;
+	if (ONE_OF(c->opc, "\x01\x02\x05\x7d")) {
+		bool gone = ns->pi && ns->md_size == 8 && c->opc != 5 && (c->cdw12 >> 29) % 2;
+		uint32_t md_size = gone ? 0 : ns->md_size;
+
+		*need = blocks * ((1u << ns->lba_shift) + (ns->md_interleaved ? md_size : 0));
+		*md_need = ns->md_interleaved ? 0 : blocks * md_size;
+	} else if (c->opc == 0x79) {
+		if (c->cdw13 / 256 % 2 == 0 && lba >= ns->n_lbas)
+			return false;
+		if (!ONE_OF((uint8_t)c->cdw13, "\x01\x02\x03\x04\x05\x10\x11"))
+			return false;
+		*need = c->cdw13 % 256 == 0x10 ? ns->zdes * 64 : 0;
+	} else if (c->opc == 0x7a) {
+		*need = ((wide)c->cdw12 + 1) * 4;
+	} else if (c->opc == 0x12) {
+		*need = ((wide)c->cdw11 + 1) * 4;
+	} else if (c->opc == 0x1d && c->cdw10 % 256 < 2) {
+		*need = c->cdw10 % 256 ? (c->cdw10 / 65536 + 1) * 2 : 0;
 	} else if (c->opc == 0x09) {
 		*need = ((wide)(c->cdw10 % 256) + 1) * 16;
 	} else if (c->opc == 0x19) {
@@ -435,7 +532,8 @@ static uint64_t near(uint64_t edge)
 
 static struct nvmux_ring_cmd random_cmd(void)
 {
-	static const uint8_t opcs[] = {0, 1, 2, 4, 5, 8, 9, 0xc, 0xd, 0xe, 0x11, 0x15, 0x19, 0x82};
+	static const uint8_t opcs[] = {0,    1,    2,    4,    5,    8,    9,    0xc,  0xd, 0xe,
+				       0x11, 0x12, 0x15, 0x19, 0x1d, 0x79, 0x7a, 0x7d, 0x82};
 	const struct ns_view *ns = &namespaces[rnd() % ARRAY_SIZE(namespaces)];
 	uint16_t number = (uint16_t)(rnd() % 8 ? 0 : rnd() % 6);
 	uint64_t size = number < N_REGIONS ? regions[number].size : 0;
@@ -451,8 +549,11 @@ static struct nvmux_ring_cmd random_cmd(void)
 		.cdw10 = (uint32_t)lba,
 		.cdw11 = (uint32_t)(lba >> 32),
 		.cdw12 = rnd() % 8 ? (uint32_t)(rnd() % 34) : (uint32_t)rnd(),
+		.cdw13 = (uint32_t)(rnd() % 0x12 + rnd() % 2 * 0x100),
 	};
 
+	if (rnd() % 2)
+		c.cdw12 |= PRACT;
 	return c;
 }
 
@@ -490,10 +591,347 @@ static void test_random(void **state)
 	assert_in_range(accepted, rounds / 5, rounds * 4 / 5);
 }
 
+/* ---- scatter lists ---- */
+
+#define SEG(region, offset, len)                            \
+	{                                                   \
+		(uint64_t)(region) << 48 | (offset), len, 0 \
+	}
+
+struct list_case {
+	const char *name;
+	uint8_t flags;
+	uint32_t blocks; /* of 4 KiB, written to namespace 1 */
+	uint32_t max_segs;
+	bool sgl;
+	uint32_t n;
+	struct nvmux_ring_seg list[4];
+	uint16_t status;
+	uint32_t n_segs;
+	uint32_t last_len; /* of the last of them */
+};
+
+static const struct list_case list_cases[] = {
+	{"one piece", 0x40, 1, 32, false, 1, {SEG(0, 8, 4096)}, 0, 1, 4096},
+	{"phase bit", 0xc0, 1, 32, false, 1, {SEG(0, 8, 4096)}, 0, 1, 4096},
+	{"two regions", 0x40, 2, 32, false, 2, {SEG(0, 4096, 4096), SEG(2, 0, 4096)}, 0, 2, 4096},
+	{"overlapping",
+	 0x40,
+	 2,
+	 32,
+	 false,
+	 2,
+	 {SEG(0, 4096, 4096), SEG(0, 4096, 4096)},
+	 0,
+	 2,
+	 4096},
+	{"PRP, first and last within a page",
+	 0x40,
+	 1,
+	 32,
+	 false,
+	 2,
+	 {SEG(0, 4096 - 100, 100), SEG(2, 0, 3996)},
+	 0,
+	 2,
+	 3996},
+	{"PRP, starts within a page",
+	 0x40,
+	 2,
+	 32,
+	 false,
+	 2,
+	 {SEG(0, 0, 4096), SEG(0, 8196, 4096)},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"PRP, ends within a page",
+	 0x40,
+	 1,
+	 32,
+	 false,
+	 2,
+	 {SEG(0, 0, 4092), SEG(0, 8192, 4)},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"SGL, anywhere",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 3,
+	 {SEG(0, 4, 4), SEG(2, 12, 8), SEG(0, 40, 4084)},
+	 0,
+	 3,
+	 4084},
+	{"longer than the command",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 3,
+	 {SEG(0, 0, 4000), SEG(0, 8192, 4096), SEG(0, 0, 4)},
+	 0,
+	 2,
+	 96},
+	{"the rest is looked at",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 3,
+	 {SEG(0, 0, 4000), SEG(0, 8192, 4096), SEG(1, 0, 4)},
+	 NVMUX_SC_REGION_UNKNOWN,
+	 0,
+	 0},
+	{"too short",
+	 0x40,
+	 2,
+	 32,
+	 true,
+	 2,
+	 {SEG(0, 0, 4096), SEG(2, 0, 4092)},
+	 NVMUX_SC_LENGTH_MISMATCH,
+	 0,
+	 0},
+	{"none", 0x40, 1, 32, true, 0, {{0}}, NVMUX_SC_LENGTH_MISMATCH, 0, 0},
+	{"more than the controller takes",
+	 0x40,
+	 2,
+	 1,
+	 true,
+	 2,
+	 {SEG(0, 0, 4096), SEG(0, 4096, 4096)},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"one is always allowed", 0x40, 1, 0, true, 1, {SEG(0, 0, 4096)}, 0, 1, 4096},
+	{"empty piece",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 2,
+	 {SEG(0, 0, 4096), SEG(0, 4096, 0)},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"reserved field",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 1,
+	 {{.length = 4096, .rsvd = 1}},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"unaligned piece",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 2,
+	 {SEG(0, 0, 4), SEG(0, 4098, 4092)},
+	 NVMUX_SC_REGION_ALIGN,
+	 0,
+	 0},
+	{"unaligned length",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 2,
+	 {SEG(0, 0, 6), SEG(0, 4096, 4092)},
+	 NVMUX_SC_LIST_INVALID,
+	 0,
+	 0},
+	{"beyond the region",
+	 0x40,
+	 2,
+	 32,
+	 false,
+	 2,
+	 {SEG(2, 4096, 4096), SEG(2, 8192, 4096)},
+	 NVMUX_SC_REGION_RANGE,
+	 0,
+	 0},
+	{"piece over the end",
+	 0x40,
+	 2,
+	 32,
+	 true,
+	 2,
+	 {SEG(2, 4096, 4100), SEG(0, 0, 4096)},
+	 NVMUX_SC_REGION_RANGE,
+	 0,
+	 0},
+	{"lengths overflow 32 bits",
+	 0x40,
+	 1,
+	 32,
+	 true,
+	 3,
+	 {SEG(0, 0, 0xfffffffc), SEG(0, 0, 8), SEG(0, 0, 4096)},
+	 NVMUX_SC_REGION_RANGE,
+	 0,
+	 0},
+	{"region of nobody",
+	 0x40,
+	 2,
+	 32,
+	 false,
+	 2,
+	 {SEG(0, 4096, 4096), SEG(7, 0, 4096)},
+	 NVMUX_SC_REGION_UNKNOWN,
+	 0,
+	 0},
+	{"fused", 0x41, 1, 32, true, 2, {SEG(0, 0, 2048), SEG(0, 8192, 2048)}, 0, 2, 2048},
+	{"fused, no list", 0x02, 1, 32, true, 1, {SEG(0, 0, 4096)}, 0, 1, 4096},
+	{"fused, both", 0x43, 1, 32, true, 1, {SEG(0, 0, 4096)}, NVME_SC_INVALID_FIELD, 0, 0},
+	{"reserved flag", 0x44, 1, 32, true, 1, {SEG(0, 0, 4096)}, NVME_SC_INVALID_FIELD, 0, 0},
+	{"over the transfer limit",
+	 0x40,
+	 33,
+	 32,
+	 true,
+	 1,
+	 {SEG(0, 0, 33 * 4096)},
+	 NVMUX_SC_LENGTH_LIMIT,
+	 0,
+	 0},
+};
+
+static void check_list_case(struct ctrlr_view *view, const struct list_case *c)
+{
+	struct nvmux_ring_cmd cmd = {.opc = nvme_cmd_write,
+				     .flags = c->flags,
+				     .nsid = cpu_to_le32(1),
+				     .data = ~0ull, /* not looked at */
+				     .data_len = ~0u,
+				     .cdw12 = cpu_to_le32(c->blocks - 1)};
+	uint16_t status, wanted = c->status ? c->status | DNR : 0;
+	struct checked_list list;
+	struct checked_cmd checked;
+	uint32_t sum = 0;
+
+	view->max_segs = c->max_segs;
+	view->sgl = c->sgl;
+	status = channel_check_list(&cmd, c->list, c->n, view, regions, N_REGIONS, &checked, &list);
+	if (status != wanted)
+		fail_msg("%s: status %#x, not %#x", c->name, status, wanted);
+	if (status)
+		return;
+	if (list.n != c->n_segs || list.segs[list.n - 1].len != c->last_len)
+		fail_msg("%s: %u pieces, the last of %u", c->name, list.n,
+			 list.segs[list.n - 1].len);
+	for (uint32_t i = 0; i < list.n; i++) {
+		assert_ptr_equal(list.segs[i].mem, &mems[c->list[i].region_offset >> 48]);
+		assert_int_equal(list.segs[i].offset,
+				 c->list[i].region_offset & NVMUX_RING_OFFSET_MASK);
+		sum += list.segs[i].len;
+	}
+	assert_int_equal(sum, c->blocks * 4096);
+	assert_int_equal(list.len, sum);
+	assert_int_equal(checked.cmd.flags, c->flags & 3);
+	assert_int_equal(checked.md.len, 0);
+}
+
+static void test_lists(void **state)
+{
+	struct ctrlr_view *view = make_view(false, false);
+
+	for (size_t i = 0; i < ARRAY_SIZE(list_cases); i++)
+		check_list_case(view, &list_cases[i]);
+	free(view);
+}
+
+/* As many as there can be, and one more; commands without data; metadata beside a list; those whose
+ * length the client says. */
+static void test_list_limits(void **state)
+{
+	struct nvmux_ring_seg list[NVMUX_RING_LIST_PER_CMD + 1];
+	struct nvmux_ring_cmd cmd = {.opc = nvme_cmd_write, .flags = 0x40, .nsid = cpu_to_le32(1)};
+	struct ctrlr_view *view = make_view(true, false);
+	struct checked_list ret;
+	struct checked_cmd checked;
+
+	view->max_segs = NVMUX_RING_LIST_PER_CMD;
+	for (uint32_t i = 0; i < ARRAY_SIZE(list); i++)
+		list[i] = (struct nvmux_ring_seg){.region_offset = 4096 * i, .length = 4096};
+	cmd.cdw12 = cpu_to_le32(31);
+	assert_int_equal(
+		channel_check_list(&cmd, list, 32, view, regions, N_REGIONS, &checked, &ret), 0);
+	assert_int_equal(ret.n, 32);
+	assert_int_equal(
+		channel_check_list(&cmd, list, 33, view, regions, N_REGIONS, &checked, &ret),
+		NVMUX_SC_LIST_INVALID | DNR);
+	cmd.opc = nvme_cmd_flush;
+	list[0].region_offset = ~3ull;
+	assert_int_equal(
+		channel_check_list(&cmd, list, 1, view, regions, N_REGIONS, &checked, &ret), 0);
+	assert_int_equal(ret.n | ret.len, 0);
+	list[0].region_offset = 0;
+	cmd.opc = 0x82;
+	assert_int_equal(
+		channel_check_list(&cmd, list, 5, view, regions, N_REGIONS, &checked, &ret), 0);
+	assert_int_equal(ret.len, 5 * 4096);
+	list[4].length = ~0u;
+	assert_int_equal(
+		channel_check_list(&cmd, list, 5, view, regions, N_REGIONS, &checked, &ret),
+		NVMUX_SC_LENGTH_LIMIT | DNR);
+	list[4].length = 4096;
+	cmd.opc = nvme_cmd_write;
+	cmd.nsid = cpu_to_le32(5);
+	cmd.cdw12 = cpu_to_le32(1);
+	cmd.md = nvmux_ring_addr(2, 64);
+	cmd.md_len = 128;
+	assert_int_equal(
+		channel_check_list(&cmd, list, 2, view, regions, N_REGIONS, &checked, &ret), 0);
+	assert_ptr_equal(checked.md.mem, &mems[2]);
+	assert_int_equal(checked.md.len, 128);
+	cmd.md_len = 127;
+	assert_int_equal(
+		channel_check_list(&cmd, list, 2, view, regions, N_REGIONS, &checked, &ret),
+		NVMUX_SC_LENGTH_MISMATCH | DNR);
+	free(view);
+}
+
+static void test_fused(void **state)
+{
+	const struct nvmux_cmd cmp = {.opc = nvme_cmd_compare,
+				      .nsid = cpu_to_le32(1),
+				      .cdw10 = cpu_to_le32(7),
+				      .cdw11 = cpu_to_le32(1),
+				      .cdw12 = cpu_to_le32(3)};
+	struct ctrlr_view view = {.fused = true};
+	struct nvmux_cmd write = cmp;
+
+	write.opc = nvme_cmd_write;
+	write.cdw12 = cpu_to_le32(1u << 30 | 3); /* FUA */
+	assert_int_equal(channel_check_fused(&cmp, &write, &view), 0);
+	assert_int_equal(channel_check_fused(&write, &cmp, &view), NVME_SC_INVALID_FIELD | DNR);
+	assert_int_equal(channel_check_fused(&cmp, &cmp, &view), NVME_SC_INVALID_FIELD | DNR);
+	view.fused = false;
+	assert_int_equal(channel_check_fused(&cmp, &write, &view), NVME_SC_INVALID_FIELD | DNR);
+	view.fused = true;
+	for (int i = 0; i < 4; i++) {
+		struct nvmux_cmd other = write;
+
+		*(__le32 *[]){&other.nsid, &other.cdw10, &other.cdw11, &other.cdw12}[i] ^= 1;
+		assert_int_equal(channel_check_fused(&cmp, &other, &view),
+				 NVME_SC_INVALID_FIELD | DNR);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_list_limits),
+		cmocka_unit_test(test_fused),
 		cmocka_unit_test(test_forwarded_fields),
 		cmocka_unit_test(test_no_namespaces),
 		cmocka_unit_test(test_random),

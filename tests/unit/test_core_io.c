@@ -181,7 +181,7 @@ static void test_bad_arguments_send_nothing(void **state)
 			 -EINVAL);
 	assert_int_equal(nvmux_ns_cmd_read(f.ns, f.qpair, f.buf, UINT64_MAX, 2, 0, done, &o),
 			 -EINVAL);
-	assert_int_equal(nvmux_ns_cmd_read(f.ns, f.qpair, f.buf, 0, 1, 1, done, &o), -EINVAL);
+	assert_int_equal(nvmux_ns_cmd_read(f.ns, f.qpair, f.buf, 0, 1, 4, done, &o), -EINVAL);
 	assert_int_equal(nvmux_ns_cmd_read(f.ns, f.qpair, outside, 0, 1, 0, done, &o), -EFAULT);
 	assert_int_equal(
 		nvmux_ns_cmd_read(f.ns, f.qpair, f.buf + (8 << 20) - 512, 0, 2, 0, done, &o),

@@ -799,9 +799,292 @@ static void test_bad_core(void **state)
 	assert_null(r);
 }
 
+/* ---- scatter lists and fused commands ---- */
+
+static void peer_command(struct peer *p, uint8_t opc, uint8_t flags, uint64_t data,
+			 uint32_t data_len)
+{
+	struct nvmux_ring_cmd cmd = {
+		.opc = opc,
+		.flags = flags,
+		.cid = cpu_to_le16((uint16_t)p->sent),
+		.nsid = cpu_to_le32(1),
+		.data = data,
+		.data_len = data_len,
+		.cdw10 = cpu_to_le32(p->sent),
+		.cdw14 = cpu_to_le32(p->number),
+	};
+
+	ring_client_publish(&p->ring, &cmd);
+	ring_client_ring(&p->ring);
+	p->sent++;
+}
+
+/* Of one block at @lba, with the flags that make it one of two. */
+static void peer_fused(struct peer *p, uint8_t opc, uint8_t flags, uint32_t lba)
+{
+	struct nvmux_ring_cmd cmd = {
+		.opc = opc,
+		.flags = flags,
+		.cid = cpu_to_le16((uint16_t)lba), /* as peer_reap() expects */
+		.nsid = cpu_to_le32(1),
+		.data_len = 4096,
+		.cdw10 = cpu_to_le32(lba),
+		.cdw14 = cpu_to_le32(p->number),
+	};
+
+	ring_client_publish(&p->ring, &cmd);
+	ring_client_ring(&p->ring);
+	p->sent++;
+}
+
+static void put_seg(struct peer *p, uint32_t index, uint16_t region, uint64_t offset, uint32_t len)
+{
+	p->ring.list[index] = (struct nvmux_ring_seg){
+		.region_offset = nvmux_ring_addr(region, offset), .length = len};
+}
+
+static void test_list_area(void **state)
+{
+	const struct {
+		uint64_t index;
+		uint32_t n;
+	} wrong[] = {{0, 0},           {0, 33},         {256, 1},
+		     {255, 2},         {1u << 31, 1},   {UINT64_MAX, 1},
+		     {UINT64_MAX, 32}, {0, UINT32_MAX}, {1ull << 60, 16}};
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 16);
+	peer_open(&env, &p, 1, 8);
+	assert_int_equal(p.ring.header->list_entries, 256);
+	assert_int_equal(p.ring.header->max_segs, NVMUX_RING_LIST_PER_CMD);
+	assert_int_equal(p.ring.header->features, 0);
+	for (uint32_t i = 0; i < 256; i++)
+		put_seg(&p, i, 0, 0, 4096);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		peer_command(&p, nvme_cmd_read, 0x40, wrong[i].index, wrong[i].n);
+		peer_wait(&p, p.sent);
+		assert_int_equal(p.last_status, NVMUX_SC_LIST_INVALID | NVMUX_STATUS_DNR);
+	}
+	assert_int_equal(fake_get(&env.q->submitted), 0);
+	/* The last entry, and all that one command can have. */
+	peer_command(&p, nvme_cmd_read, 0x40, 255, 1);
+	peer_command(&p, nvme_cmd_read, 0x40, 224, 32);
+	peer_wait(&p, p.sent);
+	assert_int_equal(p.last_status, 0);
+	put_seg(&p, 0, 0, 0, 2048);
+	put_seg(&p, 1, 1, 4096, 2048);
+	peer_command(&p, nvme_cmd_read, 0x40, 0, 2);
+	peer_wait(&p, p.sent);
+	assert_int_equal(p.last_status, NVMUX_SC_LIST_INVALID | NVMUX_STATUS_DNR);
+	assert_int_equal(fake_get(&env.q->submitted), 2);
+	peer_close(&p);
+	env_close(&env);
+}
+
+struct list_scribbler {
+	struct peer *peer;
+	uint32_t end;
+};
+
+static void *scribble_lists(void *arg)
+{
+	struct list_scribbler *s = arg;
+	volatile struct nvmux_ring_seg *seg = s->peer->ring.list;
+	uint64_t rng = 12345;
+
+	while (!fake_get(&s->end)) {
+		uint64_t value = fake_random(&rng);
+
+		seg[value % 4].region_offset = nvmux_ring_addr((uint16_t)(value >> 8 & 7),
+							       value >> 11 & 0x1fffc);
+		seg[value % 4].length = (value >> 32 & 3) ? 4096 : (uint32_t)(value >> 34);
+	}
+	return NULL;
+}
+
+/* Lists that change while they are read: whatever the hardware queue gets is inside a region, and
+ * of the length that the command moves (fake_queue.h counts violations). */
+static void test_list_changes(void **state)
+{
+	struct list_scribbler s = {0};
+	pthread_t thread;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, true, 16);
+	peer_open(&env, &p, 1, 8);
+	s.peer = &p;
+	assert_int_equal(pthread_create(&thread, NULL, scribble_lists, &s), 0);
+	for (uint32_t i = 0; i < 5000; i++) {
+		peer_command(&p, nvme_cmd_read, 0x40, i % 4, 4 - i % 4);
+		peer_wait(&p, p.sent);
+	}
+	fake_set(&s.end, 1);
+	pthread_join(thread, NULL);
+	assert_true(fake_get(&env.q->submitted) > 0);
+	peer_close(&p);
+	env_close(&env); /* no violations */
+}
+
+/* A list in flight holds up the forgetting of any region; but not one that was checked after it. */
+static void test_drop_waits_for_lists(void **state)
+{
+	uint32_t dropped = 0;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 16);
+	peer_open(&env, &p, 1, 8);
+	put_seg(&p, 0, 0, 0, 4096);
+	fake_set(&env.q->hold, 1);
+	peer_command(&p, nvme_cmd_read, 0x40, 0, 1);
+	wait_submitted(&env, 1);
+	channel_drop_region(p.channel, 2, count_cb, &dropped);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(dropped, 0);
+	fake_set(&env.q->hold, 0);
+	pump_until(&env, &dropped, 1);
+	peer_wait(&p, 1);
+	/* There are always lists in flight; nevertheless it ends. */
+	fake_set(&env.q->per_poll, 1);
+	for (int i = 0; i < 6; i++)
+		peer_command(&p, nvme_cmd_read, 0x40, 0, 1);
+	channel_drop_region(p.channel, 3, count_cb, &dropped);
+	for (uint64_t end = now_ms() + WAIT_MS; dropped < 2 && now_ms() < end;) {
+		peer_reap(&p);
+		while (p.sent - p.done < 6)
+			peer_command(&p, nvme_cmd_read, 0x40, 0, 1);
+		serve(&env, 0);
+	}
+	assert_int_equal(dropped, 2);
+	peer_wait(&p, p.sent);
+	peer_close(&p);
+	env_close(&env);
+}
+
+static void test_fused_pairs(void **state)
+{
+	struct env env;
+	struct peer p, other;
+
+	env_open(&env, false, 4);
+	peer_open(&env, &p, 1, 8);
+	peer_open(&env, &other, 2, 64);
+	fake_set(&env.q->per_poll, 1);
+	/* Places in the queue come one at a time, and the other wants them as well. */
+	for (uint32_t i = 0; i < 300; i++) {
+		while (other.sent - other.done < 64)
+			peer_send(&other, 1, 0);
+		peer_fused(&p, nvme_cmd_compare, 1, i);
+		if (i % 3 == 0)
+			sched_yield();
+		peer_fused(&p, nvme_cmd_write, 2, i);
+		while (p.done < p.sent) {
+			peer_reap(&p);
+			peer_reap(&other);
+			serve(&env, 0);
+		}
+		assert_int_equal(p.last_status, 0);
+	}
+	assert_int_equal(fake_get(&env.q->pairs), 300);
+	peer_wait(&other, other.sent);
+	peer_close(&other);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* Halves of pairs, and wrong ones, reach nobody; the reactor sleeps while one waits. */
+static void test_fused_halves(void **state)
+{
+	const uint16_t missing = NVME_SC_FUSED_MISSING | NVMUX_STATUS_DNR;
+	const uint16_t invalid = NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR;
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 16);
+	peer_open(&env, &p, 1, 8);
+	peer_fused(&p, nvme_cmd_write, 2, 1);
+	peer_wait(&p, 1);
+	assert_int_equal(p.last_status, missing);
+	/* A first alone waits, and isn't polled for. */
+	peer_fused(&p, nvme_cmd_compare, 1, 1);
+	wait_asleep(&env);
+	assert_int_equal(peer_reap(&p), 0);
+	/* Another first takes its place; then something else comes, which is served. */
+	peer_fused(&p, nvme_cmd_compare, 1, 1);
+	peer_wait(&p, 2);
+	assert_int_equal(p.last_status, missing);
+	assert_int_equal(fake_get(&env.q->submitted), 0);
+	peer_fused(&p, nvme_cmd_read, 0, 5);
+	peer_wait(&p, 4);
+	assert_int_equal(p.last_status, 0);
+	assert_int_equal(fake_get(&env.q->submitted), 1);
+	/* The wrong way round; other blocks; both flags. */
+	peer_fused(&p, nvme_cmd_write, 1, 1);
+	peer_fused(&p, nvme_cmd_compare, 2, 1);
+	peer_wait(&p, 6);
+	assert_int_equal(p.last_status, invalid);
+	peer_fused(&p, nvme_cmd_compare, 1, 1);
+	peer_fused(&p, nvme_cmd_write, 2, 2);
+	peer_wait(&p, 8);
+	assert_int_equal(p.last_status, invalid);
+	peer_fused(&p, nvme_cmd_write, 3, 2);
+	peer_wait(&p, 9);
+	assert_int_equal(p.last_status, invalid);
+	/* One is refused: the other is too. */
+	peer_fused(&p, nvme_cmd_compare, 1, UINT32_MAX);
+	peer_fused(&p, nvme_cmd_write, 2, 2);
+	peer_wait(&p, 11);
+	assert_int_equal(p.last_status, NVME_SC_FUSED_FAIL | NVMUX_STATUS_DNR);
+	assert_int_equal(fake_get(&env.q->submitted), 1);
+	/* A stop isn't held up by a half, which goes on after the next start. */
+	peer_fused(&p, nvme_cmd_compare, 1, 3);
+	pump_for(&env, QUIET_MS);
+	peer_stop(&p);
+	channel_start(p.channel, env.hwq, NULL, NULL);
+	peer_fused(&p, nvme_cmd_write, 2, 3);
+	peer_wait(&p, 13);
+	assert_int_equal(p.last_status, 0);
+	assert_int_equal(fake_get(&env.q->pairs), 1);
+	peer_close(&p);
+	env_close(&env);
+}
+
+/* Where two have never room, they are refused. */
+static void test_fused_no_room(void **state)
+{
+	struct env env;
+	struct peer p;
+
+	env_open(&env, false, 1);
+	peer_open(&env, &p, 1, 8);
+	peer_fused(&p, nvme_cmd_compare, 1, 1);
+	peer_wait(&p, 1);
+	assert_int_equal(p.last_status, NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR);
+	peer_close(&p);
+	env_close(&env);
+	env_open(&env, false, 8);
+	peer_open(&env, &p, 1, 1);
+	peer_fused(&p, nvme_cmd_compare, 1, 1);
+	peer_fused(&p, nvme_cmd_write, 2, 1);
+	peer_wait(&p, 2);
+	assert_int_equal(p.last_status, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
+	assert_int_equal(fake_get(&env.q->submitted), 0);
+	peer_close(&p);
+	env_close(&env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_list_area),
+		cmocka_unit_test(test_list_changes),
+		cmocka_unit_test(test_drop_waits_for_lists),
+		cmocka_unit_test(test_fused_pairs),
+		cmocka_unit_test(test_fused_halves),
+		cmocka_unit_test(test_fused_no_room),
 		cmocka_unit_test(test_bad_core),
 		cmocka_unit_test(test_stop_waits_for_completions),
 		cmocka_unit_test(test_stop_ends_by_abort),

@@ -42,6 +42,7 @@ struct client {
 	uint32_t number;
 	uint32_t commands;
 	uint32_t sent, done, errors, sleeps;
+	uint32_t pieces;
 	uint8_t *seen; /* completions of each command */
 	struct client_cmd {
 		struct client *client;
@@ -71,9 +72,9 @@ static void client_done(void *arg, const struct nvmux_cpl *cpl)
 
 static void client_submit(struct client *c)
 {
-	struct nvmux_seg seg = {
-		.mem = &c->mem, .offset = fake_random(&c->rng) % 16 * 4096, .len = 4096};
-	struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = 4096};
+	uint32_t n = fake_random(&c->rng) % 4 ? 1 : (uint32_t)(fake_random(&c->rng) % 8 + 1);
+	struct nvmux_seg segs[8];
+	struct nvmux_payload payload = {.data = segs, .n_data = n, .data_len = 4096};
 	struct nvmux_cmd cmd = {
 		.opc = c->sent & 1 ? nvme_cmd_read : nvme_cmd_write,
 		.nsid = cpu_to_le32(1),
@@ -82,6 +83,11 @@ static void client_submit(struct client *c)
 	};
 	struct client_cmd *mine = &c->cmds[c->sent];
 
+	for (uint32_t i = 0; i < n; i++)
+		segs[i] = (struct nvmux_seg){.mem = &c->mem,
+					     .offset = fake_random(&c->rng) % 16 * 4096,
+					     .len = i + 1 < n ? 4 : 4096 - (n - 1) * 4};
+	c->pieces += n;
 	*mine = (struct client_cmd){.client = c, .index = c->sent};
 	c->sent++;
 	NVMUX_ASSERT(ring_qpair_submit(&c->rq.base, &cmd, &payload, client_done, mine) == 0);
@@ -154,6 +160,8 @@ static struct channel *make_channel(uint32_t depth, const struct nvmux_mem *mem)
 
 	assert_non_null(view);
 	view->max_transfer = 128 << 10;
+	view->max_segs = NVMUX_RING_LIST_PER_CMD;
+	view->sgl = true;
 	view->n_ns = 1;
 	view->ns[0] = (struct ns_view){
 		.nsid = 1, .lba_shift = 12, .writable = true, .n_lbas = UINT32_MAX};
@@ -256,6 +264,7 @@ static void run(bool busy, const uint32_t *depths, uint32_t hw_depth, uint32_t n
 		      (unsigned long)rstats.loops, (unsigned long)rstats.idle_loops);
 	assert_int_equal(q->violations, 0);
 	assert_int_equal(q->submitted, CLIENTS * n_commands);
+	assert_int_equal(q->pieces, clients[0].pieces + clients[1].pieces);
 	flag = false;
 	hwq_take_back(hwq, set_flag, &flag);
 	wait_flag(r, &flag);
@@ -306,6 +315,12 @@ static const struct header_case header_cases[] = {
 	{"over the end", FIELD(sq_offset), 8192 - 64},
 	{"far over the end", FIELD(cq_offset), UINT32_MAX - 63},
 	{"overlap", FIELD(cq_offset), 4096 + 64},
+	{"lists in the header", FIELD(list_offset), 64},
+	{"lists over the queues", FIELD(list_offset), 4096 + 64},
+	{"lists over the end", FIELD(list_offset), 8192 + 64},
+	{"too few lists", FIELD(list_entries), 16 * 32 - 1},
+	{"too many lists", FIELD(list_entries), 1u << 20},
+	{"lists wrap", FIELD(list_entries), UINT32_MAX},
 };
 
 static void test_map_refuses(void **state)
@@ -346,6 +361,33 @@ static void test_map_refuses_files(void **state)
 	ring_client_unmap(&ring); /* never mapped */
 }
 
+/* A ring as before there were scatter lists: it is mapped, and takes commands of one piece. */
+static void test_no_lists(void **state)
+{
+	static const struct nvmux_mem mem = {.size = 64 << 10, .region = REGION};
+	const struct nvmux_seg segs[2] = {{.mem = &mem, .len = 4096},
+					  {.mem = &mem, .offset = 4096, .len = 4096}};
+	struct nvmux_payload payload = {.data = segs, .n_data = 2, .data_len = 8192};
+	const struct nvmux_cmd cmd = {.opc = nvme_cmd_read, .nsid = cpu_to_le32(1)};
+	struct channel *channel = make_channel(4, &mem);
+	const uint32_t none = 0;
+	struct client c = {0};
+
+	assert_int_equal(pwrite(channel_ring_fd(channel), &none, sizeof(none),
+				offsetof(struct nvmux_ring_header, list_entries)),
+			 sizeof(none));
+	client_open(&c, channel, 0, 1);
+	assert_null(c.rq.ring.list);
+	assert_int_equal(ring_qpair_submit(&c.rq.base, &cmd, &payload, client_done, NULL), -EINVAL);
+	assert_int_equal(c.rq.base.n_free, 4); /* nothing was taken */
+	payload.n_data = 1;
+	payload.data_len = 4096;
+	assert_int_equal(ring_qpair_submit(&c.rq.base, &cmd, &payload, client_done, NULL), 0);
+	assert_int_equal(c.rq.base.n_free, 3);
+	client_close(&c);
+	channel_destroy(channel);
+}
+
 /* The daemon's file can't be resized, sealed further, or replaced. */
 static void test_ring_is_sealed(void **state)
 {
@@ -363,9 +405,9 @@ static void test_ring_is_sealed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_map_refuses),    cmocka_unit_test(test_map_refuses_files),
-		cmocka_unit_test(test_ring_is_sealed), cmocka_unit_test(test_million),
-		cmocka_unit_test(test_full_rings),
+		cmocka_unit_test(test_map_refuses), cmocka_unit_test(test_map_refuses_files),
+		cmocka_unit_test(test_no_lists),    cmocka_unit_test(test_ring_is_sealed),
+		cmocka_unit_test(test_million),     cmocka_unit_test(test_full_rings),
 	};
 
 	return cmocka_run_group_tests_name("ring_threads", tests, NULL, NULL);

@@ -121,6 +121,12 @@ static int create_answer(struct daemon_op *op, struct rpc_response *response, ui
 		goto fail;
 	}
 	response->fds[0] = response->fds[1] = -1;
+	if (op->ctrlr->base.max_segs > 1 && !ring.list) {
+		rc = nvmux_error(nvmux, -EPROTO,
+				 "%s: queue pair %u: the ring has no room for scatter lists",
+				 op->conn->path, (unsigned)id);
+		goto unmap;
+	}
 	dq = calloc(1, sizeof(*dq));
 	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->queue.qid, ring.depth)
 		: -ENOMEM;

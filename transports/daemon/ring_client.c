@@ -38,6 +38,24 @@ static bool area_fits(uint32_t offset, uint32_t n, uint32_t entry_size, uint64_t
 	       offset <= size && (uint64_t)n * entry_size <= size - offset;
 }
 
+/* The area for scatter lists, which needn't be there. */
+static const char *check_lists(const struct nvmux_ring_header *h, uint64_t size, uint64_t sq_end,
+			       uint64_t cq_end)
+{
+	uint64_t end = h->list_offset + (uint64_t)h->list_entries * sizeof(struct nvmux_ring_seg);
+
+	if (!h->list_entries)
+		return NULL;
+	if (h->list_entries / NVMUX_RING_LIST_PER_CMD < h->depth)
+		return "the ring hasn't a scatter list for each command";
+	if (!area_fits(h->list_offset, h->list_entries, sizeof(struct nvmux_ring_seg), size))
+		return "the ring's scatter lists don't lie inside its file";
+	if ((h->list_offset < cq_end && h->cq_offset < end) ||
+	    (h->list_offset < sq_end && h->sq_offset < end))
+		return "the ring's scatter lists overlap its queues";
+	return NULL;
+}
+
 /* The reason why a header, a private copy, can't be used; NULL: it can. */
 static const char *check_header(const struct nvmux_ring_header *h, uint64_t size)
 {
@@ -62,7 +80,7 @@ static const char *check_header(const struct nvmux_ring_header *h, uint64_t size
 	cq_end = h->cq_offset + (uint64_t)h->cq_entries * sizeof(struct nvmux_ring_cpl);
 	if (h->sq_offset < cq_end && h->cq_offset < sq_end)
 		return "the ring's two queues overlap";
-	return NULL;
+	return check_lists(h, size, sq_end, cq_end);
 }
 
 /* The file behind a ring: its size, and that it can't shrink under a mapping. */
@@ -111,6 +129,9 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		.header = map,
 		.sq = (struct nvmux_ring_cmd *)((uint8_t *)map + header.sq_offset),
 		.cq = (const struct nvmux_ring_cpl *)((uint8_t *)map + header.cq_offset),
+		.list = header.list_entries
+				? (struct nvmux_ring_seg *)((uint8_t *)map + header.list_offset)
+				: NULL,
 		.sq_entries = header.sq_entries,
 		.cq_entries = header.cq_entries,
 		.depth = header.depth,
@@ -225,13 +246,36 @@ static uint64_t seg_address(const struct nvmux_seg *seg)
 	return nvmux_ring_addr(seg->mem->region, seg->offset);
 }
 
+/* Whether the ring has a place for the pieces. Those of all commands in flight are apart, so that
+ * the daemon may take them as late as it likes. */
+static bool list_fits(const struct ring_client *ring, const struct nvmux_payload *payload)
+{
+	return ring->list && payload->n_data <= NVMUX_RING_LIST_PER_CMD;
+}
+
+__attribute__((noinline)) static void put_list(struct ring_client *ring,
+					       const struct nvmux_payload *payload,
+					       struct nvmux_ring_cmd *entry)
+{
+	uint32_t first = le16_to_cpu(entry->cid) * NVMUX_RING_LIST_PER_CMD;
+
+	for (uint32_t i = 0; i < payload->n_data; i++)
+		ring->list[first + i] = (struct nvmux_ring_seg){
+			.region_offset = seg_address(&payload->data[i]),
+			.length = payload->data[i].len,
+		};
+	entry->flags |= NVMUX_RING_F_LIST;
+	entry->data = first;
+	entry->data_len = payload->n_data;
+}
+
 int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
 	struct ring_qpair *rq = (struct ring_qpair *)qpair;
 	struct nvmux_ring_cmd entry;
 
-	if (unlikely(payload->n_data > 1))
+	if (unlikely(payload->n_data > 1 && !list_fits(&rq->ring, payload)))
 		return -EINVAL;
 	entry.opc = cmd->opc;
 	entry.flags = cmd->flags & 0x3; /* FUSE; the rest is the ring's */
@@ -249,6 +293,8 @@ int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	entry.cdw13 = cmd->cdw13;
 	entry.cdw14 = cmd->cdw14;
 	entry.cdw15 = cmd->cdw15;
+	if (unlikely(payload->n_data > 1))
+		put_list(&rq->ring, payload, &entry);
 	ring_client_publish(&rq->ring, &entry);
 	rq->published++;
 	return 0;

@@ -15,6 +15,7 @@ struct ring_client {
 	struct nvmux_ring_header *header;
 	struct nvmux_ring_cmd *sq;
 	const struct nvmux_ring_cpl *cq;
+	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
 	uint32_t sq_entries; /* a power of two */
 	uint32_t cq_entries;
 	uint64_t sq_tail; /* commands published since the beginning */

@@ -153,6 +153,22 @@ static int take_registers(struct daemon_op *op, const json_t *result)
 	return 0;
 }
 
+/* Scatter lists; a daemon with rings of version 1.0 doesn't mention them. */
+static int take_pieces(struct daemon_op *op, const json_t *result)
+{
+	struct nvmux_ctrlr *ctrlr = &op->ctrlr->base;
+	uint64_t max_segs = 1;
+	int rc = 0;
+
+	if (json_object_get(result, "max_segs"))
+		rc = daemon_get_uint(op, result, "max_segs", 1, UINT32_MAX, &max_segs);
+	if (rc < 0)
+		return rc;
+	ctrlr->max_segs = (uint32_t)MIN(max_segs, (uint64_t)NVMUX_RING_LIST_PER_CMD);
+	ctrlr->sgl = json_is_true(json_object_get(result, "sgl"));
+	return 0;
+}
+
 static int take_limits(struct daemon_op *op, const json_t *result)
 {
 	struct nvmux_ctrlr *ctrlr = &op->ctrlr->base;
@@ -169,7 +185,7 @@ static int take_limits(struct daemon_op *op, const json_t *result)
 	ctrlr->max_transfer = (uint32_t)MIN(max_transfer, (uint64_t)NVMUX_XFER_MAX);
 	ctrlr->max_queue_entries = (uint32_t)entries;
 	ctrlr->max_io_qpairs = (uint32_t)MIN(qpairs, (uint64_t)UINT16_MAX);
-	return 0;
+	return take_pieces(op, result);
 }
 
 static int open_answer(struct daemon_op *op, struct rpc_response *response, uint64_t *ret_value)

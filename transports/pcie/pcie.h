@@ -93,6 +93,8 @@ void pcie_adminq_regs(struct nvmux_ctrlr *ctrlr, uint32_t *ret_aqa, uint64_t *re
 		      uint64_t *ret_acq);
 int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid);
+int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid);
 int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 
 /* The entries of struct nvmux_transport that all of the family share. */
@@ -103,7 +105,8 @@ int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 	.qpair_create = pcie_qpair_create, .qpair_destroy = pcie_qpair_destroy,                    \
 	.qpair_connect = pcie_qpair_connect, .qpair_disconnect = pcie_qpair_disconnect,            \
 	.adminq_regs = pcie_adminq_regs, .submit = pcie_qpair_submit,                              \
-	.process = pcie_qpair_process
+	.process = pcie_qpair_process, .inflight = pcie_qpair_inflight,                            \
+	.repost = pcie_qpair_repost
 
 /*
  * For a SIGBUS handler: a device that disappears, or another process that shrinks the file behind

@@ -55,6 +55,7 @@ int pcie_ctrlr_alloc(struct nvmux *nvmux, const struct nvmux_trid *trid, struct 
 	pc->wake_fd = -1;
 	TAILQ_INIT(&pc->settling);
 	pc->enabled = PCIE_ENABLED_UNKNOWN;
+	pc->base.max_segs = NVMUX_SEGS_MAX;
 	*ret = &pc->base;
 	return 0;
 }

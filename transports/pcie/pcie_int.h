@@ -74,6 +74,7 @@ struct pcie_qpair {
 	__le64 *lists; /* a page per command identifier */
 	uint64_t lists_iova;
 	uint16_t *list_used;
+	struct nvmux_cmd *sent; /* the entry of each command, by its identifier */
 
 	/* the rest */
 	uint32_t sq_db_offset; /* in BAR0 */

@@ -81,14 +81,32 @@ static inline bool pcie_md_bad(const struct nvmux_payload *payload)
 	return payload->md.len && prp_seg_iova(&payload->md) & PRP_ALIGN_MASK;
 }
 
+/* Data that PRPs can't express. */
+__attribute__((cold, noinline)) static int pcie_sgl(const struct nvmux_qpair *qpair,
+						    const struct nvmux_payload *payload,
+						    const struct prp_list *list, __le64 dptr[2])
+{
+	uint32_t sgls = le32_to_cpu(qpair->ctrlr->id.sgls) & SGL_SUPPORT_MASK;
+
+	if (!qpair->ctrlr->sgl || !qpair->id)
+		return -EINVAL;
+	return sgl_build(payload->data, payload->n_data, sgls == SGL_SUPPORT_DWORD, list, dptr);
+}
+
+static inline void pcie_sq_put(struct pcie_qpair *q, const struct nvmux_cmd *cmd)
+{
+	q->sq[q->sq_tail] = *cmd;
+	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+}
+
 int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
 	uint16_t cid = qpair->free_cids[qpair->n_free - 1]; /* taken once nothing can fail */
-	struct nvmux_cmd *sqe = &q->sq[q->sq_tail];
 	__le64 dptr[2] = {0};
 	__le64 mptr = 0;
+	uint8_t psdt = 0;
 
 	if (payload->n_data) {
 		const struct prp_list list = {
@@ -98,8 +116,12 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		};
 		int err = prp_build(payload->data, payload->n_data, &list, dptr);
 
-		if (unlikely(err))
-			return err;
+		if (unlikely(err)) {
+			err = pcie_sgl(qpair, payload, &list, dptr);
+			if (err)
+				return err;
+			psdt = PSDT_SGL;
+		}
 	}
 	if (unlikely(pcie_md_bad(payload)))
 		return -EINVAL;
@@ -107,9 +129,9 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		mptr = cpu_to_le64(prp_seg_iova(&payload->md));
 
 	nvmux_qpair_take_cid(qpair, cb, arg);
-	*sqe = (struct nvmux_cmd){
+	q->sent[cid] = (struct nvmux_cmd){
 		.opc = cmd->opc,
-		.flags = cmd->flags & 0x3, /* FUSE; PSDT 0: PRPs */
+		.flags = (cmd->flags & 0x3) | psdt, /* FUSE; PSDT 0: PRPs */
 		.cid = cpu_to_le16(cid),
 		.nsid = cmd->nsid,
 		.cdw2 = cmd->cdw2,
@@ -123,7 +145,21 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		.cdw14 = cmd->cdw14,
 		.cdw15 = cmd->cdw15,
 	};
-	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+	pcie_sq_put(q, &q->sent[cid]);
+	return 0;
+}
+
+const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+{
+	return &container_of(qpair, struct pcie_qpair, base)->sent[cid];
+}
+
+int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid)
+{
+	struct pcie_qpair *q = pcie_qpair(qpair);
+
+	NVMUX_ASSERT(cid < qpair->depth && qpair->slots[cid].cb);
+	pcie_sq_put(q, &q->sent[cid]);
 	return 0;
 }
 

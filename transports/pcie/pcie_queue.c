@@ -27,6 +27,7 @@
 
 #define PCIE_CQ_PC (1u << 0) /* physically contiguous; IEN 0: I/O queues are polled */
 #define PCIE_SQ_PC (1u << 0)
+#define PCIE_SQ_QPRIO 1 /* shift */
 
 /* ---- create and destroy ---- */
 
@@ -36,6 +37,7 @@ static void pcie_qpair_free_struct(struct pcie_qpair *q)
 		nvmux_mem_release(q->mem);
 	nvmux_qpair_fini(&q->base);
 	free(q->list_used);
+	free(q->sent);
 	free(q);
 }
 
@@ -95,8 +97,11 @@ static int pcie_qpair_alloc(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 	q->dev = pc->dev;
 	q->kick = pc->dev->ops->kick;
 	q->list_used = calloc(entries, sizeof(*q->list_used));
-	err = q->list_used ? nvmux_qpair_init(&q->base, ctrlr, qid, entries - 1) : -ENOMEM;
+	q->sent = aligned_alloc(64, entries * sizeof(*q->sent));
+	err = q->list_used && q->sent ? nvmux_qpair_init(&q->base, ctrlr, qid, entries - 1)
+				      : -ENOMEM;
 	if (err) {
+		free(q->sent);
 		free(q->list_used);
 		free(q);
 		return err;
@@ -317,13 +322,14 @@ static void pcie_cq_created(void *arg, const struct nvmux_cpl *cpl)
 		pcie_qpair_end(q, err);
 		return;
 	}
-	pcie_create_queue(q, nvme_admin_create_sq, (uint32_t)q->base.id << 16 | PCIE_SQ_PC,
+	pcie_create_queue(q, nvme_admin_create_sq, (uint32_t)q->base.id << 16 | (uint32_t)q->base.qprio << PCIE_SQ_QPRIO | PCIE_SQ_PC,
 			  q->sq_iova, pcie_sq_created);
 }
 
 void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
+	bool sgl;
 
 	NVMUX_ASSERT(!q->call.done);
 	pcie_qpair_rewind(q);
@@ -331,6 +337,10 @@ void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg
 		done(arg, 0, 0);
 		return;
 	}
+	/* PRPs first; SGLs for what these can't express. Identify Controller, SGLS. */
+	sgl = le32_to_cpu(qpair->ctrlr->id.sgls) & SGL_SUPPORT_MASK;
+	if (qpair->ctrlr->sgl != sgl) /* not while others read it */
+		qpair->ctrlr->sgl = sgl;
 	q->call = (struct pcie_call){done, arg};
 	q->call_err = 0;
 	pcie_create_queue(q, nvme_admin_create_cq, PCIE_CQ_PC, q->cq_iova, pcie_cq_created);
@@ -352,8 +362,9 @@ static void pcie_sq_deleted(void *arg, const struct nvmux_cpl *cpl)
 		pcie_qpair_end(q, err);
 		return;
 	}
-	/* Commands that the controller never saw, or aborted silently, stay in their slots. */
-	if (!q->broken)
+	/* Commands that the controller never saw, or aborted silently, stay in their slots. All do
+	 * where another thread owns them. */
+	if (!q->broken && nvmux_qpair_get_state(&q->base) != NVMUX_QPAIR_QUIET)
 		pcie_qpair_reap(q, 0);
 	pcie_delete_queue(q, nvme_admin_delete_cq, pcie_cq_deleted);
 }

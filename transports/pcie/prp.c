@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* PRP lists: commands of more than two pages, or of several segments. */
+/* PRP lists: commands of more than two pages, or of several segments; SGLs for what else there is. */
 #include "prp.h"
 
 /* The entries as they are collected: the first goes to PRP1, the others into the list. */
@@ -71,5 +71,44 @@ int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct p
 		dptr[1] = list->entries[0];
 	else
 		dptr[1] = cpu_to_le64(list->iova);
+	return 0;
+}
+
+/* ---- SGLs ---- */
+
+enum sgl_type {
+	SGL_DATA_BLOCK = 0,
+	SGL_LAST_SEGMENT = 3,
+};
+
+static void sgl_describe(__le64 desc[2], enum sgl_type type, uint64_t iova, uint32_t len)
+{
+	desc[0] = cpu_to_le64(iova);
+	desc[1] = cpu_to_le64((uint64_t)type << 60 | len);
+}
+
+int sgl_build(const struct nvmux_seg *segs, uint32_t n_segs, bool dword,
+	      const struct prp_list *list, __le64 dptr[2])
+{
+	uint64_t total = 0;
+
+	if (n_segs > NVMUX_SEGS_MAX)
+		return -EINVAL;
+	for (uint32_t i = 0; i < n_segs; i++) {
+		total += segs[i].len;
+		if (!segs[i].len || total > NVMUX_XFER_MAX ||
+		    (dword && (prp_seg_iova(&segs[i]) | segs[i].len) & PRP_ALIGN_MASK))
+			return -EINVAL;
+	}
+	if (n_segs == 1) {
+		sgl_describe(dptr, SGL_DATA_BLOCK, prp_seg_iova(segs), segs->len);
+		return 0;
+	}
+	for (uint32_t i = 0; i < n_segs; i++)
+		sgl_describe(&list->entries[(size_t)2 * i], SGL_DATA_BLOCK, prp_seg_iova(&segs[i]),
+			     segs[i].len);
+	*list->used = (uint16_t)MAX(*list->used, 2 * n_segs);
+	prp_list_trim(list, 2 * n_segs);
+	sgl_describe(dptr, SGL_LAST_SEGMENT, list->iova, n_segs * 16);
 	return 0;
 }

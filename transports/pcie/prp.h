@@ -43,6 +43,17 @@ static inline void prp_list_trim(const struct prp_list *list, uint32_t n)
 int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
 		   __le64 dptr[2]);
 
+#define SGL_SUPPORT_MASK  3u /* of SGLS */
+#define SGL_SUPPORT_DWORD 2u /* addresses and lengths are multiples of a dword */
+#define PSDT_SGL          0x40 /* in the flags of a command: SGLs, metadata in one piece */
+
+/*
+ * Set @dptr to one SGL descriptor for @segs; @list has the others. @dword: as SGLS wants it. 0, or
+ * -EINVAL: too many, empty, or not aligned. Base specification 2.0, section 4.1.2.
+ */
+int sgl_build(const struct nvmux_seg *segs, uint32_t n_segs, bool dword,
+	      const struct prp_list *list, __le64 dptr[2]);
+
 /*
  * Set @dptr for @segs (at least one). @list is used when the data spans more than two pages.
  * 0, or -EINVAL when PRPs can't express it: a start that isn't a multiple of 4, a gap inside a

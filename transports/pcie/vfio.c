@@ -334,8 +334,11 @@ static void vfio_lost(struct vfio_dev *vd, const char *why)
 
 static void vfio_requested(void *arg, uint32_t epoll_events)
 {
+	struct vfio_dev *vd = arg;
+
 	(void)epoll_events;
-	vfio_lost(arg, "the kernel wants the device back");
+	vd->base.ctrlr->wanted_back = true;
+	vfio_lost(vd, "the kernel wants the device back");
 }
 
 static void vfio_errored(void *arg, uint32_t epoll_events)

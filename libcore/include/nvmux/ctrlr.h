@@ -41,6 +41,16 @@ struct nvme_id_ctrl; /* <nvme/types.h> */
  *	What isn't a read is repeated only after keep_alive_timeout_ms and this time.
  * @path_retry_timeout_ms: how long a command that ends with a path related status (status code
  *	type 3h) is repeated before that status is passed on; default 30 000.
+ * @io_timeout_ms: an I/O command that isn't answered for so long is aborted; after as long again
+ *	its queue pair is deleted and made anew, then the controller is reset, then its subsystem or
+ *	function, then it fails. 0: never; default 0 in a program, 30 000 in the daemon. Checked to
+ *	a quarter of it.
+ * @retry_count: how often a command that ended with a status that allows it (DNR clear, and one
+ *	that may go away by itself) is repeated, after the time that CRD asks for; default 4.
+ * @arbitration: 0 round robin; 1 weighted round robin with urgent class, for which the controller
+ *	must offer it (CAP.AMS), else attaching fails with -EOPNOTSUPP. Default 0.
+ * @arbitration_burst: 2^n commands, 7: no limit; default 7.
+ * @low_weight, @medium_weight, @high_weight: 1 to 256 with weighted round robin; default 1.
  * @transport_ack_timeout: RDMA: local ACK time-out of the connection, 4.096 us * 2^n; 0: the
  *	connection manager's own; at most 31; default 0.
  */
@@ -60,6 +70,13 @@ struct nvmux_ctrlr_opts {
 	uint32_t command_quiesce_time_ms;
 	uint32_t path_retry_timeout_ms;
 	uint32_t transport_ack_timeout;
+	uint32_t io_timeout_ms;
+	uint32_t retry_count;
+	uint32_t arbitration;
+	uint32_t arbitration_burst;
+	uint32_t low_weight;
+	uint32_t medium_weight;
+	uint32_t high_weight;
 };
 
 /** nvmux_ctrlr_opts_init() - the defaults; @size is sizeof(*opts). Thread: any. */
@@ -163,13 +180,29 @@ NVMUX_API void nvmux_detach_async(struct nvmux_ctrlr *ctrlr, nvmux_ctrlr_cb cb, 
 /**
  * nvmux_ctrlr_reset() - disable and enable the controller, then connect its queue pairs again.
  *
- * Commands in flight complete with Command Aborted due to SQ Deletion. No other thread may use the
- * queue pairs meanwhile. Through the daemon it needs the admin right (-EACCES).
+ * Commands in flight are repeated where that has the same effect, else they complete with "outcome
+ * unknown"; callbacks may be called from here. No other thread may use the queue pairs meanwhile.
+ * Through the daemon it needs the admin right (-EACCES).
  *
  * A fabrics controller is disabled and connected anew; commands in flight are repeated as after a
  * loss of the connection. When the first attempt fails its error is returned, and others follow.
  */
 NVMUX_API int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr);
+
+/**
+ * nvmux_ctrlr_reset_subsystem() - NVM Subsystem Reset (NSSR); every controller of the subsystem
+ * loses its queues. -EOPNOTSUPP where CAP.NSSRS is 0. Through the daemon it needs the admin right.
+ */
+NVMUX_API int nvmux_ctrlr_reset_subsystem(struct nvmux_ctrlr *ctrlr);
+
+/**
+ * nvmux_ctrlr_disconnect() - disable the controller and keep it: queue pairs take no commands, those
+ * in flight end. nvmux_ctrlr_reconnect_start() and nvmux_ctrlr_reconnect_poll_async() (-EAGAIN while
+ * it goes on) start it again. In-process only: -EACCES through the daemon.
+ */
+NVMUX_API int nvmux_ctrlr_disconnect(struct nvmux_ctrlr *ctrlr);
+NVMUX_API int nvmux_ctrlr_reconnect_start(struct nvmux_ctrlr *ctrlr);
+NVMUX_API int nvmux_ctrlr_reconnect_poll_async(struct nvmux_ctrlr *ctrlr);
 
 /**
  * nvmux_ctrlr_fail() - mark the controller as failed: nothing more is sent to it.
@@ -261,6 +294,32 @@ NVMUX_API uint32_t nvmux_ctrlr_get_regs_cc(const struct nvmux_ctrlr *ctrlr);
 /** nvmux_ctrlr_get_regs_csts() - CSTS as last read. Section 3.1.3.6. */
 NVMUX_API uint32_t nvmux_ctrlr_get_regs_csts(const struct nvmux_ctrlr *ctrlr);
 
+/** nvmux_ctrlr_get_regs_cmbsz(), _pmrcap(), _bpinfo() - as read at start; 0 where there is none.
+ * Sections 3.1.3.12, 3.1.3.21, 3.1.3.13. */
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_cmbsz(const struct nvmux_ctrlr *ctrlr);
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_pmrcap(const struct nvmux_ctrlr *ctrlr);
+NVMUX_API uint32_t nvmux_ctrlr_get_regs_bpinfo(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_numa_id() - the node of the device or of its network adapter, -1: unknown. */
+NVMUX_API int nvmux_ctrlr_get_numa_id(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_id() - CNTLID. */
+NVMUX_API uint16_t nvmux_ctrlr_get_id(const struct nvmux_ctrlr *ctrlr);
+/** nvmux_ctrlr_get_max_sges() - pieces of memory that one command can name. */
+NVMUX_API uint32_t nvmux_ctrlr_get_max_sges(const struct nvmux_ctrlr *ctrlr);
+
+enum nvmux_ctrlr_flags {
+	NVMUX_CTRLR_SGL_SUPPORTED = 1 << 0,
+	NVMUX_CTRLR_SECURITY_SEND_RECV_SUPPORTED = 1 << 1,
+	NVMUX_CTRLR_WRR_SUPPORTED = 1 << 2,
+	NVMUX_CTRLR_COMPARE_AND_WRITE_SUPPORTED = 1 << 3,
+	NVMUX_CTRLR_SGL_DWORD_ALIGNED = 1 << 4, /* SGLS 10b: dword alignment is required */
+	NVMUX_CTRLR_ZONE_APPEND_SUPPORTED = 1 << 5,
+	NVMUX_CTRLR_DIRECTIVES_SUPPORTED = 1 << 6,
+	NVMUX_CTRLR_MD_SGL_SUPPORTED = 1 << 7,
+};
+/** nvmux_ctrlr_get_flags() - enum nvmux_ctrlr_flags, or'ed; from Identify Controller and CAP. Base
+ * specification 2.0, section 5.17.2.1. */
+NVMUX_API uint32_t nvmux_ctrlr_get_flags(const struct nvmux_ctrlr *ctrlr);
+
 /** nvmux_ctrlr_get_max_xfer_size() - bytes that one command can move (MDTS and own limits). */
 NVMUX_API uint32_t nvmux_ctrlr_get_max_xfer_size(const struct nvmux_ctrlr *ctrlr);
 
@@ -300,6 +359,14 @@ NVMUX_API int nvmux_ctrlr_process_admin_completions(struct nvmux_ctrlr *ctrlr);
 typedef void (*nvmux_aer_cb)(void *arg, const struct nvmux_cpl *cpl);
 NVMUX_API void nvmux_ctrlr_register_aer_callback(struct nvmux_ctrlr *ctrlr, nvmux_aer_cb cb,
 						 void *arg);
+
+/**
+ * typedef nvmux_ns_attr_cb - a namespace came, went, was resized or formatted, and has been looked
+ * at anew. Control thread.
+ */
+typedef void (*nvmux_ns_attr_cb)(void *arg, struct nvmux_ctrlr *ctrlr, uint32_t nsid);
+NVMUX_API void nvmux_ctrlr_register_ns_attr_changed_callback(struct nvmux_ctrlr *ctrlr,
+							     nvmux_ns_attr_cb cb, void *arg);
 
 /** nvmux_ctrlr_get_ns() - an active namespace by id, or NULL. */
 NVMUX_API struct nvmux_ns *nvmux_ctrlr_get_ns(struct nvmux_ctrlr *ctrlr, uint32_t nsid);

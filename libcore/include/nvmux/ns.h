@@ -3,6 +3,7 @@
 #ifndef NVMUX_NS_H
 #define NVMUX_NS_H
 
+#include <stdbool.h>
 #include <nvmux/ctrlr.h>
 
 #ifdef __cplusplus
@@ -41,6 +42,42 @@ NVMUX_API uint32_t nvmux_ns_get_format_index(const struct nvmux_ns *ns);
 NVMUX_API const uint8_t *nvmux_ns_get_nguid(const struct nvmux_ns *ns);
 /** nvmux_ns_get_uuid() - 16 bytes, or NULL if it has none. */
 NVMUX_API const uint8_t *nvmux_ns_get_uuid(const struct nvmux_ns *ns);
+/** enum nvmux_pi_type - end-to-end protection that it is formatted with (DPS). */
+enum nvmux_pi_type { NVMUX_PI_NONE, NVMUX_PI_TYPE1, NVMUX_PI_TYPE2, NVMUX_PI_TYPE3 };
+/** nvmux_ns_get_pi_type() - NVM command set 1.0, section 5.2. */
+NVMUX_API enum nvmux_pi_type nvmux_ns_get_pi_type(const struct nvmux_ns *ns);
+/** nvmux_ns_supports_extended_lba() - metadata is interleaved with the data. */
+NVMUX_API bool nvmux_ns_supports_extended_lba(const struct nvmux_ns *ns);
+/** nvmux_ns_supports_compare(), nvmux_ns_supports_write_uncorrectable() - ONCS. */
+NVMUX_API bool nvmux_ns_supports_compare(const struct nvmux_ns *ns);
+NVMUX_API bool nvmux_ns_supports_write_uncorrectable(const struct nvmux_ns *ns);
+
+/* What the namespace and its controller offer, as bits. */
+enum nvmux_ns_flags {
+	NVMUX_NS_DEALLOCATE_SUPPORTED = 1 << 0, /* dataset management */
+	NVMUX_NS_FLUSH_SUPPORTED = 1 << 1,      /* there is a volatile write cache */
+	NVMUX_NS_RESERVATION_SUPPORTED = 1 << 2,
+	NVMUX_NS_WRITE_ZEROES_SUPPORTED = 1 << 3,
+	NVMUX_NS_DPS_PI_SUPPORTED = 1 << 4,
+	NVMUX_NS_EXTENDED_LBA_SUPPORTED = 1 << 5,
+	NVMUX_NS_WRITE_UNCORRECTABLE_SUPPORTED = 1 << 6,
+	NVMUX_NS_COMPARE_SUPPORTED = 1 << 7,
+	NVMUX_NS_VERIFY_SUPPORTED = 1 << 8,
+	NVMUX_NS_COPY_SUPPORTED = 1 << 9,
+	NVMUX_NS_COMPARE_AND_WRITE_SUPPORTED = 1 << 10, /* fused */
+	NVMUX_NS_ZONED = 1 << 11,
+};
+NVMUX_API uint32_t nvmux_ns_get_flags(const struct nvmux_ns *ns);
+
+/** enum nvmux_dealloc_value - what a deallocated block reads as (DLFEAT). */
+enum nvmux_dealloc_value {
+	NVMUX_DEALLOC_NOT_REPORTED = 0,
+	NVMUX_DEALLOC_READ_00 = 1,
+	NVMUX_DEALLOC_READ_FF = 2,
+};
+NVMUX_API enum nvmux_dealloc_value
+nvmux_ns_get_dealloc_logical_block_read_value(const struct nvmux_ns *ns);
+
 /** nvmux_ns_get_csi() - command set: 0 NVM, 1 key value, 2 zoned. */
 NVMUX_API uint8_t nvmux_ns_get_csi(const struct nvmux_ns *ns);
 

@@ -23,6 +23,10 @@
 #include <nvmux/qpair.h>
 #include <nvmux/poll_group.h>
 #include <nvmux/io.h>
+#include <nvmux/zns.h>
+#include <nvmux/pi.h>
+#include <nvmux/admin.h>
+#include <nvmux/fault.h>
 #include <nvmux/discovery.h>
 
 #endif

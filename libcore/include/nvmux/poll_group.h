@@ -45,6 +45,20 @@ NVMUX_API int nvmux_poll_group_process_completions(struct nvmux_poll_group *grou
 NVMUX_API int nvmux_poll_group_get_fd(const struct nvmux_poll_group *group);
 NVMUX_API int nvmux_poll_group_arm(struct nvmux_poll_group *group);
 
+/** struct nvmux_poll_group_stats - since the group was made. */
+struct nvmux_poll_group_stats {
+	uint64_t polls;
+	uint64_t idle_polls; /* that found no completion */
+	uint64_t completions;
+	uint32_t qpairs; /* in it now */
+};
+/** nvmux_poll_group_get_stats() - the group's thread. */
+NVMUX_API void nvmux_poll_group_get_stats(const struct nvmux_poll_group *group,
+					  struct nvmux_poll_group_stats *ret);
+/** nvmux_poll_group_wait() - arm, sleep until something completes, process.
+ * @timeout_ms: -1: for ever. Return: as nvmux_poll_group_process_completions(). */
+NVMUX_API int nvmux_poll_group_wait(struct nvmux_poll_group *group, int timeout_ms);
+
 #ifdef __cplusplus
 }
 #endif

@@ -20,12 +20,15 @@ struct nvmux_poll_group;
  * @qprio: 0 urgent, 1 high, 2 medium, 3 low; anything but 0 is refused unless weighted round
  *	robin arbitration is in effect.
  * @poll_group: polled together with the others of this group, by the group's thread; NULL: alone.
+ * @no_staging: without memory for what dataset management, copy and reservations carry (one region
+ *	of 64 KiB, which counts against a client's limits in the daemon); they are -ENOMEM then.
  */
 struct nvmux_io_qpair_opts {
 	size_t size;
 	uint32_t io_queue_depth;
 	uint32_t qprio;
 	struct nvmux_poll_group *poll_group;
+	bool no_staging;
 };
 
 /** nvmux_io_qpair_opts_init() - defaults for this controller; @size is sizeof(*opts). */
@@ -92,6 +95,24 @@ NVMUX_API int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_
  */
 NVMUX_API int nvmux_qpair_get_fd(const struct nvmux_qpair *qpair);
 NVMUX_API int nvmux_qpair_arm(struct nvmux_qpair *qpair);
+
+/** enum nvmux_qpair_failure - why a queue pair takes no commands. */
+enum nvmux_qpair_failure {
+	NVMUX_QPAIR_FAILURE_NONE,
+	NVMUX_QPAIR_FAILURE_LOCAL,   /* disconnected by its owner, or by a reset under way */
+	NVMUX_QPAIR_FAILURE_REMOTE,  /* the connection is lost */
+	NVMUX_QPAIR_FAILURE_CTRLR,   /* the controller failed or is gone */
+};
+NVMUX_API enum nvmux_qpair_failure nvmux_qpair_get_failure_reason(const struct nvmux_qpair *qpair);
+
+/**
+ * nvmux_qpair_disconnect() - delete the queues and keep the queue pair.
+ *
+ * Commands in flight complete as with nvmux_qpair_free(). Control thread, with no other thread
+ * using it. nvmux_qpair_reconnect() makes the queues anew.
+ */
+NVMUX_API int nvmux_qpair_disconnect(struct nvmux_qpair *qpair);
+NVMUX_API int nvmux_qpair_reconnect(struct nvmux_qpair *qpair);
 
 /** nvmux_qpair_get_id() - the queue identifier (through the daemon: the session's own number). */
 NVMUX_API uint16_t nvmux_qpair_get_id(const struct nvmux_qpair *qpair);

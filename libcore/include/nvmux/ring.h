@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The shared-memory queue pair between a client and nvmuxd: its layout, version 1.0.
+ * The shared-memory queue pair between a client and nvmuxd: its layout, version 1.1.
  *
  * A ring is a memfd that the daemon makes, sealed against resizing, laid out as
  *
@@ -23,6 +23,17 @@
  * flight; then neither ring can overflow: the submission entry at the tail was last used by a
  * command that has been copied, and each command in flight has its place in the completion ring.
  *
+ * Scatter lists (since 1.1). A command with NVMUX_RING_F_LIST names its data by segments in the list
+ * area: any that lie next to each other, 1 to NVMUX_RING_LIST_PER_CMD and at most max_segs of them.
+ * The area has NVMUX_RING_LIST_PER_CMD for each of depth commands, so that each can have places of
+ * its own; admin rings have none. The daemon copies them when it takes the command, before its
+ * completion. Where the header doesn't say NVMUX_RING_SGL, only the first segment may start and only
+ * the last may end elsewhere than at a multiple of 4096 of its region. All but the last have a
+ * length that is a multiple of 4.
+ *
+ * Fused commands (since 1.1), FUSE in the flags: the second is the entry after the first. The daemon
+ * takes the first and waits for the next entry; both reach the controller together, or neither.
+ *
  * Sleeping. A reader that wants to sleep sets its sleep flag, issues membarrier(GLOBAL_EXPEDITED),
  * looks at the ring once more, and then waits on its end of the socket pair. A writer publishes
  * and then reads the other side's flag; if set, it clears it and sends one byte with MSG_DONTWAIT
@@ -41,7 +52,7 @@ extern "C" {
 
 #define NVMUX_RING_MAGIC         0x31676e7278756d6eull /* "nmuxrng1", little-endian */
 #define NVMUX_RING_VERSION_MAJOR 1
-#define NVMUX_RING_VERSION_MINOR 0
+#define NVMUX_RING_VERSION_MINOR 1
 
 #define NVMUX_RING_CACHE_LINE   64
 #define NVMUX_RING_HEADER_SIZE  4096
@@ -72,7 +83,9 @@ struct nvmux_ring_header {
 	uint32_t generation;   /* changes with each change of the limits or of a namespace */
 	uint32_t max_transfer; /* bytes of one command; more is refused */
 	uint32_t state;        /* enum nvmux_ring_state */
-	uint8_t rsvd76[52];
+	uint32_t max_segs;     /* segments of one command; 0: lists aren't served */
+	uint32_t features;     /* enum nvmux_ring_features */
+	uint8_t rsvd84[44];
 
 	/* written by the client */
 	uint32_t client_sleeping; /* it wants a byte when a completion is published */
@@ -99,10 +112,15 @@ enum nvmux_ring_state {
 	NVMUX_RING_DEAD = 3,   /* nothing will be served any more */
 };
 
+enum nvmux_ring_features {
+	NVMUX_RING_SGL = 1 << 0, /* segments may start and end at any multiple of 4 */
+};
+
 /**
  * struct nvmux_ring_seg - one segment of a scatter list: a piece of a region.
  * @region_offset: region number in bits 63:48, byte offset in bits 47:0.
  * @length: bytes, at least 1.
+ * @rsvd: 0.
  */
 struct nvmux_ring_seg {
 	uint64_t region_offset;
@@ -169,6 +187,7 @@ NVMUX_STATIC_ASSERT(sizeof(struct nvmux_ring_seg) == 16, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, depth) == 12, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, size) == 40, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, generation) == 64, "layout");
+NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, max_segs) == 76, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, client_sleeping) == 128, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, daemon_sleeping) == 192, "layout");
 NVMUX_STATIC_ASSERT(offsetof(struct nvmux_ring_header, client_sq_tail) == 256, "layout");

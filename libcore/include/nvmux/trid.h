@@ -120,6 +120,8 @@ NVMUX_API const char *nvmux_nqn_check(const char *nqn);
 /** nvmux_trtype_string() - "PCIE", "VFIOUSER", "RDMA", "DAEMON", "LOOPBACK"; NULL if unknown. */
 NVMUX_API const char *nvmux_trtype_string(enum nvmux_trtype trtype);
 
+/** nvmux_transport_available() - whether this build has it. */
+NVMUX_API bool nvmux_transport_available(enum nvmux_trtype trtype);
 /** nvmux_trtype_parse() - a transport's name, in any case ("vfio-user" too). 0 or -EINVAL. */
 NVMUX_API int nvmux_trtype_parse(enum nvmux_trtype *ret, const char *text);
 

@@ -1,0 +1,658 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Commands that fail or aren't answered, on a device that can be told to do so: injected errors,
+ * repetition for a status, the ladder of time-outs, reset with commands in flight, and queue pairs
+ * and controllers that are disconnected and connected again.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <nvmux/fault.h>
+#include <nvmux/io.h>
+#include "fake_ctrlr.h"
+#include "libcore/faults.h"
+
+#define DEPTH      8
+#define TIMEOUT_MS 40
+
+struct fixture {
+	struct nvmux *nvmux;
+	struct nvmux_ctrlr *ctrlr;
+	struct nvmux_ns *ns;
+	struct nvmux_qpair *qpair;
+	struct fake_qpair *q;
+	struct nvmux_mem *mem;
+	uint8_t *buf;
+	bool removed;
+};
+
+struct outcome {
+	uint32_t calls;
+	uint16_t status;
+};
+
+static void done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct outcome *o = arg;
+
+	o->calls++;
+	o->status = nvmux_cpl_status(cpl);
+}
+
+static void removed(void *arg, struct nvmux_ctrlr *ctrlr)
+{
+	((struct fixture *)arg)->removed = true;
+}
+
+static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
+{
+	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
+	struct nvmux_io_qpair_opts opts;
+	struct nvmux_opts nopts;
+
+	*f = (struct fixture){0};
+	nvmux_opts_init(&nopts, sizeof(nopts));
+	nopts.mem_window = 64 << 20;
+	assert_int_equal(nvmux_create(&nopts, &f->nvmux), 0);
+	assert_int_equal(nvmux_transport_register(f->nvmux, &fake_keeping_transport), 0);
+	assert_int_equal(nvmux_connect(f->nvmux, &trid, copts, &f->ctrlr), 0);
+	nvmux_ctrlr_set_remove_cb(f->ctrlr, removed, f);
+	f->ns = nvmux_ctrlr_get_ns(f->ctrlr, 1);
+	nvmux_io_qpair_opts_init(f->ctrlr, &opts, sizeof(opts));
+	opts.io_queue_depth = DEPTH;
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f->ctrlr, &opts, &f->qpair), 0);
+	f->q = container_of(f->qpair, struct fake_qpair, base);
+	assert_int_equal(nvmux_mem_alloc(f->ctrlr, 8 << 20, 0, &f->mem), 0);
+	f->buf = nvmux_mem_addr(f->mem);
+}
+
+static void begin(struct fixture *f)
+{
+	fake_reset();
+	begin_opts(f, NULL);
+}
+
+static void begin_timeouts(struct fixture *f)
+{
+	struct nvmux_ctrlr_opts opts;
+
+	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
+	opts.io_timeout_ms = TIMEOUT_MS;
+	begin_opts(f, &opts);
+}
+
+static void end(struct fixture *f)
+{
+	if (f->qpair)
+		nvmux_qpair_free(f->qpair);
+	nvmux_mem_free(f->mem);
+	nvmux_destroy(f->nvmux);
+}
+
+static int read_one(struct fixture *f, struct outcome *o)
+{
+	return nvmux_ns_cmd_read(f->ns, f->qpair, f->buf, 0, 1, 0, done, o);
+}
+
+static int write_one(struct fixture *f, struct outcome *o)
+{
+	return nvmux_ns_cmd_write(f->ns, f->qpair, f->buf, 0, 1, 0, done, o);
+}
+
+/* Process both for some time. */
+static void run_ms(struct fixture *f, uint32_t ms)
+{
+	uint64_t until = nvmux_now_ms() + ms;
+
+	while (nvmux_now_ms() < until) {
+		nvmux_process(f->nvmux);
+		nvmux_qpair_process_completions(f->qpair, 0);
+		usleep(500);
+	}
+}
+
+/* ---- injection ---- */
+
+static void injected_instead_of_sent(void **state)
+{
+	struct nvmux_error_injection in = {.opc = nvme_cmd_read,
+					   .do_not_submit = true,
+					   .delay_us = 20000,
+					   .count = 2,
+					   .status = NVME_SC_READ_ERROR | NVMUX_STATUS_DNR};
+	struct outcome o[4] = {0};
+	struct fixture f;
+
+	begin(&f);
+	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f.ctrlr, f.qpair, &in), 0);
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	assert_int_equal(write_one(&f, &o[1]), 0);
+	assert_int_equal(read_one(&f, &o[2]), 0);
+	assert_int_equal(read_one(&f, &o[3]), 0); /* beyond the count */
+	assert_int_equal(nvmux_qpair_get_num_outstanding(f.qpair), 4);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o[0].calls + o[2].calls, 0);
+	assert_int_equal(o[1].calls + o[3].calls, 2);
+	usleep(25000);
+	assert_int_equal(nvmux_qpair_process_completions(f.qpair, 0), 2);
+	assert_int_equal(o[0].calls, 1);
+	assert_int_equal(o[0].status, NVME_SC_READ_ERROR | NVMUX_STATUS_DNR);
+	assert_int_equal(o[2].calls, 1);
+	assert_int_equal(o[3].status, 0);
+	assert_int_equal(f.q->n_cmds, 2);
+	assert_int_equal(f.qpair->slow, 0);
+	end(&f);
+}
+
+static void injected_after_execution(void **state)
+{
+	struct nvmux_error_injection in = {
+		.opc = nvme_cmd_write, .count = UINT32_MAX, .status = NVME_SC_WRITE_FAULT};
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f.ctrlr, f.qpair, &in), 0);
+	for (uint32_t i = 1; i <= 20; i++) {
+		assert_int_equal(write_one(&f, &o), 0);
+		nvmux_qpair_process_completions(f.qpair, 0);
+		assert_int_equal(o.calls, i);
+		assert_int_equal(o.status, NVME_SC_WRITE_FAULT);
+		assert_int_equal(f.q->n_cmds, i);
+	}
+	nvmux_qpair_remove_cmd_error_injection(f.ctrlr, f.qpair, nvme_cmd_write);
+	assert_int_equal(f.qpair->slow, 0);
+	assert_int_equal(write_one(&f, &o), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.status, 0);
+	end(&f);
+}
+
+static void injected_and_freed(void **state)
+{
+	struct nvmux_error_injection in = {
+		.opc = nvme_cmd_read, .do_not_submit = true, .delay_us = 1000000000, .count = 100};
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f.ctrlr, f.qpair, &in), 0);
+	for (int i = 0; i < DEPTH; i++)
+		assert_int_equal(read_one(&f, &o), 0);
+	assert_int_equal(read_one(&f, &o), -EAGAIN);
+	nvmux_qpair_free(f.qpair);
+	f.qpair = NULL;
+	assert_int_equal(o.calls, DEPTH);
+	assert_int_equal(o.status, NVME_SC_ABORT_QUEUE);
+	end(&f);
+}
+
+static void injected_into_admin_queue(void **state)
+{
+	struct nvmux_error_injection in = {.opc = nvme_admin_get_features,
+					   .do_not_submit = true,
+					   .delay_us = 5000,
+					   .count = 1,
+					   .status = NVME_SC_INTERNAL};
+	const struct nvmux_cmd cmd = {.opc = nvme_admin_get_features};
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	fake.admin[nvme_admin_get_features] = 0;
+	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f.ctrlr, NULL, &in), 0);
+	assert_int_equal(nvmux_ctrlr_cmd_admin_raw(f.ctrlr, &cmd, NULL, 0, done, &o), 0);
+	run_ms(&f, 20);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_INTERNAL);
+	assert_int_equal(fake.admin[nvme_admin_get_features], 0);
+	end(&f);
+}
+
+/* ---- retry ---- */
+
+static void retried(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	f.q->io_fail_at = 0;
+	f.q->io_status = NVME_SC_NS_NOT_READY;
+	assert_int_equal(read_one(&f, &o), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.calls, 0);
+	assert_int_equal(f.qpair->slow, NVMUX_SLOW_HELD);
+	assert_int_equal(nvmux_qpair_get_num_outstanding(f.qpair), 1);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(f.q->n_reposts, 1);
+	assert_int_equal(f.qpair->slow, 0);
+	end(&f);
+}
+
+static void identify_crdt(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf)
+{
+	if ((le32_to_cpu(cmd->cdw10) & 0xff) == NVME_IDENTIFY_CNS_CTRL)
+		((struct nvme_id_ctrl *)buf)->crdt2 = cpu_to_le16(1); /* 100 ms */
+}
+
+static void retried_when_crd_says(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	fake.identify = identify_crdt;
+	begin_opts(&f, NULL);
+	f.q->io_fail_at = 0;
+	f.q->io_status = NVME_SC_CMD_INTERRUPTED | 2 << NVMUX_STATUS_CRD_SHIFT;
+	assert_int_equal(write_one(&f, &o), 0);
+	run_ms(&f, 60);
+	assert_int_equal(o.calls, 0);
+	run_ms(&f, 60);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	end(&f);
+}
+
+static void not_retried(void **state)
+{
+	static const uint16_t statuses[] = {
+		NVME_SC_NS_NOT_READY | NVMUX_STATUS_DNR, NVME_SC_INTERNAL, NVME_SC_READ_ERROR,
+		NVME_SC_COMPARE_FAILED, NVME_SC_LBA_RANGE};
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	for (uint32_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+		f.q->io_fail_at = i;
+		f.q->io_status = statuses[i];
+		assert_int_equal(read_one(&f, &o), 0);
+		nvmux_qpair_process_completions(f.qpair, 0);
+		assert_int_equal(o.calls, i + 1);
+		assert_int_equal(o.status, statuses[i]);
+	}
+	assert_int_equal(f.q->n_reposts, 0);
+	end(&f);
+}
+
+static void retried_so_often(void **state)
+{
+	struct nvmux_ctrlr_opts opts;
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
+	opts.retry_count = 3;
+	begin_opts(&f, &opts);
+	f.q->io_status = NVME_SC_TRAN_TPORT_ERROR;
+	assert_int_equal(read_one(&f, &o), 0);
+	f.q->ready[0].status = cpu_to_le16(NVME_SC_TRAN_TPORT_ERROR << 1);
+	for (uint32_t i = 0; i < 10 && !o.calls; i++) {
+		f.q->io_fail_at = f.q->n_cmds; /* each one */
+		nvmux_qpair_process_completions(f.qpair, 0);
+	}
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_TRAN_TPORT_ERROR);
+	assert_int_equal(f.q->n_reposts, 3);
+	end(&f);
+}
+
+static void held_and_freed(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	f.q->io_fail_at = 0;
+	f.q->io_status = NVME_SC_NS_NOT_READY;
+	assert_int_equal(read_one(&f, &o), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	nvmux_qpair_free(f.qpair);
+	f.qpair = NULL;
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_ABORT_QUEUE);
+	end(&f);
+}
+
+/* ---- reset with commands in flight ---- */
+
+static void reset_repeats(void **state)
+{
+	struct outcome o[4] = {0};
+	const struct nvmux_cmd vendor = {.opc = 0x90, .nsid = cpu_to_le32(1)};
+	struct fixture f;
+
+	begin(&f);
+	f.q->hold = true;
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	assert_int_equal(write_one(&f, &o[1]), 0);
+	assert_int_equal(nvmux_ns_cmd_flush(f.ns, f.qpair, done, &o[2]), 0);
+	assert_int_equal(nvmux_ctrlr_cmd_io_raw(f.ctrlr, f.qpair, &vendor, NULL, 0, done, &o[3]),
+			 0);
+	f.q->hold = false;
+	f.q->n_ready = 0; /* the device loses them */
+	assert_int_equal(nvmux_ctrlr_reset(f.ctrlr), 0);
+	run_ms(&f, 10);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(o[i].calls, 1);
+		assert_int_equal(o[i].status, 0);
+	}
+	assert_int_equal(o[3].calls, 1);
+	assert_int_equal(o[3].status, NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
+	assert_int_equal(f.q->n_reposts, 3);
+	assert_true(nvmux_qpair_is_connected(f.qpair));
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o[0].calls, 2);
+	end(&f);
+}
+
+static void subsystem_reset(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	assert_int_equal(nvmux_ctrlr_reset_subsystem(f.ctrlr), -EOPNOTSUPP);
+	end(&f);
+	fake_reset();
+	fake.cap = 1ull << 36;
+	begin_opts(&f, NULL);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	assert_int_equal(nvmux_ctrlr_reset_subsystem(f.ctrlr), 0);
+	assert_int_equal(fake.nssr, 1);
+	run_ms(&f, 5);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	end(&f);
+}
+
+/* ---- disconnected by the owner ---- */
+
+static void qpair_disconnected(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	assert_int_equal(nvmux_qpair_get_failure_reason(f.qpair), NVMUX_QPAIR_FAILURE_NONE);
+	assert_int_equal(nvmux_qpair_disconnect(f.qpair), 0);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_ABORT_QUEUE);
+	assert_int_equal(nvmux_qpair_get_failure_reason(f.qpair), NVMUX_QPAIR_FAILURE_LOCAL);
+	assert_int_equal(read_one(&f, &o), -ENXIO);
+	assert_int_equal(nvmux_qpair_disconnect(f.qpair), -ENOTCONN);
+	assert_int_equal(nvmux_qpair_reconnect(f.qpair), 0);
+	assert_int_equal(nvmux_qpair_reconnect(f.qpair), -EISCONN);
+	assert_int_equal(read_one(&f, &o), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.calls, 2);
+	assert_int_equal(nvmux_qpair_disconnect(f.qpair), 0);
+	end(&f);
+}
+
+static void ctrlr_disconnected(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+	int err;
+
+	begin(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(write_one(&f, &o), 0);
+	assert_int_equal(nvmux_ctrlr_disconnect(f.ctrlr), 0);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_ABORT_QUEUE);
+	assert_int_equal(write_one(&f, &o), -ENXIO);
+	assert_int_equal(nvmux_ctrlr_reconnect_start(f.ctrlr), 0);
+	while ((err = nvmux_ctrlr_reconnect_poll_async(f.ctrlr)) == -EAGAIN)
+		usleep(100);
+	assert_int_equal(err, 0);
+	assert_int_equal(write_one(&f, &o), 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.calls, 2);
+	end(&f);
+}
+
+/* ---- time-outs ---- */
+
+static void the_ladder(void **state)
+{
+	struct ladder l = {0};
+
+	assert_int_equal(ladder_look(&l, 10, false, true), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 11, true, true), LADDER_ABORT);
+	assert_int_equal(ladder_look(&l, 12, true, true), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 15, true, true), LADDER_QUEUE);
+	/* it helped for a time-out, and no longer */
+	assert_int_equal(ladder_look(&l, 16, false, true), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 21, true, true), LADDER_CTRLR);
+	assert_int_equal(ladder_look(&l, 25, true, true), LADDER_SUBSYSTEM);
+	assert_int_equal(ladder_look(&l, 29, true, true), LADDER_FAIL);
+	/* without the subsystem's, and after a long time without trouble */
+	l = (struct ladder){.rung = LADDER_CTRLR, .at = 100};
+	assert_int_equal(ladder_look(&l, 104, true, false), LADDER_FAIL);
+	l = (struct ladder){.rung = LADDER_CTRLR, .at = 100};
+	assert_int_equal(ladder_look(&l, 101, false, false), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 110, false, false), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 111, true, false), LADDER_ABORT);
+}
+
+struct timeouts {
+	uint32_t calls;
+	struct nvmux_qpair *qpair;
+	uint16_t cid;
+};
+
+static void timed_out(void *arg, struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair, uint16_t cid)
+{
+	struct timeouts *t = arg;
+
+	t->calls++;
+	t->qpair = qpair;
+	t->cid = cid;
+}
+
+static void timeout_callback(void **state)
+{
+	struct timeouts t = {0};
+	struct outcome o[2] = {0};
+	struct fixture f;
+
+	begin(&f);
+	assert_int_equal(nvmux_ctrlr_register_timeout_callback(f.ctrlr, TIMEOUT_MS, 0, timed_out,
+							       &t),
+			 0);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	run_ms(&f, TIMEOUT_MS / 2);
+	assert_int_equal(t.calls, 0);
+	assert_int_equal(read_one(&f, &o[1]), 0);
+	run_ms(&f, TIMEOUT_MS * 3);
+	assert_int_equal(t.calls, 1); /* once, and the controller is left alone */
+	assert_ptr_equal(t.qpair, f.qpair);
+	assert_non_null(f.qpair->slots[t.cid].cb);
+	assert_int_equal(o[0].calls, 0);
+	assert_int_equal(o[1].calls, 1);
+	assert_int_equal(fake.admin[nvme_admin_abort_cmd], 0);
+	end(&f);
+}
+
+static void ladder_deletes_the_queue(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	run_ms(&f, TIMEOUT_MS * 4);
+	assert_int_equal(fake.admin[nvme_admin_abort_cmd], 1);
+	assert_int_equal(f.q->n_reposts, 1);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	assert_false(nvmux_ctrlr_is_failed(f.ctrlr));
+	end(&f);
+}
+
+static void ladder_resets_and_gives_up(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 100;
+	assert_int_equal(read_one(&f, &o), 0);
+	run_ms(&f, TIMEOUT_MS * 12);
+	assert_true(f.removed);
+	assert_int_equal(f.q->n_reposts, 2); /* after the queue, and after the controller */
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVMUX_SC_CTRLR_GONE);
+	end(&f);
+}
+
+static void fatal_status(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	fake.csts = 2; /* CFS */
+	nvmux_process(f.nvmux);
+	while (!revive_active(f.ctrlr))
+		nvmux_process(f.nvmux);
+	fake.csts = 0;
+	run_ms(&f, 20);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	assert_false(f.removed);
+	end(&f);
+}
+
+static void detached_while_stopping(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	fake.csts = 2;
+	while (!revive_active(f.ctrlr))
+		nvmux_process(f.nvmux);
+	fake.csts = 0;
+	f.qpair = NULL;
+	assert_int_equal(nvmux_detach(f.ctrlr), 0);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, NVME_SC_ABORT_QUEUE);
+	end(&f);
+}
+
+/* ---- arbitration ---- */
+
+static void arbitration(void **state)
+{
+	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
+	struct nvmux_io_qpair_opts qopts;
+	struct nvmux_ctrlr_opts opts;
+	struct nvmux_qpair *qpair;
+	struct nvmux_ctrlr *other;
+	struct fixture f;
+
+	begin(&f);
+	nvmux_io_qpair_opts_init(f.ctrlr, &qopts, sizeof(qopts));
+	qopts.qprio = 2;
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f.ctrlr, &qopts, &qpair), -EINVAL);
+	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
+	opts.arbitration = 1;
+	opts.high_weight = 3;
+	assert_int_equal(nvmux_connect(f.nvmux, &trid, &opts, &other), -EOPNOTSUPP);
+	assert_non_null(strstr(nvmux_error_text(f.nvmux), "CAP.AMS"));
+	end(&f);
+	fake_reset();
+	fake.cap = 1ull << 17;
+	begin_opts(&f, &opts);
+	assert_int_equal(NVME_CC_AMS(nvmux_ctrlr_get_regs_cc(f.ctrlr)), NVME_CC_AMS_WRRU);
+	nvmux_io_qpair_opts_init(f.ctrlr, &qopts, sizeof(qopts));
+	qopts.qprio = 4;
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f.ctrlr, &qopts, &qpair), -EINVAL);
+	qopts.qprio = 3;
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f.ctrlr, &qopts, &qpair), 0);
+	assert_int_equal(qpair->qprio, 3);
+	nvmux_qpair_free(qpair);
+	end(&f);
+}
+
+/* ---- words ---- */
+
+static void words(void **state)
+{
+	const struct nvmux_cmd cmd = {.opc = nvme_cmd_read,
+				      .cid = cpu_to_le16(3),
+				      .nsid = cpu_to_le32(1),
+				      .cdw10 = cpu_to_le32(16),
+				      .cdw12 = cpu_to_le32(7)};
+	const struct nvmux_cpl cpl = {
+		.cid = cpu_to_le16(3),
+		.sqid = cpu_to_le16(1),
+		.status = cpu_to_le16((NVME_SC_LBA_RANGE | NVMUX_STATUS_DNR) << 1 | 1)};
+	char text[128], small[8];
+
+	assert_string_equal(nvmux_cmd_string(&cmd, false, text, sizeof(text)),
+			    "READ (02) cid:3 nsid:1 slba:16 nlb:8");
+	assert_string_equal(nvmux_cmd_string(&cmd, true, text, sizeof(text)),
+			    "GET LOG PAGE (02) cid:3 nsid:1 cdw10:00000010 cdw11:00000000");
+	assert_string_equal(nvmux_cpl_string(&cpl, text, sizeof(text)),
+			    "LBA out of range (00/80) sqid:1 cid:3 dw0:00000000 sqhd:0000 p:1 "
+			    "crd:0 m:0 dnr:1");
+	assert_string_equal(nvmux_cmd_string(&cmd, false, small, sizeof(small)), "READ (0");
+	assert_true(nvmux_transport_available(NVMUX_TRTYPE_PCIE));
+	assert_false(nvmux_transport_available(NVMUX_TRTYPE_COUNT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(injected_instead_of_sent),
+		cmocka_unit_test(injected_after_execution),
+		cmocka_unit_test(injected_and_freed),
+		cmocka_unit_test(injected_into_admin_queue),
+		cmocka_unit_test(retried),
+		cmocka_unit_test(retried_when_crd_says),
+		cmocka_unit_test(not_retried),
+		cmocka_unit_test(retried_so_often),
+		cmocka_unit_test(held_and_freed),
+		cmocka_unit_test(reset_repeats),
+		cmocka_unit_test(subsystem_reset),
+		cmocka_unit_test(qpair_disconnected),
+		cmocka_unit_test(ctrlr_disconnected),
+		cmocka_unit_test(the_ladder),
+		cmocka_unit_test(timeout_callback),
+		cmocka_unit_test(ladder_deletes_the_queue),
+		cmocka_unit_test(ladder_resets_and_gives_up),
+		cmocka_unit_test(fatal_status),
+		cmocka_unit_test(detached_while_stopping),
+		cmocka_unit_test(arbitration),
+		cmocka_unit_test(words),
+	};
+
+	return cmocka_run_group_tests_name("robust", tests, NULL, NULL);
+}
