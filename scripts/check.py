@@ -260,6 +260,30 @@ def check_cppcheck(files):
     return (out + err).splitlines() if code else []
 
 
+def check_api(results, build):
+    """What is exported is documented, what is documented is exported, and the page is current."""
+    tool = [sys.executable, os.path.join(TREE, "scripts/api-doc")]
+    _, bare, _ = output_of(tool + ["--undocumented"])
+    results.report("each public function has a comment",
+                   [line for line in bare.splitlines() if line])
+    _, names, _ = output_of(tool + ["--names"])
+    documented = set(names.split())
+    code, symbols, err = output_of(["nm", "-D", "--defined-only",
+                                    os.path.join(build, "libnvmux.so")])
+    exported = {line.split()[-1] for line in symbols.splitlines() if " T " in line}
+    results.report("what the library exports is what is documented",
+                   [f"exported, not documented: {name}" for name in sorted(exported - documented)]
+                   + [f"documented, not exported: {name}" for name in sorted(documented - exported)]
+                   + ([] if code == 0 and exported else [f"nm: {code} {err}"]))
+    _, page, err = output_of(tool)
+    results.report("docs/api.md is what scripts/api-doc makes",
+                   [] if page and page == read("docs/api.md") else
+                   ["run scripts/api-doc > docs/api.md", *err.splitlines()])
+    spdk = re.findall(r"\b(nvmux_\w+)\(\)", read("docs/spdk.md"))
+    results.report("docs/spdk.md names functions that are there",
+                   [f"no such function: {name}" for name in sorted(set(spdk) - documented)])
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     files = source_files()
@@ -274,6 +298,7 @@ def main():
     results.report("scripts parse", check_scripts(files))
     results.report("cppcheck finds nothing", check_cppcheck(files))
     check_programs(results, build)
+    check_api(results, build)
     print(f"1..{results.count}")
     return 1 if results.failed else 0
 

@@ -35,6 +35,8 @@ UNIT_SECONDS = 900
 SYSTEM_SECONDS = 600
 VM_SECONDS = 1500
 BENCH_SECONDS = 600
+CONFORMANCE_SECONDS = 1800
+CONFORMANCE_GUESTS = ["conform_pcie", "conform_pi", "conform_rdma"]
 
 
 class Tally:
@@ -227,8 +229,41 @@ def suite_bench(tally):
     run_tap(tally, "bench", [sys.executable, "scripts/bench_smoke.py"], BENCH_SECONDS)
 
 
+def keep_results(text, directory):
+    """What guests report has no way out but their output: lines of JSON behind a word."""
+    for number, line in enumerate(text.splitlines()):
+        if line.startswith("# conformance: {"):
+            with open(os.path.join(directory, f"guest-{number}.json"), "w",
+                      encoding="utf-8") as file:
+                file.write(line.split(": ", 1)[1])
+
+
+def suite_conformance(tally):
+    """Over the emulator here, over QEMU's controllers and the kernel's target in guests; the table
+    of the documentation comes from what they found."""
+    if not build(tally, "build-test", PLAIN):
+        return
+    with tempfile.TemporaryDirectory(prefix="nvmux-conformance.") as results:
+        run_tap(tally, "conformance emulator",
+                [sys.executable, "tests/conformance/run", "--out", results], CONFORMANCE_SECONDS,
+                {"NVMUX_BUILD": os.path.join(TREE, "build-test"), "PYTHONDONTWRITEBYTECODE": "1"})
+        for guest in CONFORMANCE_GUESTS:
+            out, err, code, late = run_program(
+                [sys.executable, "tests/vm/run", "--build", "build-test", guest], VM_SECONDS)
+            tally.tap(f"conformance {guest}", out, code, late, err)
+            keep_results(out, results)
+        done = subprocess.run([sys.executable, "scripts/conformance-doc", results], cwd=TREE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+    if done.returncode:
+        tally.fail("conformance: the table", done.stderr)
+        return
+    with open(os.path.join(TREE, "docs", "conformance.md"), "w", encoding="utf-8") as file:
+        file.write(done.stdout)
+
+
 SUITES = {"check": suite_check, "unit": suite_unit, "system": suite_system, "vm": suite_vm,
-          "bench": suite_bench}
+          "conformance": suite_conformance, "bench": suite_bench}
 
 
 def main():

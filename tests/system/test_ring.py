@@ -6,6 +6,7 @@ import ctypes
 import os
 import random
 import struct
+import threading
 
 from nvmux_test import Counts, Run, Session, Suite, attach, fd_count, wait_until
 
@@ -14,6 +15,7 @@ INVALID_OPCODE, INVALID_FIELD, INVALID_NS, LBA_RANGE = 0x01, 0x02, 0x0b, 0x80
 REGION_UNKNOWN, REGION_RANGE, REGION_ALIGN = 0x700, 0x701, 0x702
 LENGTH_MISMATCH, LENGTH_LIMIT, ACCESS_DENIED, LIST_INVALID = 0x703, 0x704, 0x705, 0x706
 OPCODE_REFUSED = 0x70a
+FUSED_FAIL, FUSED_MISSING = 0x09, 0x0a
 BLOCK = 512
 REGION_BYTES = 1 << 20
 
@@ -68,13 +70,18 @@ def start():
 def header():
     ring = CLIENT.ring
     assert ring.magic == 0x31676e7278756d6e, hex(ring.magic)
-    assert (ring.major, ring.minor) == (1, 0)
+    assert (ring.major, ring.minor) == (1, 1)
     assert ring.depth == 32
     for entries in (ring.sq_entries, ring.cq_entries):
         assert entries >= ring.depth and entries & (entries - 1) == 0, entries
     assert ring.header_size == ring.size
     assert ring.sq_offset >= 4096 and ring.sq_offset + 64 * ring.sq_entries <= ring.size
     assert ring.cq_offset >= 4096 and ring.cq_offset + 16 * ring.cq_entries <= ring.size
+    assert ring.list_entries == 32 * ring.depth
+    assert ring.list_offset >= 4096 and ring.list_offset + 16 * ring.list_entries <= ring.size
+    max_segs, features = struct.unpack_from("<II", ring.map, 76)
+    assert max_segs == CLIENT.info["max_segs"] and bool(features & 1) == CLIENT.info["sgl"]
+    assert CLIENT.admin.list_entries == 0
 
 
 @suite.test("what is written is read back, at any multiple of 4 within a page")
@@ -202,25 +209,178 @@ def unknown_opcode():
     assert CLIENT.ring.submit(0x20) == INVALID_OPCODE
 
 
-@suite.test("scatter lists are refused: rings have no room for any")
-def lists():
+def submit_list(opc, count, pieces, index=0, n=None, **kwargs):
+    """A command of that many blocks at 3000, its data in pieces (region, offset, length)."""
     ring = CLIENT.ring
-    assert ring.list_entries == 0
-    for index, count in [(ring.list_entries, 1), (0, ring.list_entries + 1), (1 << 63, 1),
+    for i, piece in enumerate(pieces):
+        ring.put_segment(index + i, *piece)
+    return ring.submit(opc, flags=ring.F_LIST, data=index, data_len=len(pieces) if n is None else n,
+                       cdw=blocks(3000, count), **kwargs)
+
+
+@suite.test("scatter lists: data in pieces of several regions, anywhere in the list area")
+def lists():
+    region, other = CLIENT.region, CLIENT.memory(65536)
+    if CLIENT.info["max_segs"] < 3:
+        return
+    data = os.urandom(8192 + 1024)
+    CLIENT.mem[4096 - 512:4096] = data[:512]
+    CLIENT.maps[other][8192:8192 + 8192] = data[512:8704]
+    CLIENT.mem[40960:40960 + 512] = data[8704:]
+    pieces = [(region, 4096 - 512, 512), (other, 8192, 8192), (region, 40960, 512)]
+    for index in (0, 5, CLIENT.ring.list_entries - 3):
+        assert submit_list(WRITE, 18, pieces, index) == 0
+        assert CLIENT.read(3000, 18, 65536) == data
+    CLIENT.mem[4096 - 512:4096] = bytes(512)
+    CLIENT.maps[other][8192:8192 + 8192] = bytes(8192)
+    # The same memory twice, and more than the command moves.
+    assert submit_list(READ, 18, pieces + [(region, 0, 4)] if CLIENT.info["sgl"] else pieces) == 0
+    assert CLIENT.mem[4096 - 512:4096] + CLIENT.maps[other][8192:16384] == data[:8704]
+    assert submit_list(READ, 16, [(region, 0, 4096), (region, 0, 4096)]) == 0
+    assert CLIENT.mem[0:4096] == data[4096:8192]
+    CLIENT.rpc.call("free_memory", region=other)
+    assert submit_list(WRITE, 18, pieces) == REGION_UNKNOWN
+
+
+@suite.test("scatter lists that are wrong are refused, each with its status")
+def lists_wrong():
+    ring, region = CLIENT.ring, CLIENT.region
+    page = [(region, 0, 4096)]
+    for i in range(ring.list_entries):
+        ring.put_segment(i, region, 0, 4096)
+    for index, count in [(ring.list_entries, 1), (ring.list_entries - 1, 2), (0, 33),
+                         (0, ring.list_entries + 1), (1 << 63, 1), ((1 << 64) - 1, 2),
                          (0xffffffff, 0xffffffff), (0, 0), (0, 0x10000000)]:
         status = ring.submit(READ, flags=ring.F_LIST, data=index, data_len=count,
                              cdw=blocks(0, 1))
         assert status == LIST_INVALID, (index, count, hex(status))
+    for pieces, expected in [
+            (page, LENGTH_MISMATCH),
+            (page + [(region, 4096, 0)], LIST_INVALID),
+            ([(region, 0, 0)] + page, LIST_INVALID),
+            ([(region, 0, 4094), (region, 8192, 4098)], LIST_INVALID),
+            (page + [(region, REGION_BYTES, 4096)], REGION_RANGE),
+            (page + [(region, REGION_BYTES - 4096, 8192)], REGION_RANGE),
+            (page + [(0xffff, 0, 4096)], REGION_UNKNOWN),
+            (page + [(region + 1, 0, 4096)], REGION_UNKNOWN),
+            ([(region, 2, 8192)], REGION_ALIGN),
+            ([(region, 0, 0xfffff000), (region, 0, 8192)], REGION_RANGE)]:
+        for opc in (READ, WRITE):
+            status = submit_list(opc, 16, pieces)
+            if len(pieces) > CLIENT.info["max_segs"]:
+                assert status == LIST_INVALID, (pieces, hex(status))
+            else:
+                assert status == expected, (pieces, hex(status))
+    # Lists on the admin ring, which has no area for them.
+    status = CLIENT.admin.submit(0x06, nsid=0, flags=ring.F_LIST, data=0, data_len=1, cdw=(1,))
+    assert status == LIST_INVALID, hex(status)
 
 
-@suite.test("reserved flags and fused commands are refused")
+@suite.test("a list that changes while it is read moves nothing but what was checked")
+def lists_changing():
+    ring, region = CLIENT.ring, CLIENT.region
+    theirs = os.urandom(256 * BLOCK)
+    OTHER.mem[0:len(theirs)] = theirs
+    stop = threading.Event()
+
+    def scribble():
+        generator = random.Random(99)
+        while not stop.is_set():
+            ring.put_segment(generator.randrange(4), generator.choice([region, region, 0, 77]),
+                             generator.randrange(0, 512) * 4096, generator.choice([4096, 8192, 0]))
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    try:
+        for i in range(2000):
+            ring.submit(READ, flags=ring.F_LIST, data=i % 4, data_len=4 - i % 4,
+                        cdw=blocks(0, 8 * (1 + i % 3)))
+    finally:
+        stop.set()
+        thread.join()
+    assert OTHER.mem[0:len(theirs)] == theirs
+    assert OTHER.read(5000, 1) is not None
+
+
+@suite.test("reserved flags are refused")
 def flags():
     ring = CLIENT.ring
-    for value in range(0x80):
+    for value in range(0x40):
+        if value & 3 in (1, 2):
+            continue
         status = ring.submit(READ, flags=value, data=place(CLIENT.region), data_len=BLOCK,
                              cdw=blocks(0, 1))
-        expected = LIST_INVALID if value & ring.F_LIST else INVALID_FIELD if value else 0
-        assert status == expected, (hex(value), hex(status))
+        assert status == (INVALID_FIELD if value else 0), (hex(value), hex(status))
+
+
+@suite.test("halves of fused commands, and pairs that are none, reach nobody")
+def fused():
+    ring = CLIENT.ring
+    count = [0]
+
+    def half(opc, fuse, lba=6000, nsid=1):
+        count[0] += 1
+        ring.push(ring.command(opc, cid=count[0], flags=fuse, nsid=nsid, data=place(CLIENT.region),
+                               data_len=4096, cdw=blocks(lba, 1)))
+
+    def wait(*statuses):
+        ring.kick()
+        done = [ring.completion() for _ in statuses]
+        found = [status & 0x7ff for _, status, _ in sorted(done)]
+        assert found == list(statuses), [hex(status) for status in found]
+
+    data = os.urandom(BLOCK)
+    assert CLIENT.write(6000, data) == 0
+    CLIENT.mem[0:BLOCK] = bytes(BLOCK)
+    half(WRITE, 2)
+    wait(FUSED_MISSING)
+    half(COMPARE, 1)
+    half(COMPARE, 1)
+    wait(FUSED_MISSING)
+    half(FLUSH, 0)
+    wait(FUSED_MISSING, 0)
+    half(WRITE, 1)
+    half(WRITE, 2)
+    wait(INVALID_FIELD, INVALID_FIELD)
+    half(COMPARE, 1)
+    half(WRITE, 2, lba=6001)
+    wait(INVALID_FIELD, INVALID_FIELD)
+    half(COMPARE, 1, lba=6)
+    half(WRITE, 2, lba=6, nsid=2)
+    wait(INVALID_FIELD, INVALID_FIELD)
+    half(COMPARE, 1)
+    half(WRITE, 2, nsid=99)
+    wait(FUSED_FAIL, INVALID_NS)
+    assert CLIENT.read(6000, 1) == data
+    # A half that nothing follows, over the end of its client.
+    bad = Client()
+    bad.ring.push(bad.ring.command(COMPARE, flags=1, data=place(bad.region), data_len=BLOCK,
+                                   cdw=blocks(0, 1)))
+    bad.ring.kick()
+    assert OTHER.read(5000, 1) is not None
+    bad.close()
+    assert OTHER.read(5000, 1) is not None
+
+
+@suite.test("compare and write, fused: the write happens where the comparison succeeds")
+def compare_and_write():
+    ring, region = CLIENT.ring, CLIENT.region
+    CLIENT.admin.submit(0x06, nsid=0, data=place(region), data_len=4096, cdw=(1,))
+    if not CLIENT.mem[522] & 1:  # FUSES
+        return
+    old, new = os.urandom(BLOCK), os.urandom(BLOCK)
+    assert CLIENT.write(6100, old) == 0
+    for after, expected in [(new, 0), (new, 0x285)]:
+        CLIENT.mem[0:2 * BLOCK] = old + (new if not expected else os.urandom(BLOCK))
+        ring.push(ring.command(COMPARE, cid=1, flags=1, data=place(region), data_len=BLOCK,
+                               cdw=blocks(6100, 1)))
+        ring.push(ring.command(WRITE, cid=2, flags=2, data=place(region, BLOCK), data_len=BLOCK,
+                               cdw=blocks(6100, 1)))
+        ring.kick()
+        done = sorted(ring.completion() for _ in range(2))
+        assert done[0][1] & 0x7ff == expected, hex(done[0][1])
+        assert bool(done[1][1] & 0x7ff) == bool(expected), hex(done[1][1])
+        assert CLIENT.read(6100, 1, 65536) == after
 
 
 @suite.test("admin commands that only the daemon may send are refused on the admin ring")
@@ -272,6 +432,7 @@ def fuzz():
             struct.pack_into("<I", raw, 4, generator.choice([0, 1, 2, 3, 0xffffffff]))
         else:
             raw[0] |= 0x80
+        raw[1] &= 0xfc  # halves of fused commands wait for the next one
         if generator.random() < 0.5:
             struct.pack_into("<QQII", raw, 16, place(CLIENT.region, generator.randrange(0, 8192)),
                              0, generator.choice([512, 4096, 0, 1 << 31]), 0)

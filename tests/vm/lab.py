@@ -227,32 +227,88 @@ def choose_accel(kernel):
     return "kvm" if works else tcg
 
 
+def controller(slot, *namespaces, **options):
+    """A controller of its own: its slot, its namespaces as dictionaries of QEMU's options."""
+    return {"slot": slot, "namespaces": namespaces, "options": options}
+
+
+DISK_BYTES = 160 << 20
+SMALL_BYTES = 32 << 20
+# serial number, logical block size: one controller each, addressed by its serial number
+PLAIN = [controller(4 + index, {"logical_block_size": block, "physical_block_size": block},
+                    serial=serial)
+         for index, (serial, block) in enumerate([("LAB512", 512), ("LAB4096", 4096)])]
+
+
+def small(**options):
+    return {"bytes": SMALL_BYTES, **options}
+
+
+ZONED = {"zoned": "on", "zoned.zone_size": "1M", "zoned.zone_capacity": "768K",
+         "zoned.max_open": 8, "zoned.max_active": 12, "zoned.descr_ext_size": 64}
+# QEMU hands each block of interleaved data to the host by itself, 1024 at most: 128 KiB is less.
+# What a script finds in its guest; those that aren't named find PLAIN. A controller's namespaces
+# have the identifiers 1, 2, … in this order; those of a subsystem are shared by its controllers.
+DEVICES = {
+    "conform_pcie": [
+        controller(4, small(), small(logical_block_size=4096, physical_block_size=4096),
+                   small(ms=8, mset=0), small(ms=8, mset=1), serial="PLAIN", mdts=5),
+        controller(5, small(**ZONED), serial="ZONED"),
+        controller(6, small(), serial="SMALL", mdts=1),
+        controller(7, small(shared="on"), serial="SHARED", subsys="sub0"),
+        controller(8, serial="SHARED", subsys="sub0"),
+    ],
+    "conform_pi": [
+        controller(4, small(ms=8, mset=1, pi=1), small(ms=8, mset=0, pi=1),
+                   small(ms=8, mset=0, pi=2, pil=1), small(ms=8, mset=1, pi=3),
+                   small(ms=16, mset=1, pi=1), small(ms=8, mset=0, pi=3),
+                   small(ms=8, mset=1, pi=2), serial="PI", mdts=5),
+    ],
+    "conform_rdma": [controller(4, small(), serial="PASS")],
+}
+
+
+def devices_of(script):
+    """The controllers for one script of guest/."""
+    return DEVICES.get(script, PLAIN)
+
+
 class Guest:
     """One boot of the laboratory for one script."""
 
-    # serial number, logical block size: one controller each, addressed by its serial number
-    DISKS = [("LAB512", 512), ("LAB4096", 4096)]
-    DISK_BYTES = 160 << 20
-
-    def __init__(self, kernel, accel, build, work):
+    def __init__(self, kernel, accel, build, work, controllers=tuple(PLAIN)):
         self.kernel = kernel
         self.accel = accel
         self.build = build
         self.work = work
+        self.controllers = controllers
+
+    def namespace(self, bus, nsid, options):
+        """QEMU's options for a namespace with an empty image of its own."""
+        options = dict(options)
+        name = f"d{bus}n{nsid}"
+        image = os.path.join(self.work, name + ".img")
+        with open(image, "wb") as file:
+            file.truncate(options.pop("bytes", DISK_BYTES))
+        text = "".join(f",{key}={value}" for key, value in options.items())
+        return ["-drive", f"if=none,id={name},format=raw,file={image},cache=unsafe",
+                "-device", f"nvme-ns,drive={name},bus={bus},nsid={nsid}{text}"]
 
     def devices(self):
         """QEMU's options for the IOMMU, the root file system and the NVMe controllers."""
         argv = ["-device", "intel-iommu,intremap=on,caching-mode=on",
                 "-virtfs", "local,path=/,mount_tag=lab,security_model=none,multidevs=remap,"
                            "readonly=on"]
-        for index, (serial, block) in enumerate(self.DISKS):
-            image = os.path.join(self.work, serial + ".img")
-            with open(image, "wb") as file:
-                file.truncate(self.DISK_BYTES)
-            argv += ["-drive", f"if=none,id=d{index},format=raw,file={image},cache=unsafe",
-                     "-device", f"nvme,serial={serial},id=nv{index},addr={4 + index:x}",
-                     "-device", f"nvme-ns,drive=d{index},bus=nv{index},nsid=1,"
-                                f"logical_block_size={block},physical_block_size={block}"]
+        for subsystem in sorted({c["options"]["subsys"] for c in self.controllers
+                                 if "subsys" in c["options"]}):
+            argv += ["-device", f"nvme-subsys,id={subsystem},nqn={subsystem}"]
+        for c in self.controllers:
+            text = "".join(f",{key}={value}" for key, value in c["options"].items())
+            argv += ["-device", f"nvme,id=nv{c['slot']},addr={c['slot']:x}{text}"]
+        # Behind the last controller, so that a shared one is attached to all of its subsystem.
+        for c in self.controllers:
+            for index, options in enumerate(c["namespaces"]):
+                argv += self.namespace(f"nv{c['slot']}", index + 1, options)
         return argv
 
     def run(self, script, seconds, processors=2):
