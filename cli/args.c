@@ -119,6 +119,24 @@ const char *cli_suggest(const char *word, const char *const *names)
 	return best;
 }
 
+/* "zns report-zones" is a "report-zones" among its like. */
+static const char *last_word(const char *name)
+{
+	const char *space = strrchr(name, ' ');
+
+	return space ? space + 1 : name;
+}
+
+const struct cli_command *cli_find_command(const struct cli_command *const *commands,
+					   const char *word)
+{
+	for (; *commands; commands++) {
+		if (!strcmp(last_word((*commands)->name), word))
+			return *commands;
+	}
+	return NULL;
+}
+
 const char *cli_suggest_command(const char *word, const struct cli_command *const *commands)
 {
 	static const struct {
@@ -129,7 +147,7 @@ const char *cli_suggest_command(const char *word, const struct cli_command *cons
 		{"disconnect", "detach"},
 		{"disconnect-all", "detach"},
 	};
-	const char *names[32];
+	const char *names[128];
 	unsigned n = 0;
 
 	for (size_t i = 0; i < sizeof(renamed) / sizeof(renamed[0]); i++) {
@@ -138,7 +156,7 @@ const char *cli_suggest_command(const char *word, const struct cli_command *cons
 	}
 	for (; commands[n]; n++) {
 		assert(n < sizeof(names) / sizeof(names[0]) - 1);
-		names[n] = commands[n]->name;
+		names[n] = last_word(commands[n]->name);
 	}
 	names[n] = NULL;
 	return cli_suggest(word, names);
@@ -189,6 +207,17 @@ static int bad_option(const struct cli_command *command, int how, char **argv, c
 	return unknown_option(command, optopt ? word : argv[optind - 1], why, why_size);
 }
 
+bool cli_letter_is_taken(const struct cli_command *command, const struct cli_option *option)
+{
+	const struct cli_option *o;
+
+	for (unsigned n = 0; (o = option_at(command, n)) && o != option; n++) {
+		if (o->letter == option->letter)
+			return true;
+	}
+	return false;
+}
+
 static void build_tables(const struct cli_command *command, struct option *longs, char *shorts)
 {
 	const struct cli_option *o;
@@ -213,15 +242,17 @@ static void build_tables(const struct cli_command *command, struct option *longs
 				.has_arg = o->arg ? required_argument : no_argument,
 				.val = ALIAS_BASE + (int)n,
 			};
-		if (o->letter)
-			*shorts++ = o->letter;
-		if (o->letter && o->arg)
+		if (!o->letter || cli_letter_is_taken(command, o))
+			continue;
+		*shorts++ = o->letter;
+		if (o->arg)
 			*shorts++ = ':';
 	}
 	*shorts = 0;
 	*l = (struct option){0};
 }
 
+/* The first option that has it: a command's own before those that many commands share. */
 static unsigned place_of_letter(const struct cli_command *command, int letter)
 {
 	const struct cli_option *o;

@@ -11,21 +11,34 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CLI_OPTIONS_MAX 48
+#define CLI_OPTIONS_MAX 72
 
 struct cli;
 struct cli_args;
 
 struct cli_option {
 	const char *name; /* long name; NULL ends a table */
-	char letter;      /* 0: none */
+	char letter;      /* 0: none. Of rows with the same letter the first has it; the common
+			   * options come last */
 	const char *arg;  /* what its argument is called; NULL: a switch */
 	const char *help; /* NULL: of fabrics transports, which this build lacks: refused by name;
 			   * "": explained by nvmux attach, only mentioned here */
 };
 
+/* Where a command stands in the list of --help. */
+enum cli_group {
+	CLI_GROUP_DAEMON,
+	CLI_GROUP_DATA,
+	CLI_GROUP_READ,
+	CLI_GROUP_BLOCKS,
+	CLI_GROUP_MANAGE,
+	CLI_GROUP_RAW,
+	CLI_GROUP_OTHER,
+};
+
 struct cli_command {
 	const char *name;
+	enum cli_group group;
 	const char *summary;       /* one line */
 	const char *usage;         /* what follows the name */
 	const char *description;   /* paragraphs, separated by empty lines */
@@ -33,7 +46,11 @@ struct cli_command {
 	const char *const *examples;      /* NULL, or ended by NULL */
 	int min_args, max_args;           /* positional arguments; max -1: any number */
 	bool stop_at_first;               /* what follows the first positional isn't ours */
+	bool binary;                      /* --output-format may also be binary */
 	int (*run)(struct cli *cli, const struct cli_args *args); /* enum cli_exit */
+	/* The first positional is one of these instead, ended by NULL. Their names begin with this
+	 * command's. */
+	const struct cli_command *const *subcommands;
 };
 
 /* The arguments of one command, as parsed. Points into argv. */
@@ -61,6 +78,8 @@ const char *cli_args_get(const struct cli_args *args, const char *name);
 bool cli_args_has(const struct cli_args *args, const char *name);
 /* How messages call it: "--queue-size" if it was given by that other name. Never NULL. */
 const char *cli_args_name(const struct cli_args *args, const char *name);
+/* Whether an earlier row of the command has the option's letter. */
+bool cli_letter_is_taken(const struct cli_command *command, const struct cli_option *option);
 /* The other name of an option, nvme-cli's where that differs, or NULL. */
 const char *cli_option_alias(const char *name);
 
@@ -91,6 +110,9 @@ int cli_parse_number(const char *text, uint64_t *ret);
 
 /* The name of @names (ended by NULL) that @word was probably meant to be, or NULL. */
 const char *cli_suggest(const char *word, const char *const *names);
+/* The command of a table (ended by NULL) that @word names: the last word of its name. Or NULL. */
+const struct cli_command *cli_find_command(const struct cli_command *const *commands,
+					   const char *word);
 /* The same of commands; those of nvme-cli that are called otherwise here are known as well. */
 const char *cli_suggest_command(const char *word, const struct cli_command *const *commands);
 

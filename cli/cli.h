@@ -28,6 +28,7 @@ struct rpc_client;
 struct cli {
 	const char *socket;
 	bool json;
+	bool binary; /* asked for by --output-format; only where the command has it */
 	const struct cli_command *const *commands; /* ended by NULL */
 	const struct cli_command *command;
 	struct rpc_client *rpc; /* made by the first call */
@@ -67,6 +68,11 @@ int cli_connect(struct cli *cli);
 /* If the daemon can be asked and has no controller @name: say so, with those it has. */
 bool cli_report_unknown(struct cli *cli, const char *name);
 
+/* A number that may be too large for jansson's integers: digits, which cli_print_json() prints as
+ * they are. New reference. */
+json_t *cli_json_number(const char *digits);
+json_t *cli_json_u64(uint64_t value);
+
 void cli_json_unref(json_t **value);
 #define CLI_JSON __attribute__((cleanup(cli_json_unref))) json_t
 
@@ -96,5 +102,23 @@ extern const struct cli_command cli_cmd_attach, cli_cmd_bench, cli_cmd_bind, cli
 	cli_cmd_discover, cli_cmd_discovery, cli_cmd_events, cli_cmd_flush, cli_cmd_help,
 	cli_cmd_identify, cli_cmd_list, cli_cmd_probe, cli_cmd_read, cli_cmd_reset, cli_cmd_rpc,
 	cli_cmd_shutdown, cli_cmd_status, cli_cmd_unbind, cli_cmd_version, cli_cmd_write;
+
+/* Commands that show what controllers and namespaces say. */
+extern const struct cli_command cli_cmd_ana_log, cli_cmd_changed_ns_list_log,
+	cli_cmd_cmdset_ind_id_ns, cli_cmd_effects_log, cli_cmd_endurance_log, cli_cmd_error_log,
+	cli_cmd_fw_log, cli_cmd_get_feature, cli_cmd_get_log, cli_cmd_id_ctrl, cli_cmd_id_ns,
+	cli_cmd_list_ctrl, cli_cmd_list_ns, cli_cmd_ns_descs, cli_cmd_nvm_id_ctrl,
+	cli_cmd_nvm_id_ns, cli_cmd_resv_notif_log, cli_cmd_sanitize_log, cli_cmd_self_test_log,
+	cli_cmd_set_feature, cli_cmd_show_regs, cli_cmd_smart_log, cli_cmd_supported_log_pages;
+
+/* Commands that act on namespaces and controllers. */
+extern const struct cli_command cli_cmd_compare, cli_cmd_copy, cli_cmd_dsm, cli_cmd_resv_acquire,
+	cli_cmd_resv_register, cli_cmd_resv_release, cli_cmd_resv_report, cli_cmd_verify,
+	cli_cmd_write_uncor, cli_cmd_write_zeroes, cli_cmd_zns, cli_cmd_admin_passthru,
+	cli_cmd_attach_ns, cli_cmd_create_ns, cli_cmd_delete_ns, cli_cmd_detach_ns,
+	cli_cmd_device_self_test, cli_cmd_dir_receive, cli_cmd_dir_send, cli_cmd_format,
+	cli_cmd_fw_commit, cli_cmd_fw_download, cli_cmd_io_mgmt_recv, cli_cmd_io_mgmt_send,
+	cli_cmd_io_passthru, cli_cmd_sanitize, cli_cmd_security_recv, cli_cmd_security_send,
+	cli_cmd_subsystem_reset;
 
 #endif

@@ -553,6 +553,7 @@ static const char *const bench_examples[] = {
 
 const struct cli_command cli_cmd_bench = {
 	.name = "bench",
+	.group = CLI_GROUP_DATA,
 	.summary = "measure IOPS and latency of a namespace",
 	.usage = "CTRL[/NSID]|-t TYPE -a ADDRESS [-n NSID] [--pattern PATTERN] [--depth LIST] ...",
 	.description =

@@ -7,6 +7,7 @@
 #include "cli/ctrlr_opts.h"
 #include "cli/table.h"
 #include "cli/target.h"
+#include "cli/verb.h"
 
 static const struct cli_option probe_options[] = {
 	CLI_TRID_OPTIONS('n'),
@@ -55,7 +56,8 @@ static void print_probe(const json_t *result)
 		return;
 	}
 	table = cli_table_new(columns);
-	json_array_foreach(result, i, entry) {
+	json_array_foreach(result, i, entry)
+	{
 		struct cli_line *line = cli_table_line(table, NULL);
 		const char *name = cli_json_string(entry, "name");
 
@@ -125,13 +127,60 @@ static int run_detach(struct cli *cli, const struct cli_args *args)
 	return call_by_name(cli, args, "detach_controller", "detached");
 }
 
+/* A controller of this process is attached, and reset with the library's own function. */
+static int reset_here(struct cli *cli, const struct cli_args *args,
+		      int (*reset)(struct nvmux_ctrlr *), const char *done)
+{
+	struct cli_device dev;
+	int err, code;
+
+	code = cli_device_open(cli, args, 0, &dev);
+	if (!code) {
+		err = reset(dev.ctrlr);
+		code = err ? cli_device_error(&dev, cli->command->name, err)
+			   : cli_report(&dev, NULL, "%s", done);
+	}
+	cli_device_close(&dev);
+	return code;
+}
+
+/* One of the daemon: that is the daemon's to do. */
+static int reset_by(struct cli *cli, const struct cli_args *args, const char *method,
+		    int (*reset)(struct nvmux_ctrlr *), const char *done)
+{
+	if (cli_has_trid(args))
+		return reset_here(cli, args, reset, done);
+	if (!args->n_positional)
+		return cli_usage_error(cli, "which controller? CTRL, or -t and -a");
+	return call_by_name(cli, args, method, done);
+}
+
 static int run_reset(struct cli *cli, const struct cli_args *args)
 {
-	return call_by_name(cli, args, "reset_controller", "reset");
+	return reset_by(cli, args, "reset_controller", nvmux_ctrlr_reset, "reset");
+}
+
+static int run_subsystem_reset(struct cli *cli, const struct cli_args *args)
+{
+	int code = cli_confirm(cli, args,
+			       "every controller of the subsystem loses its queues, other hosts' "
+			       "too");
+
+	return code ? code
+		    : reset_by(cli, args, "reset_subsystem", nvmux_ctrlr_reset_subsystem,
+			       "subsystem reset");
 }
 
 static const char *const detach_examples[] = {"nvmux detach nvme0", NULL};
 static const char *const reset_examples[] = {"nvmux reset nvme0", NULL};
+static const char *const subsystem_reset_examples[] = {"nvmux subsystem-reset nvme0", NULL};
+
+static const struct cli_option reset_options[] = {CLI_DEVICE_OPTIONS, {0}};
+static const struct cli_option subsystem_reset_options[] = {
+	CLI_FORCE_OPTION,
+	CLI_DEVICE_OPTIONS,
+	{0},
+};
 
 const struct cli_command cli_cmd_detach = {
 	.name = "detach",
@@ -149,15 +198,31 @@ const struct cli_command cli_cmd_detach = {
 
 const struct cli_command cli_cmd_reset = {
 	.name = "reset",
-	.summary = "reset a controller of the daemon",
-	.usage = "CTRL",
+	.summary = "reset a controller",
+	.usage = CLI_DEVICE_USAGE,
 	.description =
 		"Disables and enables the controller and connects its queue pairs again. Clients "
 		"keep theirs. Commands in flight end with Command Aborted due to SQ Deletion; over "
 		"a fabric they are repeated, as after a loss of the connection.\n\n"
 		"Needs the admin right.",
+	.options = reset_options,
 	.examples = reset_examples,
-	.min_args = 1,
 	.max_args = 1,
 	.run = run_reset,
+};
+
+const struct cli_command cli_cmd_subsystem_reset = {
+	.name = "subsystem-reset",
+	.summary = "reset all controllers of a subsystem",
+	.usage = CLI_DEVICE_USAGE " [--force]",
+	.description =
+		"NVM Subsystem Reset, where the controller offers it (CAP.NSSRS). Every controller "
+		"of the subsystem loses its queues; for clients of this one it is as nvmux reset. "
+		"It "
+		"asks first; where nobody can be asked, --force is needed.\n\n"
+		"Needs the admin right.",
+	.options = subsystem_reset_options,
+	.examples = subsystem_reset_examples,
+	.max_args = 1,
+	.run = run_subsystem_reset,
 };

@@ -149,7 +149,9 @@ const struct cli_command cli_cmd_events = {
 	.usage = "[--count COUNT]",
 	.description =
 		"A line for each event, until SIGINT: controllers that come, go, fail or are "
-		"reset, connections that are lost and restored (controller_connection_lost, "
+		"reset, devices that are wanted back or pulled out (controller_removing, "
+		"controller_removed) or appear (device_added, device_removed), connections that "
+		"are lost and restored (controller_connection_lost, "
 		"controller_reconnect_failed, controller_fast_io_fail, controller_reconnected, "
 		"controller_replayed), changes of namespaces and ANA states, changes that "
 		"discovery services report, clients that come and go.\n\n"

@@ -3,80 +3,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/fields.h"
 #include "cli/target.h"
-
-/* Fields that people read as hexadecimal: bits, and ids that are written so everywhere. */
-static const char *const hex_keys[] = {
-	"vid",  "ssvid", "cmic", "cntlid", "ver",   "rtd3r", "rtd3e", "oaes",    "ctratt", "rrls",
-	"oacs", "frmw",  "lpa",  "avscc",  "apsta", "rpmbs", "hctma", "sanicap", "sqes",   "cqes",
-	"oncs", "fuses", "fna",  "vwc",    "ocfs",  "sgls",  "fcatt", "nsze",    "ncap",   "nuse",
-	"nsfeat", "flbas", "mc", "dpc",    "dps",   "nmic",  "rescap", "fpi",    "rp",     NULL,
-};
-
-static bool is_hex_key(const char *key)
-{
-	for (const char *const *k = hex_keys; *k; k++) {
-		if (!strcmp(*k, key))
-			return true;
-	}
-	return false;
-}
-
-static void print_value(const char *key, const json_t *value)
-{
-	char text[512];
-
-	if (json_is_string(value))
-		fputs(cli_printable(json_string_value(value), text, sizeof(text)), stdout);
-	else if (json_is_integer(value) && !strcmp(key, "ieee"))
-		printf("%06llx", (long long)json_integer_value(value));
-	else if (json_is_integer(value) && is_hex_key(key))
-		printf("%#llx", (long long)json_integer_value(value));
-	else if (json_is_integer(value))
-		printf("%lld", (long long)json_integer_value(value));
-	else
-		json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
-}
-
-/* An array of objects: LBA formats, power states. One line each. */
-static void print_array(const char *key, json_t *array, int64_t in_use)
-{
-	bool formats = !strcmp(key, "lbafs");
-	json_t *entry, *value;
-	const char *member;
-	size_t i;
-
-	json_array_foreach(array, i, entry) {
-		printf("%-5s%3zu :", formats ? "lbaf" : !strcmp(key, "psds") ? "ps" : key, i);
-		if (!json_is_object(entry)) {
-			putchar(' ');
-			print_value(key, entry);
-		}
-		json_object_foreach(entry, member, value) {
-			printf(" %s:", formats && !strcmp(member, "ds") ? "lbads" : member);
-			print_value(member, value);
-		}
-		puts(formats && (int64_t)i == in_use ? " (in use)" : "");
-	}
-}
-
-static void print_fields(json_t *fields)
-{
-	int64_t flbas = cli_json_integer(fields, "flbas");
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(fields, key, value) {
-		if (json_is_array(value)) {
-			print_array(key, value, (flbas & 15) | (flbas & 0x60) >> 1);
-			continue;
-		}
-		printf("%-9s : ", key);
-		print_value(key, value);
-		putchar('\n');
-	}
-}
+#include "decode/identify_json.h"
 
 static int hex_digit(char c)
 {
@@ -84,32 +13,48 @@ static int hex_digit(char c)
 }
 
 /* 16 bytes per line; equal lines are shown once, as hexdump does. */
-static void print_dump(const char *hex)
+static void print_dump(const uint8_t *bytes, size_t len)
 {
-	size_t len = strlen(hex) / 2 * 2;
 	bool folded = false;
 
-	for (size_t at = 0; at < len; at += 32) {
-		size_t n = len - at < 32 ? len - at : 32;
+	for (size_t at = 0; at < len; at += 16) {
+		size_t n = len - at < 16 ? len - at : 16;
 
-		if (at && n == 32 && at + 32 < len && !memcmp(hex + at, hex + at - 32, 32)) {
+		if (at && n == 16 && at + 16 < len && !memcmp(bytes + at, bytes + at - 16, 16)) {
 			if (!folded)
 				puts("*");
 			folded = true;
 			continue;
 		}
 		folded = false;
-		printf("%04zx ", at / 2);
-		for (size_t i = 0; i < 32; i += 2)
-			printf(i < n ? " %.2s" : "   ", hex + at + i);
+		printf("%04zx ", at);
+		for (size_t i = 0; i < 16; i++) {
+			if (i < n)
+				printf(" %02x", bytes[at + i]);
+			else
+				fputs("   ", stdout);
+		}
 		fputs("  |", stdout);
-		for (size_t i = 0; i + 1 < n; i += 2) {
-			int c = hex_digit(hex[at + i]) << 4 | hex_digit(hex[at + i + 1]);
+		for (size_t i = 0; i < n; i++) {
+			int c = bytes[at + i];
 
 			putchar(c >= 0x20 && c < 0x7f ? c : '.');
 		}
 		puts("|");
 	}
+}
+
+/* Digits of the daemon as bytes. */
+static void print_hex(const char *hex)
+{
+	uint8_t bytes[IDENTIFY_BYTES];
+	size_t len = strlen(hex) / 2;
+
+	if (len > sizeof(bytes))
+		len = sizeof(bytes);
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+	print_dump(bytes, len);
 }
 
 static int identify_params(struct cli *cli, const struct cli_args *args, char *name, size_t size,
@@ -151,9 +96,9 @@ static int run_identify(struct cli *cli, const struct cli_args *args)
 	if (cli->json)
 		return cli_print_json(cli, result);
 	if (json_object_size(result) == 1 && json_object_get(result, "data"))
-		print_dump(cli_json_string(result, "data"));
+		print_hex(cli_json_string(result, "data"));
 	else
-		print_fields(result);
+		cli_print_fields(result, false);
 	return CLI_OK;
 }
 
@@ -175,6 +120,7 @@ static const char *const identify_examples[] = {
 
 const struct cli_command cli_cmd_identify = {
 	.name = "identify",
+	.group = CLI_GROUP_READ,
 	.summary = "show what a controller or namespace says of itself",
 	.usage = "CTRL[/NSID] [-n NSID] [--cns CNS]",
 	.description = "Sends Identify through the daemon. The fields are named as by nvme-cli's "

@@ -149,6 +149,7 @@ static const char *const read_examples[] = {
 
 const struct cli_command cli_cmd_read = {
 	.name = "read",
+	.group = CLI_GROUP_DATA,
 	.summary = "copy bytes of a namespace to a file or standard output",
 	.usage = "CTRL[/NSID]|-t TYPE -a ADDRESS [-n NSID] [--offset BYTES] [--length BYTES] "
 		 "[FILE|-]",

@@ -280,6 +280,7 @@ static const char *const rpc_examples[] = {
 
 const struct cli_command cli_cmd_rpc = {
 	.name = "rpc",
+	.group = CLI_GROUP_RAW,
 	.summary = "call any method of the daemon",
 	.usage = "METHOD [JSON]",
 	.description =

@@ -232,6 +232,7 @@ static const char *const write_examples[] = {
 
 const struct cli_command cli_cmd_write = {
 	.name = "write",
+	.group = CLI_GROUP_DATA,
 	.summary = "copy a file or standard input into a namespace",
 	.usage = "CTRL[/NSID]|-t TYPE -a ADDRESS [-n NSID] [--offset BYTES] [--length BYTES] "
 		 "[FILE|-]",
@@ -297,6 +298,7 @@ static const char *const flush_examples[] = {"nvmux flush nvme0/1", NULL};
 
 const struct cli_command cli_cmd_flush = {
 	.name = "flush",
+	.group = CLI_GROUP_DATA,
 	.summary = "make the completed writes of a namespace durable",
 	.usage = "CTRL[/NSID]|-t TYPE -a ADDRESS [-n NSID]",
 	.description = "Sends a flush and waits for it.",

@@ -23,6 +23,7 @@ static const struct row {
 	ROW("io-queue-depth", io_queue_depth, 2, 65536, false),
 	ROW("admin-queue-depth", admin_queue_depth, 16, 4096, false),
 	ROW("io-timeout-ms", io_timeout_ms, 0, WAIT_MAX_SEC * 1000, false),
+	ROW("removal-timeout-ms", removal_timeout_ms, 0, 600000, false),
 	ROW("retry-count", retry_count, 0, 255, false),
 	ROW("arbitration", arbitration, 0, 1, false),
 	ROW("arbitration-burst", arbitration_burst, 0, 7, false),

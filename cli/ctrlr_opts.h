@@ -19,6 +19,9 @@
 	{"io-timeout-ms", 0, "MS",                                                                 \
 	 "time until something is done about an I/O command that isn't answered; 0: never "        \
 	 "(default: 30000 in the daemon, else 0)"},                                                \
+	{"removal-timeout-ms", 0, "MS",                                                            \
+	 "time within which a device that is wanted back (hot plug) is let go of in order; 0: "    \
+	 "none (default: 10000 in the daemon, else 0)"},                                           \
 	{"retry-count", 0, "COUNT",                                                                \
 	 "how often a command is repeated that ended with a status that may go away by itself "    \
 	 "(default 4)"},                                                                           \
@@ -56,6 +59,7 @@
 #define CLI_CTRLR_OPTIONS_BRIEF                                                                    \
 	{"num-io-queues", 0, "COUNT", ""}, {"io-queue-depth", 0, "COUNT", ""},                     \
 	{"admin-queue-depth", 0, "COUNT", ""}, {"io-timeout-ms", 0, "MS", ""},                     \
+	{"removal-timeout-ms", 0, "MS", ""},                                                       \
 	{"retry-count", 0, "COUNT", ""}, {"arbitration", 0, "N", ""},                              \
 	{"arbitration-burst", 0, "N", ""}, {"low-weight", 0, "N", ""},                             \
 	{"medium-weight", 0, "N", ""}, {"high-weight", 0, "N", ""},                                \

@@ -7,7 +7,8 @@
 
 #define WIDTH 80
 #define HELP_COLUMN 28
-#define BRIEF_TITLE "With -t and -a, also these options of nvmux attach:"
+#define NAME_COLUMN 24
+#define BRIEF_TITLE "With --traddr, also these options of nvmux attach:"
 
 static const struct {
 	enum cli_exit code;
@@ -54,12 +55,13 @@ static void print_wrapped(FILE *out, const char *text, int at)
 	fputc('\n', out);
 }
 
-static void print_option(FILE *out, const struct cli_option *o)
+static void print_option(FILE *out, const struct cli_command *command, const struct cli_option *o)
 {
 	const char *alias = cli_option_alias(o->name);
+	bool letter = o->letter && !(command && cli_letter_is_taken(command, o));
 	int column;
 
-	column = fprintf(out, o->letter ? "  -%c, " : "      ", o->letter);
+	column = fprintf(out, letter ? "  -%c, " : "      ", o->letter);
 	column += fprintf(out, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 	if (column + 2 > HELP_COLUMN) {
 		fputc('\n', out);
@@ -104,22 +106,51 @@ static bool list_refused(const struct cli_option *o, char *buf, size_t size)
 	return len;
 }
 
+/* One line each, under the titles of their groups. */
+static void list_commands(FILE *out, const struct cli_command *const *commands, bool titles)
+{
+	static const char *const groups[] = {
+		[CLI_GROUP_DAEMON] = "The daemon and its controllers",
+		[CLI_GROUP_DATA] = "Data",
+		[CLI_GROUP_READ] = "What controllers and namespaces say",
+		[CLI_GROUP_BLOCKS] = "Commands on blocks, reservations, zones",
+		[CLI_GROUP_MANAGE] = "Namespaces, firmware, erasure, tests",
+		[CLI_GROUP_RAW] = "Any command",
+		[CLI_GROUP_OTHER] = "Other",
+	};
+
+	for (size_t group = 0; group < sizeof(groups) / sizeof(groups[0]); group++) {
+		if (titles)
+			fprintf(out, "\n%s:\n", groups[group]);
+		for (const struct cli_command *const *c = commands; *c; c++) {
+			if ((*c)->group != group)
+				continue;
+			fprintf(out, "  %-*s", NAME_COLUMN - 2, (*c)->name);
+			print_wrapped(out, (*c)->summary, NAME_COLUMN);
+		}
+	}
+}
+
 void cli_help_command(FILE *out, const struct cli_command *command)
 {
 	const struct cli_option *o;
 	int column = fprintf(out, "Usage: nvmux %s ", command->name);
-	char refused[512], brief[512];
+	char refused[512], brief[1024];
 
 	print_wrapped(out, command->usage, column);
 	fputc('\n', out);
 	print_wrapped(out, command->description, 0);
+	if (command->subcommands) {
+		fputs("\nCommands:\n", out);
+		list_commands(out, command->subcommands, false);
+	}
 	fputs("\nOptions:\n", out);
 	for (o = command->options; o && o->name; o++) {
 		if (o->help && o->help[0])
-			print_option(out, o);
+			print_option(out, command, o);
 	}
 	for (o = cli_common_options; o->name; o++)
-		print_option(out, o);
+		print_option(out, command, o);
 	if (list_brief(command->options, brief, sizeof(brief))) {
 		fputs("\n" BRIEF_TITLE "\n  ", out);
 		print_wrapped(out, brief, 2);
@@ -140,13 +171,10 @@ void cli_help_program(FILE *out, const struct cli_command *const *commands)
 	fputs("Usage: nvmux [-S SOCKET] [-o json|normal] COMMAND ...\n\n", out);
 	print_wrapped(out, about, 0);
 	fputs("\nCommands:\n", out);
-	for (; *commands; commands++) {
-		fprintf(out, "  %-10s", (*commands)->name);
-		print_wrapped(out, (*commands)->summary, 12);
-	}
+	list_commands(out, commands, true);
 	fputs("\nOptions, before or after the command:\n", out);
 	for (const struct cli_option *o = cli_common_options; o->name; o++)
-		print_option(out, o);
+		print_option(out, NULL, o);
 	fputs("\nExit codes:\n", out);
 	for (size_t i = 0; i < sizeof(cli_exit_texts) / sizeof(cli_exit_texts[0]); i++) {
 		fprintf(out, "  %-4d", cli_exit_texts[i].code);
@@ -165,14 +193,15 @@ static void put_escaped(FILE *out, const char *text)
 	}
 }
 
-static void manual_options(FILE *out, const struct cli_option *o)
+static void manual_options(FILE *out, const struct cli_command *command,
+			   const struct cli_option *o)
 {
 	for (; o && o->name; o++) {
 		const char *alias = cli_option_alias(o->name);
 
 		if (!o->help || !o->help[0])
 			continue;
-		if (o->letter)
+		if (o->letter && !(command && cli_letter_is_taken(command, o)))
 			fprintf(out, "*-%c*, ", o->letter);
 		fprintf(out, "*--%s*", o->name);
 		if (alias) {
@@ -193,7 +222,7 @@ static void manual_options(FILE *out, const struct cli_option *o)
 
 static void manual_command(FILE *out, const struct cli_command *command)
 {
-	char refused[512], brief[512];
+	char refused[512], brief[1024];
 
 	fputs("## ", out);
 	for (const char *c = command->name; *c; c++)
@@ -203,7 +232,7 @@ static void manual_command(FILE *out, const struct cli_command *command)
 	fputs("\n\n", out);
 	put_escaped(out, command->description);
 	fputs("\n\n", out);
-	manual_options(out, command->options);
+	manual_options(out, command, command->options);
 	if (list_brief(command->options, brief, sizeof(brief))) {
 		fputs(BRIEF_TITLE " ", out);
 		put_escaped(out, brief);
@@ -231,10 +260,13 @@ void cli_help_manual(FILE *out, const struct cli_command *const *commands)
 	      out);
 	put_escaped(out, about);
 	fputs("\n\n# OPTIONS\n\nThese may stand before or after the command.\n\n", out);
-	manual_options(out, cli_common_options);
+	manual_options(out, NULL, cli_common_options);
 	fputs("# COMMANDS\n\n", out);
-	for (; *commands; commands++)
+	for (; *commands; commands++) {
 		manual_command(out, *commands);
+		for (const struct cli_command *const *c = (*commands)->subcommands; c && *c; c++)
+			manual_command(out, *c);
+	}
 	fputs("# EXIT STATUS\n\n", out);
 	for (size_t i = 0; i < sizeof(cli_exit_texts) / sizeof(cli_exit_texts[0]); i++) {
 		fprintf(out, "*%d*\n\t", cli_exit_texts[i].code);
@@ -246,6 +278,9 @@ void cli_help_manual(FILE *out, const struct cli_command *const *commands)
 
 static int run_help(struct cli *cli, const struct cli_args *args)
 {
+	static const struct cli_command *const none[] = {NULL};
+	const struct cli_command *const *among = cli->commands;
+	const struct cli_command *found = NULL;
 	const char *meant;
 
 	if (cli_args_get(args, "man")) {
@@ -256,16 +291,18 @@ static int run_help(struct cli *cli, const struct cli_args *args)
 		cli_help_program(stdout, cli->commands);
 		return CLI_OK;
 	}
-	for (const struct cli_command *const *c = cli->commands; *c; c++) {
-		if (!strcmp((*c)->name, args->positional[0])) {
-			cli_help_command(stdout, *c);
-			return CLI_OK;
+	for (int i = 0; i < args->n_positional; i++) {
+		found = cli_find_command(among, args->positional[i]);
+		if (!found) {
+			meant = cli_suggest_command(args->positional[i], among);
+			return cli_usage_error(cli, "unknown command \"%s\"%s%s%s",
+					       args->positional[i], meant ? "; did you mean " : "",
+					       meant ? meant : "", meant ? "?" : "");
 		}
+		among = found->subcommands ? found->subcommands : none;
 	}
-	meant = cli_suggest_command(args->positional[0], cli->commands);
-	return cli_usage_error(cli, "unknown command \"%s\"%s%s%s", args->positional[0],
-			       meant ? "; did you mean " : "", meant ? meant : "",
-			       meant ? "?" : "");
+	cli_help_command(stdout, found);
+	return CLI_OK;
 }
 
 static const struct cli_option help_options[] = {
@@ -276,9 +313,9 @@ static const struct cli_option help_options[] = {
 const struct cli_command cli_cmd_help = {
 	.name = "help",
 	.summary = "explain nvmux or one of its commands",
-	.usage = "[COMMAND]",
+	.usage = "[COMMAND [COMMAND]]",
 	.description = "Prints what --help prints.",
 	.options = help_options,
-	.max_args = 1,
+	.max_args = 2,
 	.run = run_help,
 };

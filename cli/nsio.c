@@ -175,7 +175,7 @@ static void list_namespaces(struct nvmux_ctrlr *ctrlr, char *buf, size_t size)
 		snprintf(buf + len, size - len, ", ...");
 }
 
-static int find_namespace(struct cli_nsio *io, uint32_t nsid)
+int cli_nsio_find(struct cli_nsio *io, uint32_t nsid)
 {
 	char list[128];
 	size_t len = strlen(io->label);
@@ -198,18 +198,23 @@ static int find_namespace(struct cli_nsio *io, uint32_t nsid)
 	return CLI_OK;
 }
 
-int cli_nsio_open(struct cli *cli, const struct cli_target *target, struct cli_nsio *io)
+int cli_nsio_attach(struct cli *cli, const struct cli_target *target, struct cli_nsio *io)
 {
-	int code;
-
 	*io = (struct cli_nsio){.cli = cli};
 	if (target->trid.trtype == NVMUX_TRTYPE_DAEMON)
 		snprintf(io->daemon, sizeof(io->daemon), "%s",
 			 target->trid.traddr[0] ? target->trid.traddr : NVMUX_DEFAULT_SOCKET);
 	make_label(io, target);
-	code = attach(io, target);
+	return attach(io, target);
+}
+
+int cli_nsio_open(struct cli *cli, const struct cli_target *target, struct cli_nsio *io)
+{
+	int code;
+
+	code = cli_nsio_attach(cli, target, io);
 	if (!code)
-		code = find_namespace(io, target->nsid);
+		code = cli_nsio_find(io, target->nsid);
 	if (code)
 		return code;
 	io->block_size = nvmux_ns_get_sector_size(io->ns);

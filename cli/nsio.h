@@ -33,6 +33,11 @@ struct cli_nsio {
  */
 int cli_nsio_open(struct cli *cli, const struct cli_target *target, struct cli_nsio *io);
 
+/* Its two halves, for commands that don't need a namespace, or one with any format: attach the
+ * controller; find an active namespace, 0: the only one. */
+int cli_nsio_attach(struct cli *cli, const struct cli_target *target, struct cli_nsio *io);
+int cli_nsio_find(struct cli_nsio *io, uint32_t nsid);
+
 /* A queue pair for at most *@depth commands, which is lowered to what is granted, and @size bytes
  * of I/O memory. */
 int cli_nsio_open_qpair(struct cli_nsio *io, uint32_t *depth, size_t size);

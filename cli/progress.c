@@ -25,22 +25,40 @@ void cli_progress_begin(struct cli_progress *progress, uint64_t total)
 		progress->start_ns = progress->shown_ns = now_ns();
 }
 
+void cli_progress_begin_percent(struct cli_progress *progress)
+{
+	cli_progress_begin(progress, 100);
+	progress->percent = true;
+}
+
+bool cli_progress_due(const struct cli_progress *progress)
+{
+	return progress->on && now_ns() - progress->shown_ns >= INTERVAL_NS;
+}
+
+static void show_amount(const struct cli_progress *progress, uint64_t done)
+{
+	uint64_t elapsed = progress->shown_ns - progress->start_ns;
+	char amount[32], speed[32];
+
+	if (progress->percent) {
+		cli_format_duration(elapsed / 1000000, amount, sizeof(amount));
+		fprintf(stderr, "%s\033[K", amount);
+		return;
+	}
+	cli_format_size(done, amount, sizeof(amount));
+	cli_format_size((uint64_t)((double)done * 1e9 / (double)elapsed), speed, sizeof(speed));
+	fprintf(stderr, "%s, %s/s\033[K", amount, speed);
+}
+
 void cli_progress_update(struct cli_progress *progress, uint64_t done)
 {
 	static const char full[WIDTH + 1] = "##############################";
-	char amount[32], speed[32];
-	uint64_t now;
 	int filled;
 
-	if (!progress->on)
+	if (!cli_progress_due(progress))
 		return;
-	now = now_ns();
-	if (now - progress->shown_ns < INTERVAL_NS)
-		return;
-	progress->shown_ns = now;
-	cli_format_size(done, amount, sizeof(amount));
-	cli_format_size((uint64_t)((double)done * 1e9 / (double)(now - progress->start_ns)), speed,
-			sizeof(speed));
+	progress->shown_ns = now_ns();
 	if (progress->total) {
 		filled = (int)((double)done / (double)progress->total * WIDTH);
 		fprintf(stderr, "\r[%-*.*s] %3.0f %%  ", WIDTH, filled, full,
@@ -48,7 +66,7 @@ void cli_progress_update(struct cli_progress *progress, uint64_t done)
 	} else {
 		fputc('\r', stderr);
 	}
-	fprintf(stderr, "%s, %s/s\033[K", amount, speed);
+	show_amount(progress, done);
 	fflush(stderr);
 }
 

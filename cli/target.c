@@ -317,11 +317,10 @@ static int check_alone(const struct cli_args *args, char *why, size_t why_size)
 	return 0;
 }
 
-int cli_target_from_args(const struct cli_args *args, const char *socket, struct cli_target *ret,
-			 int *first_free, char *why, size_t why_size)
+int cli_target_of_ctrlr(const struct cli_args *args, const char *socket, struct cli_target *ret,
+			int *first_free, char *why, size_t why_size)
 {
 	struct cli_target target = {0};
-	uint64_t nsid = 0;
 	int used = 0, err;
 
 	nvmux_ctrlr_opts_init(&target.opts, sizeof(target.opts));
@@ -342,6 +341,21 @@ int cli_target_from_args(const struct cli_args *args, const char *socket, struct
 			return err;
 		used = 1;
 	}
+	*ret = target;
+	*first_free = used;
+	return 0;
+}
+
+int cli_target_from_args(const struct cli_args *args, const char *socket, struct cli_target *ret,
+			 int *first_free, char *why, size_t why_size)
+{
+	struct cli_target target;
+	uint64_t nsid = 0;
+	int used = 0, err;
+
+	err = cli_target_of_ctrlr(args, socket, &target, &used, why, why_size);
+	if (err)
+		return err;
 	err = cli_args_number(args, "namespace-id", 1, UINT32_MAX - 1, &nsid, why, why_size);
 	if (err)
 		return err;

@@ -104,5 +104,8 @@ int cli_parse_name(const char *text, char *name, size_t name_size, uint32_t *nsi
  */
 int cli_target_from_args(const struct cli_args *args, const char *socket, struct cli_target *ret,
 			 int *first_free, char *why, size_t why_size);
+/* The same without a look at --namespace-id, for commands that take more than an active one. */
+int cli_target_of_ctrlr(const struct cli_args *args, const char *socket, struct cli_target *ret,
+			int *first_free, char *why, size_t why_size);
 
 #endif

@@ -24,7 +24,8 @@
 #define CONF_MODULES_MAX     16
 #define CONF_CPUS_MAX        1024
 
-#define CONF_IO_TIMEOUT_MS 30000 /* the daemon's default; a program's is none */
+#define CONF_IO_TIMEOUT_MS      30000 /* the daemon's default; a program's is none */
+#define CONF_REMOVAL_TIMEOUT_MS 10000 /* the same */
 
 /* What one client may have at once. */
 struct conf_limits {
@@ -50,6 +51,9 @@ struct conf_limits {
 	X(io_timeout_ms, 0, 3600000, false, "30000",                                               \
 	  "milliseconds until something is done about an I/O command that isn't answered; 0: "     \
 	  "nothing ever is")                                                                       \
+	X(removal_timeout_ms, 0, 600000, false, "10000",                                           \
+	  "milliseconds within which a device that is wanted back is let go of in order; then "    \
+	  "it is taken away")                                                                      \
 	X(retry_count, 0, 255, false, "4",                                                         \
 	  "how often a command is repeated that ended with a status that may go away by itself")   \
 	X(arbitration, 0, 1, false, "0",                                                           \
@@ -116,6 +120,8 @@ struct nvmuxd_config {
 	char cores_file[256]; /* where 'cores' was given last, for messages */
 	int cores_line;
 	bool busy;
+
+	bool hotplug; /* attach controllers of these files when their devices appear */
 
 	char hostnqn[NVMUX_NQN_MAX]; /* empty: the library's */
 	char hostid[37];             /* a UUID; empty: the library's */

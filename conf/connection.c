@@ -29,6 +29,7 @@ void conf_controller_init(struct conf_controller *controller)
 	memset(controller, 0, sizeof(*controller));
 	nvmux_ctrlr_opts_init(&controller->opts, sizeof(controller->opts));
 	controller->opts.io_timeout_ms = CONF_IO_TIMEOUT_MS;
+	controller->opts.removal_timeout_ms = CONF_REMOVAL_TIMEOUT_MS;
 }
 
 const struct conf_option *conf_option_find(const char *name)

@@ -379,6 +379,8 @@ const struct conf_key conf_keys[] = {
 	 "owner group of the socket"},
 	{"daemon", "log_level", set_levels, 0, 0, 0, "info",
 	 "least severity that is logged, perhaps other ones for some modules"},
+	{"daemon", "hotplug", set_bool, OFF(hotplug), 0, 0, "yes",
+	 "whether devices that appear are looked at"},
 	{"host", "hostnqn", set_default_hostnqn, OFF(hostnqn), 0, 0, "", "NQN of this host"},
 	{"host", "hostid", set_default_hostid, OFF(hostid), 0, 0, "",
 	 "identifier of this host, a UUID"},

@@ -247,6 +247,11 @@ static void copy_fields(struct nvmux_cmd *cmd, const struct nvmux_ring_cmd *copy
 	cmd->cdw15 = copy->cdw15;
 }
 
+bool admin_is_known(uint8_t opc)
+{
+	return rules[opc].who != NOBODY;
+}
+
 uint16_t admin_check(const struct nvmux_ring_cmd *copy, const struct admin_view *view,
 		     struct checked_cmd *ret)
 {
@@ -269,10 +274,4 @@ uint16_t admin_check(const struct nvmux_ring_cmd *copy, const struct admin_view 
 	if (!status)
 		*ret = checked;
 	return status;
-}
-
-bool admin_changes_namespaces(const struct nvmux_cmd *cmd)
-{
-	return cmd->opc == nvme_admin_format_nvm || cmd->opc == nvme_admin_ns_mgmt ||
-	       cmd->opc == nvme_admin_ns_attach;
 }

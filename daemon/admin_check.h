@@ -26,9 +26,7 @@ struct admin_view {
  */
 uint16_t admin_check(const struct nvmux_ring_cmd *copy, const struct admin_view *view,
 		     struct checked_cmd *ret);
-
-/* Whether a checked command changes namespaces or their formats, so that nothing may be in flight
- * and everything has to be read again afterwards. */
-bool admin_changes_namespaces(const struct nvmux_cmd *cmd);
+/* Whether clients with the admin right may send it at all. */
+bool admin_is_known(uint8_t opc);
 
 #endif

@@ -38,7 +38,7 @@ static void on_removed(void *arg, struct nvmux_ctrlr *ctrlr)
 	struct op *waiter = c->close_waiter;
 
 	c->lost = true;
-	c->removed = ctrlr->wanted_back;
+	c->removed = ctrlr->wanted_back || ctrlr->gone;
 	c->close_waiter = NULL;
 	if (waiter)
 		op_release(waiter, 0);
@@ -54,6 +54,10 @@ static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_even
 {
 	struct controller *c = arg;
 
+	if (event == NVMUX_CTRLR_REMOVING) {
+		controller_remove(c);
+		return;
+	}
 	/* while it is being attached, or is going away, nobody has anything of it */
 	if (!c->ctrlr || c->state == CONTROLLER_ATTACHING)
 		return;
@@ -252,6 +256,7 @@ static void attach_succeeded(struct attach_op *attach)
 	if (attach->req)
 		rpc_reply(attach->req, attach_result(c));
 	controller_check_lost(c);
+	controller_check_removed(c);
 	daemon_progress(d);
 }
 

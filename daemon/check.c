@@ -316,13 +316,15 @@ static inline uint16_t check_cmd(const struct nvmux_ring_cmd *copy, uint64_t dat
 }
 
 static inline uint16_t check_md(const struct nvmux_ring_cmd *copy, uint64_t md_len,
-				const struct region_view *regions, uint32_t n_regions,
-				struct checked_cmd *ret)
+				const struct ctrlr_view *view, const struct region_view *regions,
+				uint32_t n_regions, struct checked_cmd *ret)
 {
 	ret->md.mem = NULL;
 	ret->md.len = 0;
 	if (likely(!md_len))
 		return 0;
+	if (!view->separate_md) /* a capsule has one data pointer */
+		return NVME_SC_INVALID_FIELD;
 	return check_buffer(copy->md, copy->md_len, md_len, regions, n_regions, &ret->md);
 }
 
@@ -347,7 +349,7 @@ static inline uint16_t check(const struct nvmux_ring_cmd *copy, const struct ctr
 		if (unlikely(status))
 			return status;
 	}
-	status = check_md(copy, md_len, regions, n_regions, ret);
+	status = check_md(copy, md_len, view, regions, n_regions, ret);
 	if (unlikely(status))
 		return status;
 	fill_cmd(copy, &ret->cmd);
@@ -436,7 +438,7 @@ static uint16_t check_list(const struct nvmux_ring_cmd *copy, const struct nvmux
 		if (status)
 			return status;
 	}
-	status = check_md(copy, md_len, regions, n_regions, ret);
+	status = check_md(copy, md_len, view, regions, n_regions, ret);
 	if (status)
 		return status;
 	fill_cmd(copy, &ret->cmd);

@@ -30,12 +30,7 @@ struct hold *cmd_hold(struct rpc_request *req, const json_t *params)
 	if (!s)
 		return NULL;
 	hold = session_hold_for_request(s, req, rpc_get_string(params, "controller", ""));
-	if (hold && hold->controller->state == CONTROLLER_RESETTING) {
-		rpc_reply_errno(req, -EAGAIN, "controller '%s' is being reset",
-				hold->controller->name);
-		return NULL;
-	}
-	return hold;
+	return hold && controller_defer(hold->controller, req) ? NULL : hold;
 }
 
 struct hold *cmd_io_hold(struct rpc_request *req, const json_t *params)

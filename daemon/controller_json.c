@@ -3,12 +3,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include "daemon/daemon.h"
-#include "daemon/identify_json.h"
+#include "decode/fields.h"
 
 /* Texts of targets may hold anything. */
 static json_t *text_json(const char *text)
 {
-	return identify_text_json(text, strlen(text), false);
+	return decode_text_json(text, strlen(text), false);
 }
 
 void json_put_trid(json_t *object, const struct nvmux_trid *trid)
@@ -61,9 +61,9 @@ static json_t *namespace_json(const struct controller *c, const struct nvmux_ns 
 	const uint8_t *nguid = nvmux_ns_get_nguid(ns), *uuid = nvmux_ns_get_uuid(ns);
 
 	if (nguid)
-		json_object_set_new(item, "nguid", identify_hex_json(nguid, 16));
+		json_object_set_new(item, "nguid", decode_hex_json(nguid, 16));
 	if (uuid)
-		json_object_set_new(item, "uuid", identify_uuid_json(uuid));
+		json_object_set_new(item, "uuid", decode_uuid_json(uuid));
 	if (nvmux_ana_supported(c->ctrlr)) {
 		enum nvmux_ana_state state = nvmux_ns_get_ana_state(ns);
 
@@ -106,13 +106,15 @@ static void put_identity(json_t *item, const struct nvmux_ctrlr *ctrlr)
 	char vs[16];
 
 	snprintf(vs, sizeof(vs), "0x%" PRIx32, ctrlr->vs);
-	json_object_set_new(item, "model", identify_text_json(ctrlr->id.mn, 40, true));
-	json_object_set_new(item, "serial", identify_text_json(ctrlr->id.sn, 20, true));
-	json_object_set_new(item, "firmware", identify_text_json(ctrlr->id.fr, 8, true));
-	json_object_set_new(item, "subnqn", identify_text_json(ctrlr->id.subnqn, 256, true));
+	json_object_set_new(item, "model", decode_text_json(ctrlr->id.mn, 40, true));
+	json_object_set_new(item, "serial", decode_text_json(ctrlr->id.sn, 20, true));
+	json_object_set_new(item, "firmware", decode_text_json(ctrlr->id.fr, 8, true));
+	json_object_set_new(item, "subnqn", decode_text_json(ctrlr->id.subnqn, 256, true));
 	json_object_set_new(item, "hostnqn",
 			    conf_is_fabrics(&ctrlr->trid) ? text_json(ctrlr->opts.hostnqn)
 							  : json_null());
+	if (conf_is_fabrics(&ctrlr->trid))
+		json_object_set_new(item, "hostid", decode_uuid_json(ctrlr->opts.hostid));
 	json_object_set_new(item, "cntlid", json_integer(le16_to_cpu(ctrlr->id.cntlid)));
 	json_object_set_new(item, "vs", json_string(vs));
 	json_object_set_new(item, "discovery", json_boolean(nvmux_ctrlr_is_discovery(ctrlr)));
@@ -127,8 +129,9 @@ static json_t *options_json(const struct controller *c)
 
 	for (const struct conf_option *option = conf_options; option->name; option++) {
 		if (!option->fabrics || conf_is_fabrics(&c->trid))
-			json_object_set_new(item, option->name,
-					    json_integer(conf_controller_get_option(&conf, option)));
+			json_object_set_new(
+				item, option->name,
+				json_integer(conf_controller_get_option(&conf, option)));
 	}
 	return item;
 }

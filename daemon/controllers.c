@@ -77,11 +77,15 @@ struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", name);
 		return NULL;
 	}
-	if (c->state == CONTROLLER_FAILED) {
+	if (c->state == CONTROLLER_FAILED && !controller_is_removed(c)) {
 		rpc_reply_errno(
 			req, -ENXIO,
 			"controller '%s' has failed; detach it, then it can be attached again",
 			name);
+		return NULL;
+	}
+	if (controller_is_removed(c)) {
+		rpc_reply_errno(req, -ENODEV, "controller '%s' is being removed", name);
 		return NULL;
 	}
 	if (c->detaching || c->state == CONTROLLER_ATTACHING) {
@@ -105,6 +109,8 @@ struct controller *controller_new(struct nvmuxd *d, const char *name, const stru
 	op_queue_init(&c->ops, &d->sched);
 	TAILQ_INIT(&c->hw_queues);
 	TAILQ_INIT(&c->holds);
+	TAILQ_INIT(&c->deferred);
+	TAILQ_INIT(&c->repeated);
 	TAILQ_INSERT_TAIL(&d->controllers, c, link);
 	d->n_controllers++;
 	return c;
@@ -113,11 +119,12 @@ struct controller *controller_new(struct nvmuxd *d, const char *name, const stru
 void controller_free(struct controller *c)
 {
 	NVMUX_ASSERT(TAILQ_EMPTY(&c->hw_queues) && TAILQ_EMPTY(&c->holds));
-	NVMUX_ASSERT(op_queue_idle(&c->ops));
+	NVMUX_ASSERT(op_queue_idle(&c->ops) && TAILQ_EMPTY(&c->deferred));
 	TAILQ_REMOVE(&c->d->controllers, c, link);
 	c->d->n_controllers--;
 	if (c->retry)
 		event_free(c->retry);
+	nvmux_timer_cancel(c->d->nvmux, &c->revive_timer);
 	ctl_staging_drop(c);
 	free(c->view);
 	free(c);
@@ -153,6 +160,7 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 	view->max_segs = MIN(ctrlr->max_segs, (uint32_t)NVMUX_RING_LIST_PER_CMD);
 	view->sgl = ctrlr->sgl;
 	view->fused = ctrlr->id.fuses & 1;
+	view->separate_md = !nvmux_ctrlr_is_fabrics(ctrlr);
 	view->admin = admin;
 	view->reservations = admin;
 	/* of one that is gone, or wasn't identified, libnvmux knows what it looked like once */
@@ -190,6 +198,7 @@ void controller_refresh_views(struct controller *c)
 		events_namespaces(c, c->view, view);
 	free(c->view);
 	c->view = view;
+	c->view_generation++;
 	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
 	{
 		TAILQ_FOREACH(q, &hold->session->qpairs, link)
@@ -348,17 +357,6 @@ void controller_check_lost(struct controller *c)
 	c->lost_handled = true;
 	lost->c = c;
 	op_submit(&c->ops, &lost->op, &lost_kind, c->name);
-}
-
-/* The kernel has got the device back by now, or is about to; nobody can do anything with it. */
-void controller_check_removed(struct controller *c)
-{
-	if (!c->removed || c->state != CONTROLLER_FAILED || !TAILQ_EMPTY(&c->holds) ||
-	    c->detaching)
-		return;
-	log_info(&c->d->log, "ctrlr", "%s: removed", c->name);
-	events_controller(c, "controller_removed");
-	controller_detach(c, NULL);
 }
 
 void controller_queue_failed(void *arg, struct hwq *hwq)

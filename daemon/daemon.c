@@ -288,6 +288,8 @@ int daemon_create(struct nvmuxd *d, char *why, size_t why_size)
 		 d->config.socket, d->n_reactors, d->config.busy ? "busy" : "adaptive");
 	d->state = DAEMON_RUNNING;
 	systemd_notify("READY=1");
+	if (d->config.hotplug)
+		hotplug_start(d);
 	attach_configured(d, &d->config);
 	return 0;
 }
@@ -356,6 +358,7 @@ void daemon_stop(struct nvmuxd *d, const char *reason)
 		if (s->conn)
 			rpc_conn_close(s->conn);
 	}
+	hotplug_stop(d);
 	discoveries_stop_all(d);
 	controllers_cancel_retries(d);
 	cancel_attaching(d);
@@ -388,6 +391,7 @@ void daemon_destroy(struct nvmuxd *d)
 		reactor_destroy(d->reactors[i].reactor);
 		nvmux_poll_group_destroy(d->reactors[i].group);
 	}
+	hotplug_stop(d);
 	free_event(&d->nvmux_event);
 	nvmux_destroy(d->nvmux);
 	for (unsigned i = 0; i < ARRAY_SIZE(d->signals); i++)
@@ -444,6 +448,9 @@ void daemon_reload(struct nvmuxd *d)
 		log_configure(&d->log, config, d->verbose);
 		d->config.limits = config->limits;
 		d->config.limits.max_clients = max_clients;
+		/* what hot plug attaches, too */
+		d->config.n_controllers = config->n_controllers;
+		memcpy(d->config.controllers, config->controllers, sizeof(config->controllers));
 		attach_configured(d, config);
 		log_info(&d->log, "conf", "reloaded");
 	}

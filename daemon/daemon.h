@@ -25,10 +25,13 @@
 struct session;
 struct controller;
 struct hold;
-struct reset_op;
+struct change_op;
 struct attach_op;
 struct discovery;
 struct link_wait;
+struct hotplug;
+struct user_cmd;
+struct deferred;
 
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(controller_list, controller);
@@ -36,6 +39,8 @@ TAILQ_HEAD(discovery_list, discovery);
 TAILQ_HEAD(hw_queue_list, hw_queue);
 TAILQ_HEAD(hold_list, hold);
 TAILQ_HEAD(client_qpair_list, client_qpair);
+TAILQ_HEAD(deferred_list, deferred);
+TAILQ_HEAD(user_cmd_list, user_cmd);
 
 /* ---- the daemon (daemon.c) ---- */
 
@@ -71,6 +76,7 @@ struct nvmuxd {
 	struct event *nvmux_event;
 	struct event *signals[4];
 	struct event *watchdog;
+	struct hotplug *hotplug; /* NULL: devices that come aren't looked for */
 	struct rpc_server *server;
 	struct rpc_method *methods; /* all tables in one */
 
@@ -132,6 +138,9 @@ struct controller {
 	struct nvmux_ctrlr_opts opts;
 	struct nvmux_ctrlr *ctrlr; /* NULL while attaching and after detaching */
 	struct ctrlr_view *view;   /* for commands by RPC; channels get copies */
+	uint32_t view_generation;  /* of @view */
+	struct nvmux_timer revive_timer; /* while libnvmux has stopped queue pairs */
+	struct op *revive_waiter;        /* held until it is through with that */
 	struct op_queue ops;
 	struct attach_op *attaching; /* the attempt that is under way */
 	struct event *retry;         /* the next attempt; NULL: none, or it is attached */
@@ -142,13 +151,17 @@ struct controller {
 	bool lost; /* the library said so, or a reset failed */
 	bool lost_handled;
 	bool detaching; /* nobody may open it any more */
-	bool disabled;  /* between the two halves of a reset */
+	bool disabled;  /* when it is lost */
 	unsigned n_resets_queued;
-	struct reset_op *sending; /* a command that changes namespaces is in flight */
+	struct change_op *change; /* what is known of it changes: that is under way */
+	bool changing;            /* commands of clients wait for that */
+	bool look_queued;
+	uint32_t n_admin; /* clients' admin commands in flight, that of the change not counted */
+	struct deferred_list deferred;
+	struct user_cmd_list repeated; /* when that has ended */
 	struct op *close_waiter;  /* held until libnvmux has let go of the device */
 	struct link_wait *link_wait; /* an operation waits for a connection */
 	bool renewing;               /* a fabrics controller is being reset */
-	bool rescan_queued;
 	struct hw_queue_list hw_queues;
 	uint32_t n_hw_queues; /* those being made included */
 	int queues_err;       /* the first failure to make a base queue; 0: none */
@@ -156,7 +169,9 @@ struct controller {
 	struct hold_list holds;
 	uint64_t resets;
 	bool ns_changed; /* while it was being reset: once more afterwards */
-	bool removed;    /* the kernel wanted it back: it goes by itself when nobody holds it */
+	bool removing;   /* its device is wanted back; nobody may open it any more */
+	bool removed;    /* its device has gone: it goes by itself when nobody holds it */
+	bool came_back;  /* a device has appeared at its place meanwhile */
 	struct nvmux_mem *staging; /* staging.c; NULL: none */
 	uint32_t staging_used;     /* a bit per page */
 	bool reading_health; /* its log page is being read, for an event */
@@ -171,8 +186,10 @@ struct hw_queue {
 	struct hwq *hwq;
 	bool base;  /* the reactor's own; stays as long as the controller */
 	bool taken; /* taken back: not served */
+	bool held;  /* for a change: nothing is taken from its channels */
 	bool closing;
 	uint32_t users; /* client queue pairs bound to it */
+	uint32_t generation; /* of the controller's view, when it last went on */
 };
 
 const char *controller_state_name(enum controller_state state);
@@ -192,8 +209,15 @@ void controller_refresh_views(struct controller *c);
 bool controller_is_quiet(const struct controller *c);
 /* If it is lost: end what clients have in flight, tell them. */
 void controller_check_lost(struct controller *c);
-/* If the kernel wanted it back and nobody holds it any more: forget it. */
+
+/* removal.c: its device is wanted back: let go of it, whoever holds it. */
+void controller_remove(struct controller *c);
+/* Whether its device goes or has gone. */
+bool controller_is_removed(const struct controller *c);
+/* If that is so and nobody holds it any more: forget it. */
 void controller_check_removed(struct controller *c);
+/* It has been: tell. */
+void controller_say_removed(struct controller *c);
 /* What commands end with then. */
 uint16_t controller_gone_status(const struct controller *c);
 /* It has a connection that can be lost and restored. */
@@ -213,41 +237,64 @@ void controller_cancel_attach(struct controller *c, struct rpc_request *req);
 /* The daemon ends: those that only wait for their next attempt go. */
 void controllers_cancel_retries(struct nvmuxd *d);
 void controller_detach(struct controller *c, struct rpc_request *req);
-/* Nothing may be checked by an old geometry: a reset is the quiesce point, and its start reads all
- * namespaces again. */
+/* Look at them again (change.c). */
 void controller_namespaces_changed(struct controller *c);
 /* Without @req a reset that is already waiting for its turn will do. */
 void controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
+/* libnvmux stops queue pairs: clients' commands by the control plane wait until it is through. */
+void controller_stopped(struct controller *c);
+/* So it is, until the end of that goes on with what waits. */
+static inline bool controller_is_stopped(const struct controller *c)
+{
+	return c->revive_timer.deadline_ms;
+}
 /* The same by an NVM subsystem reset. */
 void controller_reset_subsystem(struct controller *c, struct rpc_request *req, const char *reason);
-/* A command that changes namespaces has been in flight for so long, or we are in such a hurry, that
- * a reset to get rid of it is due. */
-bool controller_cmd_overdue(const struct controller *c);
+/* The same when @cmd has completed with @cpl, which is what it is answered afterwards. */
+void controller_reset_after(struct controller *c, struct user_cmd *cmd, const struct nvmux_cpl *cpl,
+			    const char *reason);
 
 /* The same for a fabrics controller, without a word to its channels: by a new connection. */
 void controller_renew(struct controller *c, struct rpc_request *req, const char *reason);
-/* Of a fabrics controller: look at its namespaces again. */
-void controller_rescan(struct controller *c);
 /* Admin commands can be sent: no connection, or one that isn't being restored. */
 bool controller_has_path(const struct controller *c);
 /* It is to be detached: operations don't wait for its connection any more. */
 void controller_stop_waiting(struct controller *c);
-/* A hold's commands on a fabrics controller don't end in time. */
+/* A hold's commands don't end in time: a reset, or they aren't repeated. */
 void controller_abandon(struct hold *hold, const char *reason);
 
-struct user_cmd;
-/* Send an admin command that changes namespaces, while nothing else runs on the controller, and
- * start the controller again after it. */
-void controller_change_namespaces(struct controller *c, struct user_cmd *cmd);
+/* Hold @op until libnvmux has answered what @begin begins; @op fails as that does. */
+void controller_wait_link(struct controller *c, struct op *op,
+			  void (*begin)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg));
+
+/* ---- changes of what is known of a controller, without a reset (change.c) ---- */
+
+struct effects_plan;
+/* Send an admin command as @plan says. */
+void controller_change(struct controller *c, struct user_cmd *cmd, const struct effects_plan *plan);
+/* A change is under way: keep the request, which is handled anew after that. */
+bool controller_defer(struct controller *c, struct rpc_request *req);
+/* A client's admin command has ended. */
+void controller_admin_ended(struct controller *c);
+/* A command that changes something is in flight, and not for so long that a reset is due. */
+bool controller_change_is_patient(const struct controller *c);
+/* Let go of a change that waits, so that the reset that was just submitted can begin. */
+void controller_skip_change(struct controller *c);
+/* What a change held up goes on: that, or the reset for which it was let go, has ended. */
+void controller_go_on(struct controller *c);
 
 /* For struct nvmux_ctrlr's attention: let the reactor of this queue pair look at it; @arg: the
  * struct controller. */
 void hw_queues_attention(void *arg, struct nvmux_qpair *qpair);
 /* Steps that several operations share. */
 void hw_queues_take_back(struct controller *c, struct op *op);
+/* Let what is in flight end, and take nothing more from channels. */
+void hw_queues_hold(struct controller *c, struct op *op);
+/* Don't wait for that any longer. */
+void hw_queues_stop_holding(struct controller *c);
+/* Go on with those that are held. */
+void hw_queues_release(struct controller *c);
 void hw_queues_abort(struct controller *c, uint16_t status, struct op *op);
-void hw_queues_connect(struct controller *c, struct op *op);
-void hw_queues_resume(struct controller *c, struct op *op);
 void hw_queues_free(struct controller *c, struct op *op);
 /* One base queue for each reactor. */
 void hw_queues_make_base(struct controller *c, struct op *op);
@@ -257,6 +304,14 @@ void hw_queues_make_base(struct controller *c, struct op *op);
 void hw_queue_acquire(struct controller *c, struct op *parent, struct hw_queue **ret_queue);
 /* Give it back; @parent is held until that has been done. */
 void hw_queue_release(struct hw_queue *queue, struct op *parent);
+
+/* ---- devices that come (hotplug.c) ---- */
+
+/* Watch for them; a daemon that can't says so in its log, and works without. */
+void hotplug_start(struct nvmuxd *d);
+void hotplug_stop(struct nvmuxd *d);
+/* A controller of this name and place has been forgotten, and a device is there again. */
+void hotplug_again(struct nvmuxd *d, const struct nvmux_trid *trid);
 
 /* ---- discovery services to which a connection is kept (discovery.c) ---- */
 
@@ -330,6 +385,13 @@ struct teardown_op {
 	uint32_t qpair_id;       /* 0: not only one queue pair */
 };
 
+/* A controller that the session had open until its device went. */
+struct gone {
+	SLIST_ENTRY(gone) link;
+	char name[CONF_NAME_MAX];
+};
+SLIST_HEAD(gone_list, gone);
+
 struct session {
 	TAILQ_ENTRY(session) link;
 	struct nvmuxd *d;
@@ -351,6 +413,7 @@ struct session {
 	uint32_t n_regions;
 	uint64_t bytes;
 	struct hold_list holds;
+	struct gone_list gone;
 	struct client_qpair_list qpairs;
 	uint32_t n_qpairs;
 	uint32_t next_qpair_id;
@@ -369,6 +432,10 @@ struct hold *session_hold(struct session *s, const char *controller);
 struct hold *session_hold_for_request(struct session *s, struct rpc_request *req,
 				      const char *controller);
 struct client_qpair *session_qpair(struct session *s, uint32_t id);
+/* removal.c: until it opens another of that name, it hears ENODEV. @name NULL: all. */
+void session_remember_gone(struct session *s, const struct controller *c);
+bool session_is_gone(const struct session *s, const char *name);
+void session_forget_gone(struct session *s, const char *name);
 void session_free(struct session *s);
 /* Over a limit: answer so. */
 void session_reply_limit(struct rpc_request *req, const char *limit, uint64_t max,
@@ -382,6 +449,8 @@ void hold_free(struct hold *hold);
 void hold_serve_ring(struct hold *hold);
 /* The same with the next turn of the event loop: a command has completed. */
 void hold_serve_ring_later(struct hold *hold);
+/* Those of a controller. */
+void holds_serve_rings_later(struct controller *c);
 
 void session_alloc_memory(struct session *s, uint64_t size, bool huge, struct rpc_request *req);
 void session_free_memory(struct session *s, uint32_t number, struct rpc_request *req);
@@ -429,11 +498,13 @@ void ctl_staging_give(struct controller *c, int page);
 
 /* A command of a client that the control thread sends: from an admin ring, or by RPC. */
 struct user_cmd {
+	TAILQ_ENTRY(user_cmd) link; /* of those that are to be repeated */
 	struct hold *hold;
 	struct rpc_request *req; /* NULL: from the admin ring */
 	uint16_t cid;            /* of the client, in the admin ring */
 	bool io;
 	bool look;  /* at namespaces, when it has succeeded */
+	bool admin; /* counted as an admin command in flight */
 	int staged; /* page of staging memory, -1: none */
 	uint32_t n_regions; /* in use by it */
 	uint16_t regions[USER_CMD_REGIONS];
@@ -462,6 +533,10 @@ void user_cmd_send(struct hold *hold, const struct user_request *request, struct
 /* It has completed; @cmd is freed. */
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status);
 void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl);
+/* Send those again that a reset has ended and that only read. */
+void user_cmds_repeat(struct controller *c);
+/* Why nothing can be sent now, 0: it can. */
+uint16_t user_cmd_unavailable(const struct controller *c);
 /* RPC_NVME_STATUS in words. */
 void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *what);
 
@@ -471,6 +546,10 @@ void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *wha
 void events_emit(struct nvmuxd *d, const char *type, json_t *params);
 void events_controller(struct controller *c, const char *type);
 void events_client(struct session *s, const char *type);
+/* Its device is wanted back. */
+void events_removing(struct controller *c);
+/* For its session only: the daemon has closed it. */
+void events_closed(const struct hold *hold);
 /* An attempt to attach it, which nobody waits for, failed. */
 void events_attach_failed(struct controller *c);
 /* A discovery service's connection is lost, or restored. */

@@ -28,6 +28,10 @@
 enum message_kind {
 	MSG_EXIT,
 	MSG_HWQ_TAKE_BACK,
+	MSG_HWQ_HOLD,
+	MSG_HWQ_STOP_HOLDING,
+	MSG_HWQ_RELEASE,
+	MSG_HWQ_GO,
 	MSG_HWQ_RESUME,
 	MSG_HWQ_ABORT,
 	MSG_HWQ_DESTROY,
@@ -66,6 +70,7 @@ struct message {
 		struct ctrlr_view *view;
 		uint32_t state;
 		uint16_t status;
+		bool changed; /* namespaces or limits */
 		const void *owner;
 		struct {
 			struct nvmux_cmd cmd;
@@ -147,7 +152,7 @@ TAILQ_HEAD(channel_list, channel);
 
 enum hwq_state {
 	HWQ_RUNNING,
-	HWQ_PAUSED,    /* its connection is lost: nothing is submitted */
+	HWQ_PAUSED,    /* held, or its connection is lost: nothing is submitted */
 	HWQ_REFUSING,  /* the same, for so long that commands are refused */
 	HWQ_QUIESCING, /* asked back: polled until the transport is through with it */
 	HWQ_TAKEN,     /* with the control thread; never active from here on */
@@ -170,6 +175,8 @@ struct hwq {
 	uint8_t state;      /* enum hwq_state */
 	bool active;        /* in reactor->active */
 	bool dirty;         /* failed: the device may still write to memory */
+	bool held;          /* nothing more is taken from channels */
+	bool go;            /* its queues were stopped: it may leave NVMUX_QPAIR_REPLAY, once */
 	bool marked;        /* some commands may be abandoned */
 	uint8_t dropped_in; /* enum nvmux_qpair_state: where these were looked for last */
 	uint32_t n_channels;
@@ -177,6 +184,7 @@ struct hwq {
 	struct message_list requests; /* to be sent */
 	struct message_list sent;     /* requests in flight */
 	struct message *taking;       /* to be answered */
+	struct message *holding;      /* to be answered when nothing is in flight */
 	struct channel_list channels; /* all that are bound to it */
 	TAILQ_ENTRY(hwq) link;        /* reactor->active */
 	struct message failed;
@@ -266,22 +274,28 @@ void hwq_remove_polled(struct hwq *hwq, struct channel *channel);
 uint32_t hwq_turn(struct reactor *r, struct hwq *hwq);
 void hwq_deactivate(struct reactor *r, struct hwq *hwq);
 void hwq_show_state(struct hwq *hwq, uint32_t state);
+/* Held: answer that if nothing is in flight, or (@anyway) all the same. */
+void hwq_answer_hold(struct reactor *r, struct hwq *hwq, bool anyway);
 /* The transport gave up on it, and everything has been completed with an error. */
 void hwq_fail(struct reactor *r, struct hwq *hwq);
 /* The completion of a request. */
 void hwq_request_done(void *arg, const struct nvmux_cpl *cpl);
+/* Send those that wait, as many as there is room for. Return: how many. */
+uint32_t hwq_send_requests(struct hwq *hwq);
 /* End the requests that wait to be sent; @owner NULL: of all. Return: how many. */
 uint32_t hwq_fail_requests(struct hwq *hwq, const void *owner, uint16_t status);
 
 /* ---- hwq_link.c: the reactor's part of losing and restoring a connection ---- */
 
-/* A turn of one that is being taken back, or whose queue pair isn't just connected. */
+/* A turn of one that is being taken back, is held, or whose queue pair isn't just connected. */
 uint32_t hwq_link_turn(struct reactor *r, struct hwq *hwq);
 /* It has a connection, which ends when it is taken back. */
 static inline bool hwq_has_link(const struct hwq *hwq)
 {
 	return hwq->qpair->transport->quiesce;
 }
+/* Its queues are there again, and what to check by is known. */
+void hwq_link_go(struct reactor *r, struct hwq *hwq, bool changed);
 /* Abandon requests, or (@owner NULL) look for commands of abandoned channels. */
 void hwq_link_abandon(struct reactor *r, struct hwq *hwq, const void *owner);
 

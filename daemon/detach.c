@@ -81,6 +81,8 @@ static void detach_done(struct op *op)
 	struct detach_op *detach = container_of(op, struct detach_op, op);
 	struct controller *c = detach->c;
 	struct nvmuxd *d = c->d;
+	struct nvmux_trid trid;
+	bool came_back;
 
 	if (op->err) {
 		log_warning(&d->log, "ctrlr", "%s: detached, but its shutdown failed: %s", c->name,
@@ -94,9 +96,14 @@ static void detach_done(struct op *op)
 		if (detach->req)
 			rpc_reply(detach->req, json_true());
 	}
+	controller_say_removed(c);
 	events_controller(c, "controller_detached");
 	free(detach);
+	came_back = c->came_back && controller_is_removed(c);
+	trid = c->trid;
 	controller_free(c);
+	if (came_back)
+		hotplug_again(d, &trid);
 	daemon_progress(d);
 }
 

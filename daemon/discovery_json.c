@@ -2,7 +2,7 @@
 /* Records of a discovery log page as JSON, by tables of the texts that nvme-cli shows. Pure. */
 #include <string.h>
 #include "daemon/discovery_json.h"
-#include "daemon/identify_json.h"
+#include "decode/fields.h"
 #include "libcore/util.h"
 
 #define TRTYPE_RDMA 1
@@ -46,7 +46,7 @@ static const char *text_of(const char *const *table, size_t n, unsigned value)
 
 static json_t *field_json(const char *text)
 {
-	return identify_text_json(text, strlen(text), false);
+	return decode_text_json(text, strlen(text), false);
 }
 
 json_t *discovery_record_json(const struct nvmux_discovery_entry *entry)

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a command changes for others, by the controller's Commands Supported and Effects log or by
- * the specification (nvmux_ctrlr_get_effects()), and what the daemon does about it.
+ * What a command changes for others, by the controller's Commands Supported and Effects log or,
+ * without one, by the specification (nvmux_ctrlr_get_effects()), and what the daemon does about it.
  *
- * An admin command that changes namespaces or the controller's capabilities, or that may not be
- * sent beside others, needs the admin right and is sent between quiesce points (reset.c). Firmware
- * commands aren't, whatever the log says: the resets of a quiesce point would activate an image
- * that the client wants to be activated at a time of its own choice. Over a fabric there is no
- * point where nothing is in flight: what can't do without one is refused there, and after others
- * namespaces are looked at anew.
+ * CSE, submission and execution: while such an admin command is in flight nothing else is, on any
+ * namespace of the controller: a queue pair isn't of one namespace. NCC and NIC, namespaces: they
+ * are identified anew after it; where blocks may change (NCC) nothing may be checked by the old
+ * geometry meanwhile. CCC, the controller: it is reset after it, which identifies it; not after
+ * firmware commands, as a reset would activate an image that the client wants to be activated at a
+ * time of its own choice, and not after those whose change is one of namespaces.
+ *
+ * What a log says less than the specification of the commands below doesn't count.
  */
 #include <nvmux/admin.h>
 #include "daemon/effects.h"
@@ -18,11 +20,20 @@
 #define EFFECTS_NAMESPACES (NVMUX_EFFECT_NS_CAPABILITY | NVMUX_EFFECT_NS_INVENTORY)
 #define EFFECTS_OTHERS     (EFFECTS_NAMESPACES | NVMUX_EFFECT_CTRLR | EFFECTS_CSE)
 
-/* What the specification says of a command, whatever a log does: these are never sent otherwise. */
-static bool is_namespace_command(uint8_t opc)
+/* These change namespaces, whatever a log says. Base specification 2.0, sections 5.14, 5.20, 5.21;
+ * of Namespace Write Protection Config: 5.27.1.25. */
+static uint32_t least_effects(const struct nvmux_cmd *cmd)
 {
-	return opc == nvme_admin_format_nvm || opc == nvme_admin_ns_mgmt ||
-	       opc == nvme_admin_ns_attach;
+	switch (cmd->opc) {
+	case nvme_admin_format_nvm: return NVMUX_EFFECT_NS_CAPABILITY;
+	case nvme_admin_ns_mgmt:
+	case nvme_admin_ns_attach: return NVMUX_EFFECT_NS_INVENTORY;
+	case nvme_admin_set_features:
+		return (le32_to_cpu(cmd->cdw10) & 0xff) == NVME_FEAT_FID_WRITE_PROTECT
+			       ? NVMUX_EFFECT_NS_INVENTORY
+			       : 0;
+	default: return 0;
+	}
 }
 
 static bool is_firmware_command(uint8_t opc)
@@ -37,36 +48,37 @@ static bool is_harmless(uint8_t opc)
 	       opc == nvme_admin_get_features;
 }
 
-uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc)
+uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd)
 {
-	uint32_t effects = nvmux_ctrlr_get_effects(ctrlr, io, opc);
-
-	if (!io && is_namespace_command(opc))
-		effects |= NVMUX_EFFECT_NS_CAPABILITY;
-	return effects;
+	return nvmux_ctrlr_get_effects(ctrlr, io, cmd->opc) | (io ? 0 : least_effects(cmd));
 }
 
-enum effects_way effects_way(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc)
+bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd,
+		  struct effects_plan *ret)
 {
-	uint32_t effects = effects_of(ctrlr, io, opc);
-	bool must = !io && is_namespace_command(opc);
+	uint32_t effects = effects_of(ctrlr, io, cmd);
 
-	if ((!io && (is_harmless(opc) || is_firmware_command(opc))) || !(effects & EFFECTS_OTHERS))
-		return EFFECTS_SEND;
-	if (io)
+	*ret = (struct effects_plan){0};
+	if (io) {
 		/* Commands of the specification change blocks only, and what vendors' commands may
 		 * change is seen afterwards. */
-		return opc >= 0x80 && effects & EFFECTS_NAMESPACES ? EFFECTS_LOOK : EFFECTS_SEND;
-	if (nvmux_ctrlr_is_fabrics(ctrlr) && !must)
-		return effects & EFFECTS_NAMESPACES ? EFFECTS_LOOK : EFFECTS_SEND;
-	return EFFECTS_QUIESCE;
+		ret->look = cmd->opc >= 0x80 && effects & EFFECTS_NAMESPACES;
+		return ret->look;
+	}
+	if (is_harmless(cmd->opc))
+		return false;
+	ret->hold = effects & (EFFECTS_CSE | NVMUX_EFFECT_NS_CAPABILITY);
+	ret->look = effects & EFFECTS_NAMESPACES;
+	ret->reset = effects & NVMUX_EFFECT_CTRLR && !is_firmware_command(cmd->opc) &&
+		     !least_effects(cmd);
+	return ret->hold || ret->look || ret->reset;
 }
 
-bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc)
+bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd)
 {
-	if (io ? opc < 0x80 : is_harmless(opc))
+	if (io ? cmd->opc < 0x80 : is_harmless(cmd->opc))
 		return false;
-	return effects_of(ctrlr, io, opc) & EFFECTS_OTHERS;
+	return effects_of(ctrlr, io, cmd) & EFFECTS_OTHERS;
 }
 
 static json_t *table_json(const struct nvmux_ctrlr *ctrlr, bool io)

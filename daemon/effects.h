@@ -6,17 +6,20 @@
 #include <jansson.h>
 #include "libcore/transport.h"
 
-enum effects_way {
-	EFFECTS_SEND,    /* as any other */
-	EFFECTS_LOOK,    /* the same, and namespaces are looked at anew after it */
-	EFFECTS_QUIESCE, /* while nothing else runs on the controller */
+/* What is done about a command, besides sending it. */
+struct effects_plan {
+	bool hold;  /* nothing else runs on the controller meanwhile */
+	bool look;  /* namespaces are looked at anew after it */
+	bool reset; /* the controller is, after it */
 };
 
 /* enum nvmux_effects of a command. */
-uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc);
-enum effects_way effects_way(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc);
+uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd);
+/* False: it is sent as any other. */
+bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd,
+		  struct effects_plan *ret);
 /* Others would notice: a client needs the admin right for it. */
-bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, uint8_t opc);
+bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd);
 /* {admin: [{opc, lbcc, ncc, nic, ccc, cse}, …], io: …} of the commands that are supported. */
 json_t *effects_json(const struct nvmux_ctrlr *ctrlr);
 

@@ -4,7 +4,7 @@
  * that doesn't read them the RPC server drops them, and tells it later how many (events_lost).
  */
 #include "daemon/daemon.h"
-#include "daemon/identify_json.h"
+#include "decode/fields.h"
 
 void events_emit(struct nvmuxd *d, const char *type, json_t *params)
 {
@@ -20,11 +20,43 @@ void events_emit(struct nvmuxd *d, const char *type, json_t *params)
 	json_decref(params);
 }
 
+static json_t *controller_params(const struct controller *c)
+{
+	json_t *params = json_pack("{s:s,s:s}", "name", c->name, "state",
+				   controller_state_name(c->state));
+
+	if (params && controller_is_removed(c))
+		json_object_set_new(params, "removed", json_true());
+	return params;
+}
+
 void events_controller(struct controller *c, const char *type)
 {
-	events_emit(
-		c->d, type,
-		json_pack("{s:s,s:s}", "name", c->name, "state", controller_state_name(c->state)));
+	events_emit(c->d, type, controller_params(c));
+}
+
+void events_removing(struct controller *c)
+{
+	json_t *params = controller_params(c);
+
+	if (params)
+		json_object_set_new(params, "timeout_ms",
+				    json_integer(c->ctrlr->opts.removal_timeout_ms));
+	events_emit(c->d, "controller_removing", params);
+}
+
+void events_closed(const struct hold *hold)
+{
+	struct session *s = hold->session;
+	json_t *params;
+
+	if (!s->subscribed || !s->conn)
+		return;
+	params = controller_params(hold->controller);
+	if (!params)
+		return;
+	json_object_set_new(params, "type", json_string("controller_closed"));
+	rpc_notify(s->conn, "event", params);
 }
 
 void events_client(struct session *s, const char *type)
@@ -39,7 +71,7 @@ void events_client(struct session *s, const char *type)
 /* Texts of the library may quote what a target sent. */
 static json_t *reason_json(const char *reason)
 {
-	return identify_text_json(reason, strlen(reason), false);
+	return decode_text_json(reason, strlen(reason), false);
 }
 
 void events_attach_failed(struct controller *c)
@@ -73,6 +105,7 @@ static const char *const ctrlr_event_types[] = {
 	[NVMUX_CTRLR_REPLAYED] = "controller_replayed",
 	[NVMUX_CTRLR_NS_CHANGED] = "controller_namespaces_changed",
 	[NVMUX_CTRLR_ANA_CHANGED] = "controller_ana_changed",
+	[NVMUX_CTRLR_REMOVING] = "controller_removing",
 };
 
 /* A line for each change of state; attempts are no change. */
@@ -109,6 +142,7 @@ static void log_ctrlr_event(struct controller *c, enum nvmux_ctrlr_event event,
 	case NVMUX_CTRLR_ANA_CHANGED:
 		log_info(log, "ctrlr", "%s: namespace access states have changed", c->name);
 		break;
+	case NVMUX_CTRLR_REMOVING: break; /* removal.c */
 	}
 }
 

@@ -46,7 +46,7 @@ static void take_commands(struct hold *hold)
 
 	for (unsigned n = 0; n < COMMANDS_PER_TURN; n++) {
 		if (hold->in_flight >= hold->session->limits.admin_in_flight ||
-		    !admin_ring_next(hold->ring, &copy))
+		    hold->controller->changing || !admin_ring_next(hold->ring, &copy))
 			return;
 		user_cmd_admin(hold, &copy, NULL);
 	}
@@ -59,10 +59,14 @@ void hold_serve_ring(struct hold *hold)
 
 	if (!hold->ready || hold->closing || s->closing || !hold->event)
 		return;
+	if (hold->controller->changing) { /* served again when that has ended */
+		event_del(hold->event);
+		return;
+	}
 	for (unsigned turn = 0; turn < TURNS_PER_EVENT; turn++) {
 		take_commands(hold);
-		if (hold->in_flight >= s->limits.admin_in_flight) {
-			event_del(hold->event); /* until one of them has completed */
+		if (hold->in_flight >= s->limits.admin_in_flight || hold->controller->changing) {
+			event_del(hold->event); /* until one of them, or that, has ended */
 			return;
 		}
 		err = admin_ring_arm(hold->ring);
@@ -86,6 +90,14 @@ void hold_serve_ring_later(struct hold *hold)
 	if (hold->event && !hold->closing && !hold->session->closing &&
 	    !event_pending(hold->later, EV_TIMEOUT, NULL))
 		event_add(hold->later, &now);
+}
+
+void holds_serve_rings_later(struct controller *c)
+{
+	struct hold *hold;
+
+	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
+	hold_serve_ring_later(hold);
 }
 
 static void on_ring(evutil_socket_t fd, short what, void *arg)
@@ -129,6 +141,10 @@ void hold_free(struct hold *hold)
 	struct controller *c = hold->controller;
 
 	NVMUX_ASSERT(!hold->in_flight && !hold->waiter);
+	if (controller_is_removed(c) && hold->ready) {
+		session_remember_gone(hold->session, c);
+		events_closed(hold);
+	}
 	if (hold->event)
 		event_free(hold->event);
 	if (hold->later)
@@ -152,6 +168,8 @@ static void open_begin(struct op *op)
 	else if (session_hold(open->s, open->name))
 		op_fail(op, -EALREADY, "controller '%s' is open in this session already",
 			open->name);
+	else if (controller_is_removed(c))
+		op_fail(op, -ENODEV, "controller '%s' is being removed", open->name);
 	else if (c->lost || c->state == CONTROLLER_FAILED)
 		op_fail(op, -ENXIO, "controller '%s' has failed", open->name);
 	else if (c->detaching || c->state == CONTROLLER_ATTACHING)
@@ -256,6 +274,7 @@ static void open_done(struct op *op)
 		rpc_reply_fds(open->req, open->result, open->fds, ARRAY_SIZE(open->fds));
 		admin_ring_close_client_fd(hold->ring);
 		hold->ready = true;
+		session_forget_gone(hold->session, open->name);
 		hold_serve_ring(hold);
 	}
 	free(open);

@@ -7,7 +7,8 @@
  * clients; after that the least loaded is shared.
  *
  * Over a fabric those of one reactor share completions, by its poll group, and a lost connection is
- * restored beneath them: the reactor is told to look.
+ * restored beneath them: the reactor is told to look. So it is when the queues of others are
+ * stopped, by a reset or by what libnvmux does about commands that aren't answered, and go on.
  *
  * Failure modes. The controller grants fewer queues than there are reactors: some reactors don't
  * serve it. It grants none, or none can be made: attaching fails. A queue can't be made later on:
@@ -41,9 +42,25 @@ static struct hw_queue *hw_queue_new(struct controller *c, struct daemon_reactor
 	queue->reactor = reactor;
 	queue->qpair = qpair;
 	queue->base = base;
+	queue->generation = c->view_generation;
 	TAILQ_INSERT_TAIL(&c->hw_queues, queue, link);
 	hwq_look(queue->hwq); /* it may have changed before there was anybody to tell */
 	return queue;
+}
+
+/* libnvmux stops it, or lets it go on: then its channels get what there is now before that. */
+static void follow(struct hw_queue *queue)
+{
+	struct controller *c = queue->controller;
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(queue->qpair);
+
+	if (state == NVMUX_QPAIR_QUIESCING) {
+		controller_stopped(c);
+	} else if (state == NVMUX_QPAIR_REPLAY) {
+		controller_refresh_views(c);
+		hwq_go(queue->hwq, queue->generation != c->view_generation);
+		queue->generation = c->view_generation;
+	}
 }
 
 void hw_queues_attention(void *arg, struct nvmux_qpair *qpair)
@@ -55,6 +72,8 @@ void hw_queues_attention(void *arg, struct nvmux_qpair *qpair)
 	{
 		if (queue->qpair != qpair)
 			continue;
+		if (!controller_is_fabrics(c))
+			follow(queue);
 		hwq_look(queue->hwq);
 		return;
 	}
@@ -98,34 +117,41 @@ void hw_queues_abort(struct controller *c, uint16_t status, struct op *op)
 	}
 }
 
-static void connected(void *arg, int err, uint64_t value)
-{
-	(void)value;
-	op_release(arg, err);
-}
-
-void hw_queues_connect(struct controller *c, struct op *op)
+void hw_queues_hold(struct controller *c, struct op *op)
 {
 	struct hw_queue *queue;
 
 	TAILQ_FOREACH(queue, &c->hw_queues, link)
 	{
+		if (queue->taken || queue->held)
+			continue;
+		queue->held = true;
 		op_hold(op);
-		nvmux_qpair_connect_async(queue->qpair, connected, op);
+		hwq_hold(queue->hwq, release_op, op);
 	}
 }
 
-void hw_queues_resume(struct controller *c, struct op *op)
+void hw_queues_stop_holding(struct controller *c)
 {
 	struct hw_queue *queue;
 
 	TAILQ_FOREACH(queue, &c->hw_queues, link)
 	{
-		if (!queue->taken)
+		if (queue->held)
+			hwq_stop_holding(queue->hwq);
+	}
+}
+
+void hw_queues_release(struct controller *c)
+{
+	struct hw_queue *queue;
+
+	TAILQ_FOREACH(queue, &c->hw_queues, link)
+	{
+		if (!queue->held)
 			continue;
-		queue->taken = false;
-		op_hold(op);
-		hwq_resume(queue->hwq, release_op, op);
+		queue->held = false;
+		hwq_release(queue->hwq);
 	}
 }
 

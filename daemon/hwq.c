@@ -10,6 +10,7 @@
  * gives up → taken → running. One that is taken or has failed isn't touched, but for an abort,
  * which the control thread orders while the queue is taken and the device has let go of it. What is
  * done about a connection that is lost is in hwq_link.c.
+ * Held: what is in flight ends, nothing more is taken from channels; it stays with its reactor.
  * From a failure until the abort, the device may still write to the memory of commands that have
  * been completed: that is what `dirty` is for.
  */
@@ -145,11 +146,11 @@ static bool send_next(struct hwq *hwq)
 		return true;
 	}
 	TAILQ_REMOVE(&hwq->requests, second, waiting);
-	request_fail(second, NVME_SC_FUSED_MISSING);
+	request_fail(second, NVME_SC_FUSED_MISSING | NVMUX_STATUS_DNR);
 	return true;
 }
 
-static uint32_t send_requests(struct hwq *hwq)
+uint32_t hwq_send_requests(struct hwq *hwq)
 {
 	uint32_t n = 0;
 
@@ -212,12 +213,22 @@ void hwq_show_state(struct hwq *hwq, uint32_t state)
 		channel_show_state(channel, state);
 }
 
+void hwq_answer_hold(struct reactor *r, struct hwq *hwq, bool anyway)
+{
+	if (!hwq->holding ||
+	    (!anyway && (nvmux_qpair_outstanding(hwq->qpair) || !TAILQ_EMPTY(&hwq->requests))))
+		return;
+	reactor_reply(r, hwq->holding);
+	hwq->holding = NULL;
+}
+
 void hwq_fail(struct reactor *r, struct hwq *hwq)
 {
 	hwq->state = HWQ_FAILED;
 	hwq->dirty = true;
 	hwq_deactivate(r, hwq);
 	hwq_show_state(hwq, NVMUX_RING_PAUSED);
+	hwq_answer_hold(r, hwq, true);
 	hwq->failed.kind = MSG_HWQ_FAILED;
 	hwq->failed.hwq = hwq;
 	/* It can't be on its way already: between two failures lies a resumption, which the control
@@ -231,7 +242,7 @@ uint32_t hwq_turn(struct reactor *r, struct hwq *hwq)
 	int n;
 
 	if (unlikely(!TAILQ_EMPTY(&hwq->requests)))
-		work += send_requests(hwq);
+		work += hwq_send_requests(hwq);
 	/* two fused requests need two places: channels don't take the last one meanwhile */
 	if (likely(TAILQ_EMPTY(&hwq->requests)) || hwq->qpair->n_free > 1)
 		work += poll_channels(r, hwq);
@@ -260,6 +271,32 @@ uint32_t hwq_poll(struct reactor *r, struct hwq *hwq)
 
 /* ---- messages, in the reactor ---- */
 
+/* One that is taken or has failed has nothing in flight that a reactor could wait for. */
+static void hold(struct reactor *r, struct hwq *hwq, struct message *msg)
+{
+	NVMUX_ASSERT(!hwq->holding);
+	hwq->held = true;
+	hwq->holding = msg;
+	if (hwq->state == HWQ_TAKEN || hwq->state == HWQ_FAILED) {
+		hwq_answer_hold(r, hwq, true);
+		return;
+	}
+	if (hwq->state == HWQ_RUNNING) {
+		hwq->state = HWQ_PAUSED;
+		hwq_show_state(hwq, NVMUX_RING_PAUSED);
+	}
+	reactor_activate(r, hwq);
+}
+
+/* The next turn sees whether it works. */
+static void release(struct reactor *r, struct hwq *hwq)
+{
+	hwq->held = false;
+	hwq_answer_hold(r, hwq, true);
+	if (hwq->state != HWQ_TAKEN && hwq->state != HWQ_FAILED)
+		reactor_activate(r, hwq);
+}
+
 void hwq_handle(struct reactor *r, struct message *msg)
 {
 	struct hwq *hwq = msg->hwq;
@@ -280,6 +317,10 @@ void hwq_handle(struct reactor *r, struct message *msg)
 		hwq_deactivate(r, hwq);
 		hwq->state = HWQ_TAKEN;
 		break;
+	case MSG_HWQ_HOLD: hold(r, hwq, msg); return; /* answered when nothing is in flight */
+	case MSG_HWQ_STOP_HOLDING: hwq_answer_hold(r, hwq, true); break;
+	case MSG_HWQ_RELEASE: release(r, hwq); break;
+	case MSG_HWQ_GO: hwq_link_go(r, hwq, msg->changed); break;
 	case MSG_HWQ_ABANDON: hwq_link_abandon(r, hwq, msg->owner); break;
 	case MSG_HWQ_LOOK: reactor_activate(r, hwq); break;
 	case MSG_HWQ_ABORT:
@@ -290,6 +331,8 @@ void hwq_handle(struct reactor *r, struct message *msg)
 	case MSG_HWQ_RESUME:
 		NVMUX_ASSERT(nvmux_qpair_outstanding(hwq->qpair) == 0);
 		hwq->state = HWQ_RUNNING;
+		hwq->held = false;
+		hwq->go = false;
 		hwq->dirty = false;
 		hwq_show_state(hwq, NVMUX_RING_READY);
 		reactor_activate(r, hwq);
@@ -332,6 +375,29 @@ void hwq_take_back(struct hwq *hwq, reactor_cb cb, void *arg)
 	NVMUX_ASSERT(hwq->ctl_state == HWQ_GIVEN);
 	hwq->ctl_state = HWQ_TAKING;
 	send(hwq, message_new(MSG_HWQ_TAKE_BACK, cb, arg));
+}
+
+void hwq_hold(struct hwq *hwq, reactor_cb cb, void *arg)
+{
+	send(hwq, message_new(MSG_HWQ_HOLD, cb, arg));
+}
+
+void hwq_stop_holding(struct hwq *hwq)
+{
+	send(hwq, message_new(MSG_HWQ_STOP_HOLDING, NULL, NULL));
+}
+
+void hwq_release(struct hwq *hwq)
+{
+	send(hwq, message_new(MSG_HWQ_RELEASE, NULL, NULL));
+}
+
+void hwq_go(struct hwq *hwq, bool changed)
+{
+	struct message *msg = message_new(MSG_HWQ_GO, NULL, NULL);
+
+	msg->changed = changed;
+	send(hwq, msg);
 }
 
 void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg)

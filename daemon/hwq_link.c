@@ -14,7 +14,13 @@
  * pair has failed, as any other. A client goes meanwhile and its commands aren't to be repeated:
  * they are dropped where nothing (QUIET, REPLAY) or not everything (HOLDING) is with the
  * controller. The control thread wants the queue pair back: it is quiesced first, as others may
- * share its completion queue.
+ * share its completion queue. It is held: nothing is taken from its channels, and the same goes on
+ * with what is in flight.
+ *
+ * A queue pair without a connection goes the same way when libnvmux stops it: for a reset of its
+ * controller, or because commands weren't answered. What is in flight may be executed until it is
+ * in REPLAY, and after a reset its channels have something else to check by: it stays there until
+ * the control thread says go, behind the messages that bring this.
  */
 #include <errno.h>
 #include "daemon/data.h"
@@ -43,8 +49,9 @@ static void drop_abandoned(struct hwq *hwq, enum nvmux_qpair_state state)
 	if (hwq->dropped_in == state)
 		return;
 	hwq->dropped_in = (uint8_t)state;
-	/* REPLAY: the control thread was faster than we */
-	if (state == NVMUX_QPAIR_QUIET || state == NVMUX_QPAIR_REPLAY ||
+	/* Without a connection the device works on until it is disabled, after QUIET. REPLAY: the
+	 * control thread was faster than we. */
+	if ((state == NVMUX_QPAIR_QUIET && hwq_has_link(hwq)) || state == NVMUX_QPAIR_REPLAY ||
 	    state == NVMUX_QPAIR_HOLDING)
 		nvmux_qpair_drop(hwq->qpair, is_abandoned, NULL,
 				 NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
@@ -114,15 +121,59 @@ static uint32_t turn_failing(struct reactor *r, struct hwq *hwq)
 	enter(hwq, HWQ_REFUSING);
 	work = hwq_fail_requests(hwq, NULL, NVMUX_PATH_ERROR);
 	work += refuse_channels(r, hwq);
+	hwq_answer_hold(r, hwq, false);
 	if (!hwq->n_polled)
 		hwq_deactivate(r, hwq);
 	return work;
+}
+
+/* What was sent before it was held ends; the transport may give up on it. */
+static uint32_t turn_held(struct reactor *r, struct hwq *hwq)
+{
+	uint32_t work = hwq_send_requests(hwq);
+	int n = 0;
+
+	enter(hwq, HWQ_PAUSED);
+	if (nvmux_qpair_outstanding(hwq->qpair))
+		n = nvmux_qpair_process_completions(hwq->qpair, 0);
+	if (n < 0 && !hwq_has_link(hwq)) {
+		hwq_fail(r, hwq);
+		return work + 1;
+	}
+	if (!nvmux_qpair_outstanding(hwq->qpair) && TAILQ_EMPTY(&hwq->requests)) {
+		hwq_answer_hold(r, hwq, false);
+		hwq_deactivate(r, hwq);
+	}
+	return work + (n > 0 ? (uint32_t)n : 0);
 }
 
 static uint32_t turn_process(struct hwq *hwq)
 {
 	nvmux_qpair_process_completions(hwq->qpair, 0);
 	return 1;
+}
+
+/* What a reset has changed is known when the control thread says go. */
+static uint32_t turn_replay(struct reactor *r, struct hwq *hwq)
+{
+	enter(hwq, HWQ_PAUSED);
+	if (!hwq->go && !hwq_has_link(hwq)) {
+		hwq_deactivate(r, hwq);
+		return 0;
+	}
+	hwq->go = false;
+	return turn_process(hwq);
+}
+
+void hwq_link_go(struct reactor *r, struct hwq *hwq, bool changed)
+{
+	if (changed)
+		hwq_fail_requests(hwq, NULL, NVME_SC_ABORT_QUEUE);
+	/* stopped once more: another one follows */
+	if (nvmux_qpair_get_state(hwq->qpair) != NVMUX_QPAIR_REPLAY)
+		return;
+	hwq->go = true;
+	reactor_activate(r, hwq);
 }
 
 uint32_t hwq_link_turn(struct reactor *r, struct hwq *hwq)
@@ -135,10 +186,14 @@ uint32_t hwq_link_turn(struct reactor *r, struct hwq *hwq)
 		drop_abandoned(hwq, state);
 	switch (state) {
 	case NVMUX_QPAIR_CONNECTED:
-	case NVMUX_QPAIR_HOLDING: enter(hwq, HWQ_RUNNING); return hwq_turn(r, hwq);
+	case NVMUX_QPAIR_HOLDING:
+		if (hwq->held)
+			return turn_held(r, hwq);
+		enter(hwq, HWQ_RUNNING);
+		return hwq_turn(r, hwq);
 	case NVMUX_QPAIR_RELEASE: return turn_process(hwq);
-	case NVMUX_QPAIR_QUIESCING:
-	case NVMUX_QPAIR_REPLAY: enter(hwq, HWQ_PAUSED); return turn_process(hwq);
+	case NVMUX_QPAIR_QUIESCING: enter(hwq, HWQ_PAUSED); return turn_process(hwq);
+	case NVMUX_QPAIR_REPLAY: return turn_replay(r, hwq);
 	case NVMUX_QPAIR_QUIET:
 		enter(hwq, HWQ_PAUSED);
 		hwq_deactivate(r, hwq);

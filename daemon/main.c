@@ -9,9 +9,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <nvmux/sigbus.h>
 #include "daemon/daemon.h"
 #include "libcore/util.h"
-#include "transports/pcie/pcie.h"
 
 enum exit_code {
 	EXIT_OK = 0,
@@ -60,30 +60,14 @@ struct options {
 	bool verbose;
 };
 
-/* The one thing that a signal handler can reach. */
-static struct nvmux *sigbus_context;
-
-static void on_sigbus(int number, siginfo_t *info, void *ucontext)
+/* A SIGBUS that no device that went away is the reason of: a real fault. */
+static void explain_sigbus(void)
 {
 	static const char text[] = "nvmuxd: memory access failed (SIGBUS): a mapped file has "
 				   "shrunk or its disk is full\n";
 
-	(void)ucontext;
-	/* a device that went away, whose registers were mapped; anything else is a real fault */
-	if (sigbus_context && pcie_handle_sigbus(sigbus_context, info->si_addr))
-		return;
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(EXIT_FAILED);
-	signal(number, SIG_DFL);
-	raise(number);
-}
-
-static void handle_sigbus(struct nvmux *nvmux)
-{
-	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-
-	sigbus_context = nvmux;
-	sigaction(SIGBUS, &action, NULL);
 }
 
 static void report_problem(void *arg, const char *file, int line, const char *text)
@@ -215,9 +199,9 @@ static int run(struct nvmuxd *d)
 		daemon_destroy(d);
 		return err == -EADDRINUSE ? EXIT_IN_USE : EXIT_FAILED;
 	}
-	handle_sigbus(d->nvmux);
+	nvmux_sigbus_install(d->nvmux, explain_sigbus);
 	err = daemon_run(d);
-	sigbus_context = NULL;
+	nvmux_sigbus_install(NULL, NULL);
 	if (err) {
 		fprintf(stderr, "nvmuxd: the event loop failed\n");
 		return EXIT_FAILED; /* nothing is in a state to be taken down */

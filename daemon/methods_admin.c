@@ -2,6 +2,8 @@
 /* RPC methods that send one admin command. Base specification 2.0, section 5. */
 #include <errno.h>
 #include <string.h>
+#include <nvmux/fault.h>
+#include "daemon/admin_check.h"
 #include "daemon/cmd_table.h"
 #include "daemon/effects.h"
 
@@ -190,6 +192,56 @@ static void get_effects(struct rpc_request *req, const json_t *params)
 
 	if (c)
 		rpc_reply(req, effects_json(c->ctrlr));
+}
+
+/* ---- injected errors ---- */
+
+/* The controller of a request about its admin queue; else the request is answered. */
+static struct controller *injection_target(struct rpc_request *req, const json_t *params)
+{
+	const char *name = rpc_get_string(params, "controller", "");
+	uint8_t opc = (uint8_t)get(params, "opc", 0);
+
+	if (!admin_is_known(opc)) {
+		rpc_reply_error(req, RPC_INVALID_PARAMS, NULL,
+				"opc is %u, which clients don't send: it is the daemon's own", opc);
+		return NULL;
+	}
+	return controller_for_request(rpc_server_user(rpc_request_conn(req)), req, name);
+}
+
+static void add_error_injection(struct rpc_request *req, const json_t *params)
+{
+	struct controller *c = injection_target(req, params);
+	struct nvmux_error_injection injection = {
+		.opc = (uint8_t)get(params, "opc", 0),
+		.do_not_submit = rpc_get_boolean(params, "do_not_submit", false),
+		.delay_us = get(params, "delay_us", 0),
+		.count = (uint32_t)get(params, "count", 1),
+		.status = (uint16_t)(get(params, "nvme_status", 0) |
+				     (rpc_get_boolean(params, "dnr", false) ? NVMUX_STATUS_DNR
+									    : 0u)),
+	};
+	int err;
+
+	if (!c)
+		return;
+	daemon_clear_error(c->d);
+	err = nvmux_qpair_add_cmd_error_injection(c->ctrlr, NULL, &injection);
+	if (err)
+		rpc_reply_errno(req, err, "%s", daemon_error_text(c->d, err));
+	else
+		rpc_reply(req, json_true());
+}
+
+static void remove_error_injection(struct rpc_request *req, const json_t *params)
+{
+	struct controller *c = injection_target(req, params);
+
+	if (!c)
+		return;
+	nvmux_qpair_remove_cmd_error_injection(c->ctrlr, NULL, (uint8_t)get(params, "opc", 0));
+	rpc_reply(req, json_true());
 }
 
 /* ---- the tables ---- */
@@ -421,7 +473,30 @@ static const struct rpc_param controller_params[] = {
 	CMD_END,
 };
 
-#define QUIESCED " Nothing else runs on the controller meanwhile, and it is reset afterwards."
+#define OPC                                                                   \
+	{"controller", RPC_STRING, true, 1, CONF_NAME_MAX - 1, "the controller"}, \
+	{                                                                     \
+		"opc", RPC_INTEGER, true, 0, 255, "opcode of admin commands"  \
+	}
+
+static const struct rpc_param add_injection_params[] = {
+	OPC,
+	{"nvme_status", RPC_INTEGER, true, 0, 0x7ff,
+	 "what they end with: status code type and status code"},
+	{"dnr", RPC_BOOLEAN, false, 0, 0, "with Do Not Retry; default false"},
+	{"count", RPC_INTEGER, false, 1, UINT32_MAX,
+	 "how many commands; 4294967295: all; default 1"},
+	{"do_not_submit", RPC_BOOLEAN, false, 0, 0,
+	 "they don't reach the controller; default false: the status replaces theirs"},
+	{"delay_us", RPC_INTEGER, false, 0, 3600000000,
+	 "with do_not_submit: microseconds until they end; default 0"},
+	CMD_END,
+};
+static const struct rpc_param remove_injection_params[] = {OPC, CMD_END};
+
+#define QUIESCED                                                                           \
+	" Where the effects log, or without one the specification, says so, nothing else " \
+	"runs on the controller meanwhile. Namespaces are read again before the answer."
 
 const struct rpc_method admin_methods[] = {
 	{"get_log_page", RPC_RIGHT_USER, log_params,
@@ -451,7 +526,9 @@ const struct rpc_method admin_methods[] = {
 	 "Begin or abort a device self-test; how far it is says log page 6.", CMD_RESULT,
 	 cmd_method},
 	{"fw_download", RPC_RIGHT_ADMIN, download_params,
-	 "Download a piece of a firmware image from a region.", CMD_RESULT, cmd_method},
+	 "Download a piece of a firmware image from a region: at most the transfer limit, and as "
+	 "the controller's granularity (fwug of identify) has it, but for the last one.",
+	 CMD_RESULT, cmd_method},
 	{"fw_commit", RPC_RIGHT_ADMIN, commit_params,
 	 "Commit a firmware image. That a reset is needed is a status, too.", CMD_RESULT,
 	 cmd_method},
@@ -469,5 +546,12 @@ const struct rpc_method admin_methods[] = {
 	 "and Effects log or, without one, by the specification. Commands with ncc, nic, ccc or "
 	 "cse need the admin right, and admin commands among them run while nothing else does.",
 	 "{admin: [{opc, lbcc, ncc, nic, ccc, cse}, …], io: the same}", get_effects},
+	{"add_error_injection", RPC_RIGHT_ADMIN, add_injection_params,
+	 "Let admin commands of an opcode end with a status, of all clients. It replaces one for "
+	 "the same opcode, and stays until count commands have met it or the controller is "
+	 "detached. For a queue pair the client's own library does it.",
+	 "true", add_error_injection},
+	{"remove_error_injection", RPC_RIGHT_ADMIN, remove_injection_params,
+	 "End what add_error_injection has begun.", "true", remove_error_injection},
 	{NULL, 0, NULL, NULL, NULL, NULL},
 };

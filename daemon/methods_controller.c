@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "daemon/daemon.h"
-#include "daemon/identify_json.h"
+#include "decode/fields.h"
+#include "decode/identify_json.h"
 #include "daemon/params.h"
 
 #define IDENTIFY_SIZE 4096
@@ -172,8 +173,16 @@ static void get_namespaces(struct rpc_request *req, const json_t *params)
 struct identify_job {
 	_Alignas(8) uint8_t data[IDENTIFY_SIZE];
 	struct rpc_request *req;
+	struct controller *c;
 	uint8_t cns;
 };
+
+/* It was with the controller when that was disabled: asked for once more after the reset. */
+static bool is_repeated(const struct identify_job *job, const struct nvmux_cpl *cpl)
+{
+	return (nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK) == NVME_SC_ABORT_QUEUE &&
+	       controller_defer(job->c, job->req);
+}
 
 static void identified(void *arg, const struct nvmux_cpl *cpl)
 {
@@ -183,15 +192,17 @@ static void identified(void *arg, const struct nvmux_cpl *cpl)
 
 	if (s)
 		s->n_identify--;
-	if (nvmux_cpl_is_error(cpl))
+	if (nvmux_cpl_is_error(cpl) && !is_repeated(job, cpl))
 		reply_nvme_status(job->req, nvmux_cpl_status(cpl), "identify");
+	else if (nvmux_cpl_is_error(cpl))
+		log_debug(&job->c->d->log, "rpc", "identify: once more after a reset");
 	else if (job->cns == NVME_IDENTIFY_CNS_CTRL)
 		rpc_reply(job->req, identify_ctrl_json((const void *)job->data));
 	else if (job->cns == NVME_IDENTIFY_CNS_NS)
 		rpc_reply(job->req, identify_ns_json((const void *)job->data));
 	else
 		rpc_reply(job->req, json_pack("{s:o}", "data",
-					      identify_hex_json(job->data, IDENTIFY_SIZE)));
+					      decode_hex_json(job->data, IDENTIFY_SIZE)));
 	free(job);
 }
 
@@ -205,7 +216,7 @@ static void identify(struct rpc_request *req, const json_t *params)
 	struct identify_job *job;
 	int err;
 
-	if (!s)
+	if (!s || controller_defer(c, req))
 		return;
 	hold = session_hold(s, name);
 	if (s->n_identify + (hold ? hold->in_flight : 0) >= s->limits.admin_in_flight) {
@@ -219,6 +230,7 @@ static void identify(struct rpc_request *req, const json_t *params)
 		return;
 	}
 	job->req = req;
+	job->c = c;
 	job->cns = (uint8_t)rpc_get_integer(params, "cns", 0);
 	cmd.cdw10 = cpu_to_le32(job->cns |
 				(uint32_t)rpc_get_integer(params, "cntid", 0) << 16);
@@ -232,10 +244,7 @@ static void identify(struct rpc_request *req, const json_t *params)
 		return;
 	s->n_identify--;
 	free(job);
-	if (c->state == CONTROLLER_RESETTING)
-		rpc_reply_errno(req, -EAGAIN, "controller '%s' is being reset", name);
-	else
-		rpc_reply_errno(req, err, "%s", daemon_error_text(c->d, err));
+	rpc_reply_errno(req, err, "%s", daemon_error_text(c->d, err));
 }
 
 /* ---- opening ---- */
@@ -317,8 +326,8 @@ const struct rpc_method controller_methods[] = {
 	 "an array of {name, state, trtype, traddr, …, connection: {state, lost, attempts, "
 	 "lost_for_ms, next_attempt_ms, fast_io_fail_ms, ctrlr_loss_ms, hold_ms, keep_alive_ms, "
 	 "reason}, options: {num_io_queues, …}, model, serial, firmware, subnqn, hostnqn (null but "
-	 "for fabrics), cntlid, vs, discovery, ana, max_transfer, max_segments, resets, io_queues: "
-	 "{granted, used}, namespaces, qpairs}",
+	 "for fabrics), hostid (for fabrics), cntlid, vs, discovery, ana, max_transfer, "
+	 "max_segments, resets, io_queues: {granted, used}, namespaces, qpairs}",
 	 get_controllers},
 	{"get_namespaces", RPC_RIGHT_USER, maybe_controller_params, "Show active namespaces.",
 	 "an array of {controller, nsid, size, blocks, block_size, metadata_size, boundary_blocks, "

@@ -46,6 +46,10 @@ static void handle_message(struct reactor *r, struct message *msg)
 		reactor_reply(r, msg);
 		break;
 	case MSG_HWQ_TAKE_BACK:
+	case MSG_HWQ_HOLD:
+	case MSG_HWQ_STOP_HOLDING:
+	case MSG_HWQ_RELEASE:
+	case MSG_HWQ_GO:
 	case MSG_HWQ_RESUME:
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:
@@ -336,6 +340,10 @@ static void deliver(struct reactor *r, struct message *msg)
 		return;
 	case MSG_HWQ_LOOK: hwq_replied(msg); return;
 	case MSG_HWQ_TAKE_BACK:
+	case MSG_HWQ_HOLD:
+	case MSG_HWQ_STOP_HOLDING:
+	case MSG_HWQ_RELEASE:
+	case MSG_HWQ_GO:
 	case MSG_HWQ_RESUME:
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:

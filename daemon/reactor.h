@@ -85,6 +85,20 @@ int hwq_create(struct reactor *reactor, struct nvmux_qpair *qpair, struct hwq **
  * connection it is quiesced, which ends it. When @cb is called the control thread owns the queue
  * pair again. Channels bound to it wait. */
 void hwq_take_back(struct hwq *hwq, reactor_cb cb, void *arg);
+/* Take nothing more from its channels, whose rings say PAUSED; @cb when what had been taken has
+ * ended, or was told not to wait for that, or the queue pair broke. It stays with its reactor. */
+void hwq_hold(struct hwq *hwq, reactor_cb cb, void *arg);
+/* Don't wait any longer for what is in flight: @cb of hwq_hold() is called soon. */
+void hwq_stop_holding(struct hwq *hwq);
+/* Go on with the channels of one that is held. Taking it back and resuming it does that too. */
+void hwq_release(struct hwq *hwq);
+/*
+ * libnvmux has stopped its queue pair, whose transport has no connection, and lets it go on
+ * (NVMUX_QPAIR_REPLAY), which it doesn't before this: what its channels are to check by has been
+ * sent to them. @changed: that isn't what it was; commands of hwq_submit() that haven't been sent
+ * end with Command Aborted due to SQ Deletion.
+ */
+void hwq_go(struct hwq *hwq, bool changed);
 /* Give it to its reactor again, after a reset: connected anew, nothing in flight. */
 void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg);
 /* In the reactor's thread, of a queue pair that was taken back and whose controller has stopped or
@@ -150,6 +164,7 @@ struct ctrlr_view {
 	uint32_t max_segs;     /* pieces of one command, at most NVMUX_RING_LIST_PER_CMD; 0: one */
 	bool sgl;              /* they may start and end anywhere; else PRP rules */
 	bool fused;            /* compare and write can be fused */
+	bool separate_md;      /* metadata can have a buffer of its own */
 	bool admin;            /* commands whose length can't be derived are allowed */
 	bool reservations;     /* reservation commands are allowed: they act for the whole host */
 	uint32_t n_ns;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Fabrics controllers: resetting them, looking at their namespaces again, and ending what a lost
+ * Fabrics controllers: resetting them, waiting for libnvmux, and ending what a lost
  * connection holds up. Queue pairs and their rings stay: libnvmux and the reactors see to them.
  *
  * Happy path of a reset: libnvmux disables the controller and connects anew → channels get what
- * namespaces look like now → answer. Of a notice that namespaces have changed: they are identified
- * while I/O goes on (data is described by keys with a length, so that an old geometry does no harm
- * to memory), and channels get the result.
+ * namespaces look like now → answer.
  *
  * Failure modes. The first attempt to connect again fails: that is the answer, and libnvmux goes on
  * with attempts; the controller isn't lost. It is being connected already: EBUSY. The connection is
@@ -57,10 +55,9 @@ static void answered(void *arg, int err, uint64_t value)
 	free(wait);
 }
 
-static void wait_for(struct op *op,
-		     void (*begin)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg))
+void controller_wait_link(struct controller *c, struct op *op,
+			  void (*begin)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg))
 {
-	struct controller *c = controller_of(op);
 	struct link_wait *wait = calloc(1, sizeof(*wait));
 
 	if (!wait) {
@@ -85,7 +82,7 @@ void controller_stop_waiting(struct controller *c)
 	op = wait->op;
 	c->link_wait = NULL;
 	wait->op = NULL;
-	op_fail(op, -ECANCELED, "it is being detached");
+	op_fail(op, -ECANCELED, "nobody waits for it any more");
 	op_release(op, 0);
 }
 
@@ -116,7 +113,7 @@ static void renew_begin(struct op *op)
 
 static void renew_link(struct op *op)
 {
-	wait_for(op, nvmux_ctrlr_renew_async);
+	controller_wait_link(controller_of(op), op, nvmux_ctrlr_renew_async);
 }
 
 static void refresh_views(struct op *op)
@@ -130,6 +127,7 @@ static void renew_done(struct op *op)
 	struct controller *c = renew->c;
 
 	c->renewing = false;
+	controller_go_on(c);
 	if (op->err) {
 		log_warning(&c->d->log, "ctrlr", "%s: not reset: %s", c->name, op->why);
 		if (renew->req)
@@ -155,36 +153,6 @@ static const struct op_step renew_steps[] = {
 
 static const struct op_kind renew_kind = {"reset", renew_steps, renew_done};
 
-static void rescan_begin(struct op *op)
-{
-	controller_of(op)->rescan_queued = false;
-	begin(op);
-}
-
-static void rescan_link(struct op *op)
-{
-	wait_for(op, nvmux_ctrlr_rescan_async);
-}
-
-static void rescan_done(struct op *op)
-{
-	struct controller *c = controller_of(op);
-
-	if (op->err)
-		log_info(&c->d->log, "ctrlr", "%s: namespaces not looked at: %s", c->name, op->why);
-	free(container_of(op, struct renew_op, op));
-	daemon_progress(c->d);
-}
-
-static const struct op_step rescan_steps[] = {
-	{"may it be asked?", STEP_OK, rescan_begin},
-	{"identify namespaces", STEP_OK, rescan_link},
-	{"tell channels", STEP_OK, refresh_views},
-	{NULL, 0, NULL},
-};
-
-static const struct op_kind rescan_kind = {"rescan", rescan_steps, rescan_done};
-
 void controller_renew(struct controller *c, struct rpc_request *req, const char *reason)
 {
 	struct renew_op *renew;
@@ -203,22 +171,8 @@ void controller_renew(struct controller *c, struct rpc_request *req, const char 
 	snprintf(renew->reason, sizeof(renew->reason), "%s", reason);
 	c->n_resets_queued++;
 	op_submit(&c->ops, &renew->op, &renew_kind, c->name);
-}
-
-void controller_rescan(struct controller *c)
-{
-	struct renew_op *rescan;
-
-	if (c->rescan_queued)
-		return;
-	rescan = calloc(1, sizeof(*rescan));
-	if (!rescan) {
-		log_error(&c->d->log, "ctrlr", "%s: no memory to look at namespaces", c->name);
-		return;
-	}
-	rescan->c = c;
-	c->rescan_queued = true;
-	op_submit(&c->ops, &rescan->op, &rescan_kind, c->name);
+	if (req || !controller_change_is_patient(c))
+		controller_skip_change(c);
 }
 
 bool controller_has_path(const struct controller *c)
@@ -265,6 +219,10 @@ void controller_abandon(struct hold *hold, const char *reason)
 	if (c->lost)
 		return; /* its loss ends them */
 	first = abandon(hold);
+	if (!controller_is_fabrics(c)) {
+		controller_reset(c, NULL, reason);
+		return;
+	}
 	nvmux_ctrlr_get_connection(c->ctrlr, &info);
 	/* what a restored connection holds back has just been dropped */
 	if (info.state == NVMUX_CONNECTION_UP || (info.state == NVMUX_CONNECTION_HOLDING && !first))

@@ -1,47 +1,39 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Resetting a controller under its clients, and commands that change namespaces.
+ * Resetting a controller under its clients.
  *
- * Happy path: queue pairs come back from the reactors, rings say PAUSED → the controller is
- * disabled, so that no DMA comes from it → each reactor completes what was in flight with Command
- * Aborted due to SQ Deletion → the controller starts → queue pairs are connected again → channels
- * get what namespaces look like now → reactors go on, rings say READY.
+ * Happy path: libnvmux stops the queue pairs, each by its reactor; rings say PAUSED → it disables
+ * the controller and starts it again, which identifies namespaces, and makes the queues anew →
+ * channels get what namespaces look like now (hw_queues.c) → reactors repeat what may be repeated,
+ * and end the rest with Outcome Unknown; rings say READY. What clients send by the control plane
+ * meanwhile waits. All of this also happens without a word from here, when libnvmux resets a
+ * controller whose commands aren't answered: then only commands wait (controller_stopped()).
  *
- * A command that changes namespaces (format, management, attachment) is sent when the controller
- * has started and no I/O queue pair is connected yet: what was in flight has ended, and what comes
- * later is checked by the new geometry. Then it is disabled and started once more, which
- * identifies the namespaces again; the rest follows as above. By RPC it is answered after that.
+ * Fabrics controllers are reset in another way (renew.c).
  *
- * Fabrics controllers are reset in another way (renew.c), and refuse such commands.
- *
- * Failure modes. It doesn't start again, or a queue pair can't be connected: it is treated as lost
- * (controllers.c). It can't be disabled: nothing is ended here, as it may still write to memory;
- * libnvmux lets go of it, which is a loss. Such a command isn't answered: a client that asks for a
- * reset ends the wait, and so does a teardown that has waited for very long; disabling or closing
- * the controller completes the command, and nothing goes on before that.
+ * Failure modes. libnvmux is at it already, or identifies namespaces: that is waited for. The reset
+ * fails: libnvmux lets go of the device, and it is lost (controllers.c). A change (change.c) waits
+ * for an answer: it is let go.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
-#include "libcore/transport.h"
+#include "libcore/faults.h"
 
-#define NSSR_VALUE      0x4e564d65u       /* "NVMe"; base specification 2.0, section 3.1.3.7 */
-#define CMD_PATIENCE_MS (10 * 60 * 1000u) /* formatting a large namespace takes minutes */
+#define LOOK_MS 2
+#define BUSY_MS 60000 /* it can't be reset: more than what identifying namespaces takes */
 
 struct reset_op {
 	struct op op;
 	struct controller *c;
 	struct rpc_request *req; /* NULL: not asked for by a client */
-	struct user_cmd *cmd;    /* to be sent, or NULL; answered: NULL */
-	struct nvmux_cpl cpl;    /* of @cmd, which is answered in the end, when it is by RPC */
-	bool completed;
-	uint64_t sent_ms;
+	struct user_cmd *cmd;    /* completed with @cpl, to be answered in the end; or NULL */
+	struct nvmux_cpl cpl;
 	bool subsystem; /* NVM subsystem reset */
-	bool sent;      /* namespaces may have changed */
 	bool refused;
-	bool skipped; /* not waiting for @cmd any more: disabling ends it */
-	bool waiting; /* for its completion after that */
+	struct nvmux_timer timer; /* until the next attempt */
+	uint64_t until_ms;        /* of attempts */
 	char reason[128];
 };
 
@@ -63,141 +55,46 @@ static void reset_begin(struct op *op)
 	}
 	c->state = CONTROLLER_RESETTING;
 	log_info(&c->d->log, "ctrlr", "%s: reset: %s", c->name, reset->reason);
-	hw_queues_take_back(c, op);
+	c->changing = true;
+	reset->until_ms = nvmux_now_ms() + BUSY_MS;
+	if (!revive_active(c->ctrlr))
+		return;
+	op_hold(op);
+	c->revive_waiter = op;
+	controller_stopped(c);
 }
 
-static void cmd_done(void *arg, const struct nvmux_cpl *cpl)
+static void attempt(void *arg);
+
+static void revived(void *arg, int err, uint64_t value)
 {
 	struct reset_op *reset = arg;
+	struct controller *c = reset->c;
 
-	/* the next request is to find the controller at work again */
-	if (reset->cmd->req) {
-		reset->cpl = *cpl;
-		reset->completed = true;
-	} else {
-		user_cmd_cpl(reset->cmd, cpl);
-		reset->cmd = NULL;
-	}
-	reset->c->sending = NULL;
-	if (!reset->skipped || reset->waiting)
-		op_release(&reset->op, 0);
-}
-
-static void reset_send_cmd(struct op *op)
-{
-	struct reset_op *reset = container_of(op, struct reset_op, op);
-	const struct checked_cmd *checked;
-
-	if (!reset->cmd)
+	(void)value;
+	if (err == -EBUSY && !c->lost && nvmux_now_ms() < reset->until_ms) {
+		nvmux_timer_set(c->d->nvmux, &reset->timer, LOOK_MS, attempt, reset);
 		return;
-	checked = &reset->cmd->checked;
-	reset->c->sending = reset;
-	reset->sent = true;
-	reset->sent_ms = nvmux_now_ms();
-	op_hold(op);
-	if (nvmux_ctrlr_admin_seg(reset->c->ctrlr, &checked->cmd,
-				  checked->seg.len ? &checked->seg : NULL, cmd_done, reset)) {
-		user_cmd_complete(reset->cmd, 0, 0, NVMUX_SC_INTERNAL);
-		reset->cmd = NULL;
-		reset->sent = false;
-		reset->c->sending = NULL;
-		op_release(op, 0);
 	}
-}
-
-/* Don't wait any longer for the command that is in flight. */
-static void skip_cmd(struct controller *c)
-{
-	struct reset_op *reset = c->sending;
-
-	if (!reset || reset->skipped)
-		return;
-	reset->skipped = true;
+	reset->refused = err == -EBUSY;
+	if (err)
+		op_fail(&reset->op, err, "%s", daemon_error_text(c->d, err));
 	op_release(&reset->op, 0);
 }
 
-bool controller_cmd_overdue(const struct controller *c)
+static void attempt(void *arg)
 {
-	return c->sending &&
-	       (c->d->hurry || nvmux_now_ms() - c->sending->sent_ms > CMD_PATIENCE_MS);
+	struct reset_op *reset = arg;
+	struct controller *c = reset->c;
+
+	daemon_clear_error(c->d);
+	revive_async(c->ctrlr, reset->subsystem ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, revived, reset);
 }
 
-static void step_ended(void *arg, int err, uint64_t value)
-{
-	struct op *op = arg;
-
-	(void)value;
-	if (err)
-		op_fail(op, err, "%s", daemon_error_text(controller_of(op)->d, err));
-	op_release(op, 0);
-}
-
-static void disabled(void *arg, int err, uint64_t value)
-{
-	if (!err)
-		controller_of(arg)->disabled = true;
-	step_ended(arg, err, value);
-}
-
-static void reset_disable(struct op *op)
+static void reset_revive(struct op *op)
 {
 	op_hold(op);
-	nvmux_ctrlr_disconnect_async(controller_of(op)->ctrlr, disabled, op);
-}
-
-/* Every controller of the subsystem loses its queues; what follows is as for this one alone. */
-static void reset_subsystem(struct op *op)
-{
-	if (!container_of(op, struct reset_op, op)->subsystem)
-		return;
-	op_hold(op);
-	transport_reg_write(controller_of(op)->ctrlr, NVME_REG_NSSR, 4, NSSR_VALUE, step_ended, op);
-}
-
-static void reset_abort(struct op *op)
-{
-	struct controller *c = controller_of(op);
-
-	/* else it may still write to memory: handling its loss comes back to it */
-	if (!container_of(op, struct reset_op, op)->refused && controller_is_quiet(c))
-		hw_queues_abort(c, NVME_SC_ABORT_QUEUE, op);
-}
-
-static void reset_enable(struct op *op)
-{
-	struct controller *c = controller_of(op);
-
-	op_hold(op);
-	c->disabled = false;
-	nvmux_ctrlr_reconnect_async(c->ctrlr, step_ended, op);
-}
-
-static void reset_disable_again(struct op *op)
-{
-	if (container_of(op, struct reset_op, op)->sent)
-		reset_disable(op);
-}
-
-/* A command that wasn't waited for: completed by now, or when libnvmux has closed the device. */
-static void reset_end_cmd(struct op *op)
-{
-	struct reset_op *reset = container_of(op, struct reset_op, op);
-
-	if (reset->c->sending != reset)
-		return;
-	reset->waiting = true;
-	op_hold(op);
-}
-
-static void reset_enable_again(struct op *op)
-{
-	if (container_of(op, struct reset_op, op)->sent)
-		reset_enable(op);
-}
-
-static void reset_connect(struct op *op)
-{
-	hw_queues_connect(controller_of(op), op);
+	attempt(container_of(op, struct reset_op, op));
 }
 
 static void reset_views(struct op *op)
@@ -205,9 +102,18 @@ static void reset_views(struct op *op)
 	controller_refresh_views(controller_of(op));
 }
 
-static void reset_resume(struct op *op)
+/* The others of its NVM subsystem have lost their queues with it. */
+static void reset_others(const struct controller *c)
 {
-	hw_queues_resume(controller_of(op), op);
+	struct controller *other;
+
+	TAILQ_FOREACH (other, &c->d->controllers, link) {
+		if (other != c && other->ctrlr && other->state == CONTROLLER_READY &&
+		    !controller_is_fabrics(other) &&
+		    memcmp(other->ctrlr->id.subnqn, c->ctrlr->id.subnqn,
+			   sizeof(c->ctrlr->id.subnqn)) == 0)
+			controller_reset(other, NULL, "its NVM subsystem has been reset");
+	}
 }
 
 static void reset_done(struct op *op)
@@ -216,7 +122,10 @@ static void reset_done(struct op *op)
 	struct controller *c = reset->c;
 
 	if (op->err) {
-		c->lost = c->lost || !reset->refused;
+		if (!reset->refused)
+			c->lost = true;
+		else if (c->state == CONTROLLER_RESETTING)
+			c->state = CONTROLLER_READY;
 		log_write(&c->d->log, reset->refused ? NVMUX_LOG_INFO : NVMUX_LOG_ERROR, "ctrlr",
 			  "%s: not reset: %s", c->name, op->why);
 		if (reset->req)
@@ -231,53 +140,72 @@ static void reset_done(struct op *op)
 			rpc_reply(reset->req, json_true());
 		if (c->ns_changed)
 			controller_namespaces_changed(c);
+		if (reset->subsystem)
+			reset_others(c);
 	}
-	if (reset->completed)
+	if (reset->cmd)
 		user_cmd_cpl(reset->cmd, &reset->cpl);
-	else if (reset->cmd) /* wasn't sent */
-		user_cmd_complete(reset->cmd, 0, 0, NVMUX_SC_CTRLR_GONE);
 	free(reset);
+	controller_go_on(c);
 	controller_check_lost(c);
 	daemon_progress(c->d);
 }
 
 static const struct op_step reset_steps[] = {
-	{"take queue pairs back", STEP_OK, reset_begin},
-	{"reset the subsystem", STEP_OK, reset_subsystem},
-	{"disable", STEP_OK, reset_disable},
-	{"end commands in flight", STEP_ALWAYS, reset_abort},
-	{"enable", STEP_OK, reset_enable},
-	{"send the command", STEP_OK, reset_send_cmd},
-	{"disable again", STEP_OK, reset_disable_again},
-	{"wait for the end of the command", STEP_ALWAYS, reset_end_cmd},
-	{"enable again", STEP_OK, reset_enable_again},
-	{"connect queue pairs", STEP_OK, reset_connect},
+	{"wait for libnvmux", STEP_OK, reset_begin},
+	{"reset", STEP_OK, reset_revive},
 	{"look at namespaces", STEP_OK, reset_views},
-	{"let reactors go on", STEP_OK, reset_resume},
 	{NULL, 0, NULL},
 };
 
 static const struct op_kind reset_kind = {"reset", reset_steps, reset_done};
 
-static void submit(struct controller *c, struct rpc_request *req, struct user_cmd *cmd,
-		   bool subsystem, const char *reason)
+/* ---- queue pairs that libnvmux has stopped ---- */
+
+static void look(void *arg)
+{
+	struct controller *c = arg;
+	struct op *waiter = c->revive_waiter;
+
+	if (c->ctrlr && !c->lost && revive_active(c->ctrlr)) {
+		nvmux_timer_set(c->d->nvmux, &c->revive_timer, LOOK_MS, look, c);
+		return;
+	}
+	c->revive_waiter = NULL;
+	if (waiter)
+		op_release(waiter, 0);
+	else if (c->state != CONTROLLER_RESETTING && !c->change)
+		controller_go_on(c);
+}
+
+void controller_stopped(struct controller *c)
+{
+	c->changing = true;
+	if (!controller_is_stopped(c))
+		nvmux_timer_set(c->d->nvmux, &c->revive_timer, LOOK_MS, look, c);
+}
+
+/* ---- beginning it ---- */
+
+static struct reset_op *submit(struct controller *c, struct rpc_request *req, bool subsystem,
+			       const char *reason)
 {
 	struct reset_op *reset = calloc(1, sizeof(*reset));
 
 	if (!reset) {
 		if (req)
 			rpc_reply_errno(req, -ENOMEM, "out of memory");
-		if (cmd)
-			user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
-		return;
+		return NULL;
 	}
 	reset->c = c;
 	reset->req = req;
-	reset->cmd = cmd;
 	reset->subsystem = subsystem;
 	snprintf(reset->reason, sizeof(reset->reason), "%s", reason);
 	c->n_resets_queued++;
 	op_submit(&c->ops, &reset->op, &reset_kind, c->name);
+	if (req || !controller_change_is_patient(c))
+		controller_skip_change(c);
+	return reset;
 }
 
 void controller_reset(struct controller *c, struct rpc_request *req, const char *reason)
@@ -286,13 +214,30 @@ void controller_reset(struct controller *c, struct rpc_request *req, const char 
 		controller_renew(c, req, reason);
 		return;
 	}
-	if (req || controller_cmd_overdue(c))
-		skip_cmd(c);
-	/* one that waits for its turn, or comes to it after a command, does for all who want to get
-	 * rid of their commands */
-	if (!req && (c->n_resets_queued || c->sending))
+	/* one that waits for its turn does for all who want to get rid of their commands */
+	if (!req && c->n_resets_queued)
 		return;
-	submit(c, req, NULL, false, reason);
+	submit(c, req, false, reason);
+}
+
+void controller_reset_after(struct controller *c, struct user_cmd *cmd, const struct nvmux_cpl *cpl,
+			    const char *reason)
+{
+	struct reset_op *reset;
+
+	/* over a fabric nobody notices but for a pause */
+	if (controller_is_fabrics(c)) {
+		user_cmd_cpl(cmd, cpl);
+		controller_renew(c, NULL, reason);
+		return;
+	}
+	reset = submit(c, NULL, false, reason);
+	if (!reset) {
+		user_cmd_cpl(cmd, cpl);
+		return;
+	}
+	reset->cmd = cmd;
+	reset->cpl = *cpl;
 }
 
 void controller_reset_subsystem(struct controller *c, struct rpc_request *req, const char *reason)
@@ -303,45 +248,5 @@ void controller_reset_subsystem(struct controller *c, struct rpc_request *req, c
 				c->name);
 		return;
 	}
-	skip_cmd(c);
-	submit(c, req, NULL, true, reason);
-}
-
-/* OACS, base specification 2.0, figure 275: a reset for nothing would disturb all clients. */
-static bool supported(const struct controller *c, uint8_t opc)
-{
-	uint16_t oacs = le16_to_cpu(c->ctrlr->id.oacs);
-
-	switch (opc) {
-	case nvme_admin_format_nvm: return oacs & NVME_CTRL_OACS_FORMAT;
-	case nvme_admin_ns_mgmt:
-	case nvme_admin_ns_attach: return oacs & NVME_CTRL_OACS_NS_MGMT;
-	default: return true; /* the effects log says so */
-	}
-}
-
-void controller_namespaces_changed(struct controller *c)
-{
-	if (controller_is_fabrics(c)) {
-		controller_rescan(c);
-		return;
-	}
-	/* One that comes during a reset may be younger than what the reset has read. */
-	c->ns_changed = c->state == CONTROLLER_RESETTING;
-	if (c->state == CONTROLLER_READY)
-		controller_reset(c, NULL, "its namespaces have changed");
-}
-
-void controller_change_namespaces(struct controller *c, struct user_cmd *cmd)
-{
-	/* Queue pairs survive its resets: there is no point where nothing is in flight. */
-	if (controller_is_fabrics(c)) {
-		user_cmd_complete(cmd, 0, 0, NVMUX_SC_OPCODE_REFUSED | NVMUX_STATUS_DNR);
-		return;
-	}
-	if (!supported(c, cmd->checked.cmd.opc)) {
-		user_cmd_complete(cmd, 0, 0, NVME_SC_INVALID_OPCODE | NVMUX_STATUS_DNR);
-		return;
-	}
-	submit(c, NULL, cmd, false, "a command changes its namespaces");
+	submit(c, req, true, reason);
 }

@@ -131,6 +131,7 @@ void session_free(struct session *s)
 	TAILQ_REMOVE(&d->sessions, s, link);
 	d->n_sessions--;
 	event_free(s->drain_timer);
+	session_forget_gone(s, NULL);
 	free(s->regions);
 	free(s);
 	daemon_progress(d);
@@ -181,7 +182,12 @@ struct hold *session_hold_for_request(struct session *s, struct rpc_request *req
 
 	if (hold && hold->ready && !hold->closing)
 		return hold;
-	if (!controller_find(s->d, controller))
+	if (session_is_gone(s, controller) || (hold && controller_is_removed(hold->controller)))
+		rpc_reply_errno(req, -ENODEV,
+				"the device of controller '%s' has been removed; open_controller "
+				"opens the one that has come in its place, if there is one",
+				controller);
+	else if (!controller_find(s->d, controller))
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", controller);
 	else if (hold && hold->controller->state == CONTROLLER_FAILED)
 		rpc_reply_errno(req, -ENXIO, "controller '%s' has failed", controller);

@@ -55,17 +55,13 @@ void session_drain_expired(evutil_socket_t fd, short what, void *arg)
 		if (!holds_up(s, hold))
 			continue;
 		again = true;
-		/* a reset under way ends them; only a command that it sends can hold it up, which
-		 * may be another client's */
-		if (hold->controller->state == CONTROLLER_RESETTING &&
-		    !controller_cmd_overdue(hold->controller))
+		/* a reset under way ends them; a command that holds everything up ends as well */
+		if (hold->controller->state == CONTROLLER_RESETTING ||
+		    controller_change_is_patient(hold->controller))
 			continue;
 		snprintf(reason, sizeof(reason), "commands of client %u (process %d) don't end",
 			 s->id, s->cred.pid);
-		if (controller_is_fabrics(hold->controller))
-			controller_abandon(hold, reason);
-		else
-			controller_reset(hold->controller, NULL, reason);
+		controller_abandon(hold, reason);
 	}
 	if (again)
 		session_arm_drain(s);

@@ -6,7 +6,8 @@
  * came with the request is put into memory of the daemon's own → the command goes to the admin
  * queue, or, I/O, to a base hardware queue → the completion goes to the ring or becomes the answer.
  * Two fused commands are checked and sent together, and make one answer: that of the first if it
- * failed, else that of the second.
+ * failed, else that of the second. A command that others would notice is sent as change.c says;
+ * while such a one is under way those by RPC wait.
  *
  * Failure modes. The check fails: that is the completion. The controller is being reset: Command
  * Aborted due to SQ Deletion, which may be repeated. It has failed: Controller Gone, or, over a
@@ -76,6 +77,8 @@ static void finish(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t st
 	look_at_namespaces(cmd, status);
 	answer(hold, cmd->req, cmd->cid, dw0, dw1, status);
 	put_regions(cmd);
+	if (cmd->admin)
+		controller_admin_ended(hold->controller);
 	free(cmd);
 	NVMUX_ASSERT(hold->in_flight > 0);
 	hold->in_flight--;
@@ -87,10 +90,33 @@ static void finish(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t st
 	hold_serve_ring_later(hold);
 }
 
+/*
+ * It was with the controller when that was disabled. What only reads is sent once more when the
+ * controller works again, with its regions in use meanwhile.
+ */
+static bool is_repeated(const struct user_cmd *cmd, uint16_t status)
+{
+	const struct hold *hold = cmd->hold;
+	uint8_t opc = cmd->checked.cmd.opc;
+
+	return cmd->admin && (status & NVMUX_STATUS_CODE_MASK) == NVME_SC_ABORT_QUEUE &&
+	       hold->controller->changing && !hold->closing && !hold->session->closing &&
+	       (opc == nvme_admin_identify || opc == nvme_admin_get_log_page ||
+		opc == nvme_admin_get_features);
+}
+
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
 {
+	struct controller *c = cmd->hold->controller;
+
 	NVMUX_ASSERT(!cmd->fused);
-	finish(cmd, dw0, dw1, status);
+	if (!is_repeated(cmd, status)) {
+		finish(cmd, dw0, dw1, status);
+		return;
+	}
+	cmd->admin = false;
+	controller_admin_ended(c);
+	TAILQ_INSERT_TAIL(&c->repeated, cmd, link);
 }
 
 void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl)
@@ -116,8 +142,7 @@ static void fused_cpl(void *arg, const struct nvmux_cpl *cpl)
 	       nvmux_cpl_status(&first->cpl));
 }
 
-/* Why nothing can be sent now, 0: it can. */
-static uint16_t unavailable(const struct controller *c)
+uint16_t user_cmd_unavailable(const struct controller *c)
 {
 	if (c->lost || c->state == CONTROLLER_FAILED)
 		return controller_is_fabrics(c) ? NVMUX_PATH_ERROR
@@ -130,15 +155,35 @@ static void send_admin(struct user_cmd *cmd)
 	struct controller *c = cmd->hold->controller;
 	const struct nvmux_seg *seg = cmd->checked.seg.len ? &cmd->checked.seg : NULL;
 
-	switch (effects_way(c->ctrlr, false, cmd->checked.cmd.opc)) {
-	case EFFECTS_QUIESCE: controller_change_namespaces(c, cmd); return;
-	case EFFECTS_LOOK: cmd->look = true; break;
-	case EFFECTS_SEND: break;
+	struct effects_plan plan;
+
+	if (effects_plan(c->ctrlr, false, &cmd->checked.cmd, &plan)) {
+		controller_change(c, cmd, &plan);
+		return;
 	}
+	cmd->admin = true;
+	c->n_admin++;
 	if (!controller_has_path(c))
 		user_cmd_complete(cmd, 0, 0, NVMUX_PATH_ERROR);
 	else if (nvmux_ctrlr_admin_seg(c->ctrlr, &cmd->checked.cmd, seg, user_cmd_cpl, cmd))
 		user_cmd_complete(cmd, 0, 0, NVMUX_SC_INTERNAL);
+}
+
+void user_cmds_repeat(struct controller *c)
+{
+	struct user_cmd_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct user_cmd *cmd;
+	uint16_t status;
+
+	TAILQ_CONCAT(&list, &c->repeated, link);
+	while ((cmd = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, cmd, link);
+		status = user_cmd_unavailable(c);
+		if (status)
+			user_cmd_complete(cmd, 0, 0, status);
+		else
+			send_admin(cmd);
+	}
 }
 
 static struct hw_queue *base_queue(const struct controller *c)
@@ -171,12 +216,13 @@ static void send_io(struct user_cmd *cmd)
 {
 	const struct controller *c = cmd->hold->controller;
 	struct hw_queue *queue = base_queue(c);
+	struct effects_plan plan;
 
 	if (!queue) {
 		user_cmd_complete(cmd, 0, 0, NVME_SC_ABORT_QUEUE);
 		return;
 	}
-	cmd->look = effects_way(c->ctrlr, true, cmd->checked.cmd.opc) == EFFECTS_LOOK;
+	cmd->look = effects_plan(c->ctrlr, true, &cmd->checked.cmd, &plan);
 	set_payload(cmd);
 	hwq_submit_payload(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, user_cmd_cpl,
 			   cmd);
@@ -232,11 +278,12 @@ static uint16_t check(const struct user_cmd *cmd, const struct nvmux_ring_cmd *c
 	bool staged = cmd->staged >= 0;
 	uint32_t n_regions = s->limits.max_regions + staged;
 	struct region_view *regions;
-	uint16_t status = unavailable(c);
+	uint16_t status = user_cmd_unavailable(c);
+	struct nvmux_cmd cmd_of_copy = {.opc = copy->opc, .cdw10 = copy->cdw10};
 
 	if (status)
 		return status;
-	if (!s->admin && effects_need_admin(c->ctrlr, cmd->io, copy->opc))
+	if (!s->admin && effects_need_admin(c->ctrlr, cmd->io, &cmd_of_copy))
 		return NVMUX_SC_ACCESS_DENIED | NVMUX_STATUS_DNR;
 	regions = regions_of(hold, staged);
 	if (!regions)
@@ -288,7 +335,7 @@ static uint16_t stage(struct user_cmd *cmd, const struct user_request *request,
 	const struct session *s = cmd->hold->session;
 
 	/* while it is starting or gone its memory may be, too: the check says what is the matter */
-	if (!request->staged || unavailable(cmd->hold->controller))
+	if (!request->staged || user_cmd_unavailable(cmd->hold->controller))
 		return 0;
 	cmd->staged = ctl_staging_take(cmd->hold->controller, request->staged, request->staged_len);
 	if (cmd->staged < 0)
@@ -348,6 +395,8 @@ void user_cmd_send(struct hold *hold, const struct user_request *request, struct
 	struct user_cmd *cmd, *second = NULL;
 	uint16_t cid = le16_to_cpu(request->copy.cid), status;
 
+	if (req && controller_defer(hold->controller, req))
+		return;
 	if (req && hold->in_flight >= hold->session->limits.admin_in_flight) {
 		session_reply_limit(req, "admin_in_flight", hold->session->limits.admin_in_flight,
 				    "too many commands in flight");

@@ -39,6 +39,7 @@ void emu_config_init(struct emu_config *config)
 		.max_io_queues = 64,
 		.queue_entries = 1024,
 		.mdts = 7,
+		.ready_timeout = EMU_READY_TIMEOUT,
 	};
 }
 
@@ -231,6 +232,11 @@ static int parse_admin_key(struct parse *p, const char *key, const char *value)
 	if (strcmp(key, "wrr") == 0) {
 		err = parse_number(p, key, value, 0, 1, &v);
 		c->wrr = err ? c->wrr : v != 0;
+		return err;
+	}
+	if (strcmp(key, "ready") == 0) {
+		err = parse_number(p, key, value, 1, UINT8_MAX, &v);
+		c->ready_timeout = err ? c->ready_timeout : (uint8_t)v;
 		return err;
 	}
 	if (strcmp(key, "hmb") != 0)

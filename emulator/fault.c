@@ -46,6 +46,7 @@ static const char *const names[] = {
 	[EMU_FAULT_CFS] = "cfs",
 	[EMU_FAULT_ALLONES] = "allones",
 	[EMU_FAULT_TRUNCATE] = "truncate",
+	[EMU_FAULT_REMOVE] = "remove",
 	[EMU_FAULT_STUCKREADY] = "stuckready",
 	[EMU_FAULT_BADLEN] = "badlen",
 };
@@ -86,8 +87,8 @@ static int parse_what(struct emu_fault *f, char *word, char *why, size_t why_siz
 	if (f->what == EMU_FAULT_NONE)
 		return bad(why, why_size, word,
 			   "unknown fault; known are drop, delay, duplicate, reorder, badcid, "
-			   "status=XXX, cfs, allones, stuckready, shortidentify, badlen, truncate, "
-			   "missirq");
+			   "status=HEX, cfs, allones, stuckready, shortidentify, badlen, truncate, "
+			   "remove, missirq");
 	if ((f->what == EMU_FAULT_STATUS) != (value != NULL))
 		return bad(why, why_size, word, value ? "takes no value" : "needs a value");
 	if (!value)
@@ -220,6 +221,10 @@ static void begin(struct emu_ctrlr *ctrlr, const struct emu_fault *f)
 		if (ctrlr->carrier.truncate)
 			ctrlr->carrier.truncate(ctrlr->carrier.arg);
 		break;
+	case EMU_FAULT_REMOVE:
+		if (ctrlr->carrier.request)
+			ctrlr->carrier.request(ctrlr->carrier.arg);
+		break;
 	case EMU_FAULT_ALLONES:
 		faults->gone |= f->ms == 0;
 		faults->gone_for_ms = f->ms > 0;
@@ -237,7 +242,7 @@ static bool has_filter(const struct emu_fault *f)
 static bool at_once(const struct emu_fault *f)
 {
 	bool of_ctrlr = f->what == EMU_FAULT_CFS || f->what == EMU_FAULT_ALLONES ||
-			f->what == EMU_FAULT_TRUNCATE;
+			f->what == EMU_FAULT_TRUNCATE || f->what == EMU_FAULT_REMOVE;
 
 	return of_ctrlr && !has_filter(f);
 }
@@ -409,6 +414,18 @@ void emu_fault_enable(struct emu_ctrlr *ctrlr, bool was_ready)
 		used(faults, i);
 		break;
 	}
+	update_slow(ctrlr);
+	pthread_mutex_unlock(&faults->lock);
+}
+
+void emu_fault_reset(struct emu_ctrlr *ctrlr)
+{
+	struct emu_faults *faults = ctrlr->faults;
+
+	if (!faults || likely(!(emu_slow(ctrlr) & EMU_SLOW_FAULT)))
+		return;
+	pthread_mutex_lock(&faults->lock);
+	faults->stuck = false;
 	update_slow(ctrlr);
 	pthread_mutex_unlock(&faults->lock);
 }

@@ -12,7 +12,7 @@
  *	duplicate	completed twice
  *	reorder		completed after the next command of its queue, or ms later (default 100)
  *	badcid		completed under a command identifier that the host doesn't know
- *	status=XXX	not executed; completed with this status (hexadecimal, bits 15:1 of the
+ *	status=HEX	not executed; completed with this status (hexadecimal, bits 15:1 of the
  *			completion's last word, so that 4000 is Do Not Retry)
  *	shortidentify	the first 256 bytes of an Identify data structure are all that is written
  *	missirq		completed without an interrupt
@@ -20,9 +20,12 @@
  * Faults of the controller. At once, or, with a filter, when such a command is fetched.
  *	cfs		CSTS.CFS; nothing is served until the controller has been disabled
  *	allones		registers read as all ones, nothing is served; for ms, or until it is
- *cleared truncate	as if the device had been pulled out: the file of the BAR is cut off,
- *registers read as all ones; ends with the connection
- *	stuckready	CSTS.RDY doesn't follow CC.EN for ms, or until it is cleared
+ *			cleared
+ *	truncate	as if the device had been pulled out: the file of the BAR is cut off,
+ *			registers read as all ones; ends with the connection
+ *	remove		the host is asked to give the device back
+ *	stuckready	CSTS.RDY doesn't follow CC.EN for ms, or until it is cleared; with times=N
+ *			N such changes of CC.EN: a function or subsystem reset frees it then
  *
  * Faults of the carrier.
  *	badlen		a vfio-user reply says a wrong length; opc: the message's command
@@ -54,6 +57,7 @@ enum emu_fault_what {
 	EMU_FAULT_CFS,
 	EMU_FAULT_ALLONES,
 	EMU_FAULT_TRUNCATE,
+	EMU_FAULT_REMOVE,
 	EMU_FAULT_STUCKREADY,
 	EMU_FAULT_BADLEN,
 };
@@ -97,6 +101,8 @@ void emu_faults_destroy(struct emu_ctrlr *ctrlr);
 struct emu_fault emu_fault_command(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 /* CC.EN changes; ready: what CSTS.RDY was. */
 void emu_fault_enable(struct emu_ctrlr *ctrlr, bool was_ready);
+/* A function or subsystem reset: what was stuck isn't any more, until it happens again. */
+void emu_fault_reset(struct emu_ctrlr *ctrlr);
 /* Overwrites what a stuck ready bit hides. */
 uint32_t emu_fault_csts(struct emu_ctrlr *ctrlr, uint32_t csts);
 

@@ -20,7 +20,6 @@
 #define EMU_POLL_BATCH    64 /* commands of one queue in one emu_poll() */
 #define EMU_TEMPERATURE_K 313
 #define EMU_NS_SPARE      (4ull << 30) /* bytes for namespaces that are created */
-#define EMU_READY_TIMEOUT 10 /* CAP.TO, in 500 ms */
 
 /* A status field without the phase tag, as in a completion's bits 15:1. */
 #define EMU_STATUS(sct, sc) NVMUX_STATUS(sct, sc)

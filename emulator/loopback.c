@@ -19,7 +19,7 @@
 #include <nvme/types.h>
 #include "emulator/loopback.h"
 #include "emulator/model.h"
-#include "transports/pcie/pcie.h"
+#include "transports/pcie/pcie_int.h"
 
 #define DOORBELL_STRIDE 4 /* 64 bytes: queues of different threads don't share lines */
 #define DOORBELL_BYTES  (4u << DOORBELL_STRIDE)
@@ -153,6 +153,7 @@ static int make_model(struct loop_dev *d)
 		return nvmux_error(d->base.nvmux, err, "%s", why);
 	emu_set_doorbells(d->model, d->doorbells, bytes);
 	d->base.doorbells = d->doorbells;
+	d->base.doorbells_in_memory = true;
 	d->base.doorbell_bytes = bytes;
 	d->base.n_irqs = n_queues;
 	return 0;
@@ -231,6 +232,19 @@ static void loop_set_irqs(struct pcie_dev *dev, const int *eventfds, uint32_t n,
 	done(arg, err, 0);
 }
 
+static void loop_reset(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
+{
+	emu_ctrlr_reset(loop_dev(dev)->model);
+	done(arg, 0, 0);
+}
+
+struct emu_ctrlr *emu_loopback_model(const struct nvmux_ctrlr *ctrlr)
+{
+	const struct pcie_ctrlr *pc = container_of(ctrlr, const struct pcie_ctrlr, base);
+
+	return container_of(pc->dev, struct loop_dev, base)->model;
+}
+
 /* ---- the queue's thread ---- */
 
 static void loop_kick(struct pcie_dev *dev, uint16_t qid)
@@ -252,6 +266,7 @@ static const struct pcie_dev_ops loop_ops = {
 	.dma_map = loop_dma_map,
 	.dma_unmap = loop_dma_unmap,
 	.set_irqs = loop_set_irqs,
+	.reset = loop_reset,
 	.kick = loop_kick,
 };
 

@@ -8,8 +8,12 @@
 #define NVMUX_EMU_LOOPBACK_H
 
 struct nvmux;
+struct nvmux_ctrlr;
+struct emu_ctrlr;
 
 /* Make the loopback transport known to a context. 0 or -EEXIST. */
 int emu_loopback_register(struct nvmux *nvmux);
+/* The model behind a controller of this transport, for faults; NULL before it has been opened. */
+struct emu_ctrlr *emu_loopback_model(const struct nvmux_ctrlr *ctrlr);
 
 #endif

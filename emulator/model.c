@@ -27,7 +27,7 @@ static uint64_t make_cap(const struct emu_config *config)
 	uint64_t css = NVME_CAP_CSS_NVM | NVME_CAP_CSS_CSI;
 
 	return (uint64_t)(config->queue_entries - 1) << NVME_CAP_MQES_SHIFT | CAP_CQR |
-	       (uint64_t)EMU_READY_TIMEOUT << NVME_CAP_TO_SHIFT |
+	       (uint64_t)config->ready_timeout << NVME_CAP_TO_SHIFT |
 	       (uint64_t)config->doorbell_stride << NVME_CAP_DSTRD_SHIFT |
 	       css << NVME_CAP_CSS_SHIFT | (uint64_t)NVME_CAP_CRWMS << NVME_CAP_CRMS_SHIFT |
 	       (config->wrr ? (uint64_t)NVME_CAP_AMS_WRR << NVME_CAP_AMS_SHIFT : 0) |
@@ -306,7 +306,7 @@ static uint32_t read32(struct emu_ctrlr *ctrlr, uint32_t offset)
 	case NVME_REG_ASQ + 4: return (uint32_t)(ctrlr->asq >> 32);
 	case NVME_REG_ACQ: return (uint32_t)ctrlr->acq;
 	case NVME_REG_ACQ + 4: return (uint32_t)(ctrlr->acq >> 32);
-	case NVME_REG_CRTO: return EMU_READY_TIMEOUT; /* CRWMT */
+	case NVME_REG_CRTO: return ctrlr->config.ready_timeout; /* CRWMT */
 	default: return 0;
 	}
 }
@@ -373,6 +373,7 @@ void emu_reg_write(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t size, uint
 void emu_ctrlr_reset(struct emu_ctrlr *ctrlr)
 {
 	disable(ctrlr);
+	emu_fault_reset(ctrlr);
 	ctrlr->cc = 0;
 	ctrlr->aqa = 0;
 	ctrlr->asq = 0;

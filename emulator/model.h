@@ -41,6 +41,8 @@ struct emu_ns_config {
 
 #define EMU_FAULTS_TEXT_MAX 256
 
+#define EMU_READY_TIMEOUT 10 /* CAP.TO by default, in 500 ms */
+
 struct emu_config {
 	char serial[21]; /* emu_config_default_serial() makes one */
 	char model[41];
@@ -53,6 +55,7 @@ struct emu_config {
 	uint8_t doorbell_stride; /* CAP.DSTRD: a doorbell takes 4 bytes << this; 0 … 4 */
 	bool sgl;                /* SGLs for I/O commands */
 	bool wrr;                /* weighted round robin arbitration */
+	uint8_t ready_timeout;   /* CAP.TO, in 500 ms */
 	uint8_t zasl;            /* limit of Zone Append, as mdts; 0: mdts is the limit */
 	uint16_t oncs_off;       /* optional commands left out: bits of ONCS */
 	uint64_t hmb;            /* host memory asked for, bytes */
@@ -93,6 +96,8 @@ struct emu_carrier {
 	void *arg;
 	/* Cut off the file of the doorbells, as fault.h says; NULL: there is none. */
 	void (*truncate)(void *arg);
+	/* Ask the host to give the device back; NULL: it can't be asked. */
+	void (*request)(void *arg);
 };
 
 struct emu_ctrlr;

@@ -93,23 +93,35 @@ static void cut_doorbells(void *arg)
 		return;
 }
 
+/* Ask the client to give the device back, as the kernel does of those behind vfio-pci. */
+static void ask_back(void *arg)
+{
+	struct vus_device *dev = arg;
+	uint64_t one = 1;
+
+	if (dev->irqs[dev->n_vectors] < 0 || dev->irq_blocked)
+		return;
+	if (write(dev->irqs[dev->n_vectors], &one, sizeof(one)) < 0 && errno == EINTR)
+		dev->irq_blocked = true;
+}
+
 int vus_device_init(struct vus_device *dev, const struct emu_config *config, bool map_doorbells,
 		    char *why, size_t why_size)
 {
 	const struct emu_carrier carrier = {
-		.dma = dma, .irq = irq, .arg = dev, .truncate = cut_doorbells};
+		.dma = dma, .irq = irq, .arg = dev, .truncate = cut_doorbells, .request = ask_back};
 
 	memset(dev, 0, sizeof(*dev));
 	dev->doorbell_fd = -1;
 	dev->map_doorbells = map_doorbells;
 	dev->n_vectors = config->irq_vectors ? config->irq_vectors : config->max_io_queues + 1u;
 	dev->doorbell_bytes = (uint32_t)align_up((config->max_io_queues + 1u) * 8, PAGE);
-	dev->irqs = malloc(dev->n_vectors * sizeof(*dev->irqs));
+	dev->irqs = malloc((dev->n_vectors + 1) * sizeof(*dev->irqs));
 	if (!dev->irqs) {
 		snprintf(why, why_size, "out of memory");
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < dev->n_vectors; i++)
+	for (uint32_t i = 0; i <= dev->n_vectors; i++)
 		dev->irqs[i] = -1;
 	return emu_ctrlr_create(config, &carrier, &dev->model, why, why_size);
 }
@@ -182,7 +194,7 @@ void vus_device_end(struct vus_device *dev)
 	emu_dma_changed(dev->model, 0, 0);
 	emu_fault_end_connection(dev->model);
 	dma_table_clear(&dev->dma);
-	for (uint32_t i = 0; i < dev->n_vectors; i++)
+	for (uint32_t i = 0; i <= dev->n_vectors; i++)
 		set_irq(dev, i, -1);
 	drop_doorbells(dev);
 }
@@ -379,7 +391,17 @@ static int do_get_region_info(struct request *r)
 
 static uint32_t irq_count(const struct vus_device *dev, uint32_t index)
 {
-	return index == VFIO_PCI_MSIX_IRQ_INDEX ? dev->n_vectors : 0;
+	switch (index) {
+	case VFIO_PCI_MSIX_IRQ_INDEX: return dev->n_vectors;
+	case VFIO_PCI_REQ_IRQ_INDEX: return 1;
+	default: return 0;
+	}
+}
+
+/* Where the eventfds of an index are. */
+static uint32_t irq_base(const struct vus_device *dev, uint32_t index)
+{
+	return index == VFIO_PCI_REQ_IRQ_INDEX ? dev->n_vectors : 0;
 }
 
 static int do_get_irq_info(struct request *r)
@@ -423,7 +445,8 @@ static int set_eventfds(struct request *r, const struct vfio_irq_set *set)
 			return EINVAL;
 	}
 	for (uint32_t i = 0; i < set->count; i++)
-		set_irq(r->dev, set->start + i, conn->n_fds ? vus_conn_take_fd(conn, i) : -1);
+		set_irq(r->dev, irq_base(r->dev, set->index) + set->start + i,
+			conn->n_fds ? vus_conn_take_fd(conn, i) : -1);
 	return 0;
 }
 
@@ -434,7 +457,11 @@ static int trigger(struct request *r, const struct vfio_irq_set *set, bool by_fl
 	if (r->len - sizeof(*set) != (by_flags ? set->count : 0) || r->conn->n_fds)
 		return EINVAL;
 	for (uint32_t i = 0; i < set->count; i++) {
-		if (!by_flags || flags[i])
+		if (by_flags && !flags[i])
+			continue;
+		if (set->index == VFIO_PCI_REQ_IRQ_INDEX)
+			ask_back(r->dev);
+		else
 			irq(r->dev, (uint16_t)(set->start + i));
 	}
 	return 0;
@@ -458,7 +485,7 @@ static int do_set_irqs(struct request *r)
 	count = irq_count(r->dev, set.index);
 	if (set.count == 0 && set.start == 0 && data == VFIO_IRQ_SET_DATA_NONE) {
 		for (uint32_t i = 0; i < count; i++)
-			set_irq(r->dev, i, -1);
+			set_irq(r->dev, irq_base(r->dev, set.index) + i, -1);
 		return r->len == sizeof(set) ? 0 : EINVAL;
 	}
 	if (set.count == 0 || set.start >= count || set.count > count - set.start)

@@ -22,7 +22,7 @@ struct vus_device {
 	bool versioned;
 	bool irq_blocked; /* an eventfd of the client's blocked us */
 	struct dma_table dma;
-	int *irqs;       /* n_vectors eventfds, -1: none */
+	int *irqs;       /* n_vectors eventfds, -1: none; and, at their end, that for a request */
 	int doorbell_fd; /* file of the BAR up to the end of the doorbells */
 	uint8_t *doorbells;
 	uint32_t doorbell_bytes;

@@ -14,10 +14,10 @@
  * - A second client is told EBUSY, in reply to its first message, and is closed. So that a client
  *   which reconnects isn't told so because of itself, the end of the first is looked for before.
  * - The client breaks the protocol: it is closed, with a line on stderr.
- * - The client shrinks a file that it has given us to map, or that of the doorbells: the access raises SIGBUS, the handler
- *   puts anonymous memory there, and the client is closed. If it is our own file that shrank, or a
- *   disk that is full, the process ends, without leaving its socket behind: it can't keep what it
- *   has promised to keep.
+ * - The client shrinks a file that it has given us to map, or that of the doorbells: the access
+ *   raises SIGBUS, the handler puts anonymous memory there, and the client is closed. If it is our
+ *   own file that shrank, or a disk that is full, the process ends, without leaving its socket
+ *   behind: it can't keep what it has promised to keep.
  * - The client makes an eventfd of its block: see vfio_user_device.c; a timer signal every second
  *   ends the write, and the client is closed.
  */

@@ -122,9 +122,16 @@ static uint16_t find_cid(const struct nvmux_admin_req *req)
 static void admin_expired(void *arg)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
+	const struct nvmux *nvmux = ctrlr->nvmux;
+	uint16_t index = ctrlr->index;
 	struct nvmux_admin_req *req;
 	uint64_t now = nvmux_now_ms(), next = 0;
 
+	/* An interrupt may have been lost. May free the controller. */
+	if (!TAILQ_EMPTY(&ctrlr->admin_sent))
+		nvmux_ctrlr_process_admin_completions(ctrlr);
+	if (nvmux->ctrlrs[index] != ctrlr)
+		return;
 	TAILQ_FOREACH (req, &ctrlr->admin_sent, link) {
 		if (!req->deadline_ms)
 			continue;

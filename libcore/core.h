@@ -8,6 +8,7 @@
 #ifndef NVMUX_CORE_H
 #define NVMUX_CORE_H
 
+#include <errno.h>
 #include <stdarg.h>
 #include <sys/queue.h>
 #include <nvme/types.h>
@@ -64,6 +65,14 @@ int nvmux_wait(struct nvmux *nvmux, const bool *done);
 
 /* ---- the context (context.c) ---- */
 
+/* A device's memory that may go away while it is mapped here (guard.c). */
+struct nvmux_guard {
+	uintptr_t start; /* atomic; 0: none */
+	size_t bytes;
+	void (*lost)(void *arg); /* async-signal-safe */
+	void *arg;
+};
+
 TAILQ_HEAD(nvmux_timer_list, nvmux_timer);
 TAILQ_HEAD(nvmux_mem_list, nvmux_mem);
 
@@ -81,6 +90,9 @@ struct nvmux {
 	const struct nvmux_transport *transports[NVMUX_TRTYPE_COUNT];
 	void *transport_data[NVMUX_TRTYPE_COUNT]; /* a transport's own, per context */
 	struct nvmux_ctrlr *ctrlrs[NVMUX_CTRLRS_MAX];
+	struct nvmux_guard guards[NVMUX_CTRLRS_MAX]; /* by the controllers' indices */
+	nvmux_hotplug_filter_cb hotplug_filter;      /* NULL: all are looked at */
+	void *hotplug_filter_arg;
 	struct nvmux_mem_list mems;
 
 	/* the address window: slot_mem[(addr - window) >> NVMUX_SLOT_SHIFT] is its region or NULL
@@ -99,6 +111,14 @@ __attribute__((format(printf, 3, 4))) int nvmux_error(struct nvmux *nvmux, int e
 __attribute__((format(printf, 4, 5))) void nvmux_log(struct nvmux *nvmux,
 						     enum nvmux_log_level level, const char *module,
 						     const char *fmt, ...);
+
+/* ---- memory of a device (guard.c) ---- */
+
+/* nvmux_handle_sigbus() looks after this mapping, and calls @lost(arg) when a page of it has lost
+ * its memory. Ended before the mapping is; no thread may use it any more by then. */
+void nvmux_guard_add(struct nvmux_ctrlr *ctrlr, void *addr, size_t bytes, void (*lost)(void *arg),
+		     void *arg);
+void nvmux_guard_del(struct nvmux_ctrlr *ctrlr);
 
 /* ---- memory (mem.c) ---- */
 
@@ -225,6 +245,13 @@ enum nvmux_qpair_slow {
 	NVMUX_SLOW_HELD = 1 << 3,   /* commands wait to be repeated for their status */
 };
 
+/* How far the ladder of ladder.c has been climbed, for a queue pair or for its controller. */
+struct ladder {
+	uint8_t rung; /* enum ladder_rung: the last that was climbed */
+	uint32_t at;  /* tick of that, or since when nothing has been overdue */
+	bool clear;   /* nothing has been since */
+};
+
 struct nvmux_split;
 struct nvmux_injections; /* inject.c */
 struct nvmux_retry;      /* retry.c */
@@ -262,8 +289,11 @@ struct nvmux_qpair {
 	struct nvmux_replay *replay;    /* what waits to be repeated, or NULL */
 	struct nvmux_injections *injections; /* NULL: none */
 	struct nvmux_retry *retry;           /* NULL: the transport can't repeat */
-	uint32_t seen_tick;                  /* ctrlr->tick at the last look for time-outs */
+	uint32_t seen_tick; /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
 	uint32_t overdue; /* atomic: identifier + 1 of a command that is, at that look; or 0 */
+	struct ladder ladder; /* these three: the control thread's */
+	bool neglected;       /* its owner doesn't poll it, and that has been said */
+	bool reviving;        /* its queues are to be made anew */
 	struct nvmux_mem *staging; /* staging.c: what commands carry that callers gave; or NULL */
 	uint32_t staging_used;     /* a bit per page */
 	struct nvmux_staged *staged; /* who waits for each page; or NULL */
@@ -319,6 +349,11 @@ static inline uint32_t nvmux_qpair_outstanding(const struct nvmux_qpair *qpair)
 {
 	return qpair->depth - qpair->n_free;
 }
+/* The control thread has a look at it, too; no order is needed. */
+static inline void nvmux_qpair_set_free(struct nvmux_qpair *qpair, uint32_t n_free)
+{
+	__atomic_store_n(&qpair->n_free, n_free, __ATOMIC_RELAXED);
+}
 
 /* Quarters of a time-out so far. */
 static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
@@ -326,8 +361,10 @@ static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
 /* For transports: take an identifier; the caller has seen n_free > 0. */
 static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
 {
-	uint16_t cid = qpair->free_cids[--qpair->n_free];
+	uint32_t n_free = qpair->n_free - 1;
+	uint16_t cid = qpair->free_cids[n_free];
 
+	nvmux_qpair_set_free(qpair, n_free);
 	qpair->slots[cid] =
 		(struct nvmux_slot){.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr)};
 	return cid;
@@ -335,6 +372,8 @@ static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd
 
 /* retry.c: keep a command that ended with an error in its slot, to be repeated. */
 bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status);
+/* retry.c: it is kept there: the controller has no such command. */
+bool nvmux_qpair_is_held(const struct nvmux_qpair *qpair, uint16_t cid);
 
 /*
  * For transports: deliver a completion. The identifier comes from the other side and is checked.
@@ -345,7 +384,8 @@ static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct 
 	uint16_t cid = le16_to_cpu(cpl->cid);
 	nvmux_cmd_cb cb;
 
-	if (unlikely(cid >= qpair->depth || !qpair->slots[cid].cb)) {
+	if (unlikely(cid >= qpair->depth || !qpair->slots[cid].cb) ||
+	    (unlikely(qpair->slow & NVMUX_SLOW_HELD) && nvmux_qpair_is_held(qpair, cid))) {
 		qpair->unknown_cids++;
 		return false;
 	}
@@ -354,7 +394,8 @@ static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct 
 		return true;
 	cb = qpair->slots[cid].cb;
 	qpair->slots[cid].cb = NULL;
-	qpair->free_cids[qpair->n_free++] = cid;
+	qpair->free_cids[qpair->n_free] = cid;
+	nvmux_qpair_set_free(qpair, qpair->n_free + 1);
 	cb(qpair->slots[cid].arg, cpl);
 	return true;
 }
@@ -378,6 +419,19 @@ TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
 #define NVMUX_ADMIN_POOL_PAGES 64 /* of 4 KiB: bounce buffers of admin commands */
 #define NVMUX_ADMIN_BOUNCE_MAX (128u << 10)
 
+/*
+ * What the NVM command set's Identify Controller (CNS 06h) says of commands without data; 0: there
+ * is no limit. The first three are powers of two, in units of 4 KiB.
+ */
+struct nvmux_nvm_limits {
+	uint8_t verify;              /* VSL */
+	uint8_t write_zeroes;        /* WZSL */
+	uint8_t write_uncorrectable; /* WUSL */
+	uint8_t dsm_ranges;          /* DMRL */
+	uint32_t dsm_range_lbas;     /* DMRSL */
+	uint64_t dsm_lbas;           /* DMSL */
+};
+
 struct nvmux_ns {
 	struct nvmux_ctrlr *ctrlr;
 	uint32_t id;
@@ -392,6 +446,9 @@ struct nvmux_ns {
 	bool has_nguid;
 	uint32_t max_lbas;      /* of one command, at least 1 */
 	uint32_t boundary_lbas; /* optimal I/O boundary, 0: none */
+	uint32_t max_copy;      /* MCL: blocks that one copy command writes, 0: it isn't said */
+	uint16_t max_copy_range; /* MSSRL: blocks of one of its ranges */
+	uint16_t max_copy_ranges; /* MSRC + 1 */
 	uint64_t n_lbas;
 	uint8_t uuid[16];
 	uint8_t nguid[16];
@@ -419,6 +476,7 @@ struct nvmux_ctrlr {
 	bool stepping;   /* the driving loop is on the stack */
 	bool step_ready; /* the step of the current state has ended */
 	bool stepped;    /* it has moved since somebody was told */
+	uint32_t steps;  /* so far */
 	int step_err;
 	uint64_t step_value;
 	uint16_t step_status;
@@ -447,12 +505,17 @@ struct nvmux_ctrlr {
 	struct nvme_id_ctrl id;
 	uint32_t max_transfer; /* bytes of one command */
 	uint32_t max_segs;     /* pieces of one command; set by the transport, at least 1 */
-	bool sgl;              /* pieces may start and end anywhere (by sgl_align); else PRP rules */
+	bool sgl;              /* pieces may start and end anywhere (by SGLS); else PRP rules */
 	uint32_t tick;         /* atomic; counts quarters of io_timeout_ms */
 	struct nvmux_timeouts *timeouts;  /* timeout.c */
 	int reconnect_result;             /* of nvmux_ctrlr_reconnect_start(); -EAGAIN */
 	struct nvmux_revive *revive;      /* revive.c; NULL: not under way */
+	struct nvmux_timer revive_late;   /* looks for owners that come back too late for one */
+	uint8_t resets_left;  /* enum ctrlr_reset_kind: what to try when a step of a reset fails */
+	uint8_t resetting;    /* the one that is under way, or 0 */
 	struct replay_view *replay_view;  /* of the last time */
+	struct nvme_id_ctrl_nvm *nvm_id;  /* while it is being read */
+	struct nvmux_nvm_limits nvm;
 	struct nvme_zns_id_ctrl *zns_id; /* NULL: it has no zoned namespace */
 	uint32_t max_append;             /* bytes of one zone append */
 	struct nvmux_offers *offers;     /* log pages, features, effects; or NULL */
@@ -500,7 +563,9 @@ struct nvmux_ctrlr {
 	nvmux_remove_cb remove_cb;
 	void *remove_arg;
 	bool attached; /* its owner knows it */
-	bool wanted_back; /* the transport was asked to give the device back, and does */
+	bool wanted_back; /* the transport was asked to give the device back (removal.c) */
+	bool gone;        /* atomic; lost for good because the device isn't there: -ENODEV */
+	struct nvmux_timer removal_timer;
 	bool detaching;
 	nvmux_ctrlr_cb detach_cb;
 	void *detach_arg;
@@ -528,6 +593,14 @@ int nvmux_ctrlr_admin_seg(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd
 void nvmux_connect_cancel(struct nvmux *nvmux, const void *arg, int err);
 /* Detach what is in this place of nvmux->ctrlrs, or end its start; blocks. */
 void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index);
+/* What whoever uses a controller gets after its loss. */
+static inline int nvmux_ctrlr_loss(const struct nvmux_ctrlr *ctrlr)
+{
+	return __atomic_load_n(&ctrlr->gone, __ATOMIC_RELAXED) ? -ENODEV : -ENXIO;
+}
+/* The transport was asked to give the device back: its owner is told, and lets go of it within
+ * removal_timeout_ms; after that, or if that is 0, it is lost. May free the controller. */
+void nvmux_ctrlr_wanted_back(struct nvmux_ctrlr *ctrlr);
 /* The transport lost the device: fail the controller, complete everything, tell its owner. */
 void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err);
 /*

@@ -74,7 +74,8 @@ static int take_opts(struct nvmux *nvmux, const struct nvmux_ctrlr_opts *opts,
 	    check_range(nvmux, "arbitration_burst", ret->arbitration_burst, 0, 7) ||
 	    check_range(nvmux, "low_weight", ret->low_weight, 1, 256) ||
 	    check_range(nvmux, "medium_weight", ret->medium_weight, 1, 256) ||
-	    check_range(nvmux, "high_weight", ret->high_weight, 1, 256))
+	    check_range(nvmux, "high_weight", ret->high_weight, 1, 256) ||
+	    check_range(nvmux, "removal_timeout_ms", ret->removal_timeout_ms, 0, 600000))
 		return -EINVAL;
 	ret->hostnqn[sizeof(ret->hostnqn) - 1] = '\0';
 	return reconnect_check_opts(nvmux, ret);
@@ -163,11 +164,13 @@ static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->removal_timer);
 	revive_cancel(ctrlr);
 	timeout_fini(ctrlr);
 	recover_fini(ctrlr);
 	ctrlr_free_namespaces(ctrlr);
 	ctrlr_ns_notice_free(ctrlr);
+	free(ctrlr->nvm_id);
 	free(ctrlr->offers);
 	free(ctrlr->ana_log);
 	free(ctrlr->qids_used);
@@ -346,6 +349,8 @@ void nvmux_ctrlr_end(struct nvmux *nvmux, unsigned index)
 void nvmux_ctrlr_lost(struct nvmux_ctrlr *ctrlr, int err)
 {
 	ctrlr->failed = true;
+	if (err == -ENODEV)
+		__atomic_store_n(&ctrlr->gone, true, __ATOMIC_RELAXED);
 	ctrlr_give_up(ctrlr, err);
 }
 
@@ -401,6 +406,7 @@ void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done,
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
 		nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
 	ctrlr->disconnecting = true;
+	ctrlr->resets_left = ctrlr_reset_kinds(ctrlr);
 	ctrlr_go(ctrlr, CTRLR_DISABLE, done, arg);
 }
 
@@ -452,7 +458,7 @@ static int revive(struct nvmux_ctrlr *ctrlr, bool nssr)
 	struct nvmux *nvmux = ctrlr->nvmux;
 	uint16_t index = ctrlr->index;
 
-	revive_async(ctrlr, NULL, nssr, nvmux_sync_done, &sync);
+	revive_async(ctrlr, nssr ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, nvmux_sync_done, &sync);
 	while (!sync.done) {
 		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
 
@@ -464,16 +470,23 @@ static int revive(struct nvmux_ctrlr *ctrlr, bool nssr)
 	return sync.err;
 }
 
+/* By whoever manages it. */
+static int managed_reset(struct nvmux_ctrlr *ctrlr, bool subsystem)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+
+	ctrlr->transport->managed_reset(ctrlr, subsystem, nvmux_sync_done, &sync);
+	return nvmux_sync_wait(&sync);
+}
+
 int nvmux_ctrlr_reset_subsystem(struct nvmux_ctrlr *ctrlr)
 {
 	int err = check_blocking(ctrlr);
 
 	if (err)
 		return err;
-	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
-		return nvmux_error(ctrlr->nvmux, -EACCES,
-				   "a controller of the daemon is reset by its method "
-				   "reset_subsystem");
+	if (ctrlr->transport->managed_reset)
+		return managed_reset(ctrlr, true);
 	if (!NVME_CAP_NSSRC(ctrlr->cap) || !revive_possible(ctrlr))
 		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
 				   "%s: no NVM subsystem reset (CAP.NSSRS is 0)",
@@ -491,7 +504,8 @@ int nvmux_ctrlr_disconnect(struct nvmux_ctrlr *ctrlr)
 		return err;
 	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
 		return nvmux_error(ctrlr->nvmux, -EACCES,
-				   "a controller of the daemon can't be disconnected by one client");
+				   "a controller of the daemon can't be disconnected by one "
+				   "client");
 	if (nvmux_ctrlr_is_fabrics(ctrlr))
 		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
 				   "%s: a fabrics controller is detached instead",
@@ -551,7 +565,7 @@ int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr)
 	if (revive_possible(ctrlr))
 		return revive(ctrlr, false);
 	if (ctrlr->transport->managed_reset)
-		return reset_step(ctrlr, ctrlr->transport->managed_reset);
+		return managed_reset(ctrlr, false);
 	err = reset_step(ctrlr, nvmux_ctrlr_disconnect_async);
 	if (err)
 		return err;

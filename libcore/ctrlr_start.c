@@ -371,8 +371,6 @@ static int take_fabrics(struct nvmux_ctrlr *ctrlr)
 	uint32_t ioccsz = le32_to_cpu(ctrlr->id.ioccsz), iorcsz = le32_to_cpu(ctrlr->id.iorcsz);
 	uint16_t maxcmd = le16_to_cpu(ctrlr->id.maxcmd);
 
-	if (ctrlr->id.cntrltype == CNTRLTYPE_DISCOVERY)
-		ctrlr->discovery = true;
 	if (ctrlr->discovery)
 		return 0;
 	if (ioccsz < 4 || iorcsz < 1)
@@ -391,26 +389,26 @@ int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 {
 	bool managed = ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED;
 	uint32_t limit = managed && ctrlr->max_transfer ? ctrlr->max_transfer : NVMUX_XFER_MAX;
+	int err;
 
+	if (nvmux_ctrlr_is_fabrics(ctrlr) && ctrlr->id.cntrltype == CNTRLTYPE_DISCOVERY)
+		ctrlr->discovery = true;
+	err = ctrlr_check_identify(ctrlr);
+	if (err)
+		return err;
 	/* MDTS is a power of two in units of the minimum page; 20 is beyond any limit of ours. */
 	if (ctrlr->id.mdts && ctrlr->id.mdts < 20)
 		limit = MIN(limit, NVMUX_PAGE_SIZE << ctrlr->id.mdts);
 	ctrlr->max_transfer = limit;
 	if (nvmux_ctrlr_is_fabrics(ctrlr)) {
-		int err = take_fabrics(ctrlr);
-
+		err = take_fabrics(ctrlr);
 		if (err)
 			return err;
 	}
 	recover_identified(ctrlr);
 	if (ctrlr->discovery)
 		return CTRLR_AER;
-	if ((ctrlr->id.sqes & 0xf) > 6 || (ctrlr->id.cqes & 0xf) > 4)
-		return nvmux_error(
-			ctrlr->nvmux, -EOPNOTSUPP,
-			"%s: SQES %#x, CQES %#x: entries of 64 and 16 bytes aren't offered",
-			ctrlr->trid.traddr, ctrlr->id.sqes, ctrlr->id.cqes);
-	return managed ? CTRLR_ACTIVE_NS : CTRLR_NUM_QUEUES;
+	return managed ? ctrlr_limits_or_next(ctrlr) : CTRLR_NUM_QUEUES;
 }
 
 static void arbitration_set(void *arg, const struct nvmux_cpl *cpl)
@@ -430,7 +428,8 @@ static void set_arbitration(struct nvmux_ctrlr *ctrlr)
 	const struct nvmux_cmd cmd = {
 		.opc = nvme_admin_set_features,
 		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ARBITRATION),
-		.cdw11 = cpu_to_le32((opts->high_weight - 1) << 24 | (opts->medium_weight - 1) << 16 |
+		.cdw11 = cpu_to_le32((opts->high_weight - 1) << 24 |
+				     (opts->medium_weight - 1) << 16 |
 				     (opts->low_weight - 1) << 8 | opts->arbitration_burst),
 	};
 

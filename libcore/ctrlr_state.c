@@ -58,12 +58,20 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 	[CTRLR_CREATE_POOL] = {"making admin buffers", ctrlr_enter_create_pool,
 			       ctrlr_finish_create_pool, TO(IDENTIFY), DEADLINE_ADMIN},
 	[CTRLR_IDENTIFY] = {"identifying the controller", ctrlr_enter_identify,
-			    ctrlr_finish_identify, TO(NUM_QUEUES) | TO(ACTIVE_NS) | TO(AER),
-			    DEADLINE_ADMIN},
+			    ctrlr_finish_identify,
+			    TO(NUM_QUEUES) | TO(LIMITS) | TO(ACTIVE_NS) | TO(AER), DEADLINE_ADMIN},
 	[CTRLR_NUM_QUEUES] = {"setting the number of queues", ctrlr_enter_num_queues,
-			      ctrlr_finish_num_queues, TO(HMB) | TO(ACTIVE_NS), DEADLINE_ADMIN},
-	[CTRLR_HMB] = {"giving it host memory", ctrlr_enter_hmb, ctrlr_finish_hmb, TO(ACTIVE_NS),
-		       DEADLINE_ADMIN},
+			      ctrlr_finish_num_queues,
+			      TO(HMB) | TO(PREPARE) | TO(HOST_ID) | TO(LIMITS) | TO(ACTIVE_NS),
+			      DEADLINE_ADMIN},
+	[CTRLR_HMB] = {"giving it host memory", ctrlr_enter_hmb, ctrlr_finish_hmb,
+		       TO(PREPARE) | TO(HOST_ID) | TO(LIMITS) | TO(ACTIVE_NS), DEADLINE_ADMIN},
+	[CTRLR_PREPARE] = {"preparing the transport", ctrlr_enter_prepare, ctrlr_finish_prepare,
+			   TO(HOST_ID) | TO(LIMITS) | TO(ACTIVE_NS), DEADLINE_ADMIN},
+	[CTRLR_HOST_ID] = {"telling it the host's identifier", ctrlr_enter_host_id,
+			   ctrlr_finish_host_id, TO(LIMITS) | TO(ACTIVE_NS), DEADLINE_ADMIN},
+	[CTRLR_LIMITS] = {"reading limits of the NVM command set", ctrlr_enter_limits,
+			  ctrlr_finish_limits, TO(ACTIVE_NS), DEADLINE_ADMIN},
 	[CTRLR_ACTIVE_NS] = {"listing namespaces", ctrlr_enter_active_ns, ctrlr_finish_active_ns,
 			     TO(IDENTIFY_NS) | TO(AER), DEADLINE_ADMIN},
 	[CTRLR_IDENTIFY_NS] = {"identifying a namespace", ctrlr_enter_identify_ns,
@@ -94,6 +102,8 @@ static const struct ctrlr_state_desc states[CTRLR_STATE_COUNT] = {
 	[CTRLR_RECONNECT_QPAIRS] = {"connecting I/O queue pairs again",
 				    ctrlr_enter_reconnect_qpairs, ctrlr_finish_reconnect_qpairs,
 				    TO(RECONNECT_QPAIRS) | TO(READY), DEADLINE_ADMIN},
+	[CTRLR_HARD_RESET] = {"resetting harder", ctrlr_enter_hard_reset, ctrlr_finish_hard_reset,
+			      TO(DISABLE) | TO(CONNECT_ADMINQ), DEADLINE_ADMIN},
 	[CTRLR_FREE_QPAIRS] = {"freeing queue pairs", ctrlr_enter_free_qpairs,
 			       ctrlr_finish_free_qpairs,
 			       TO(FREE_QPAIRS) | TO(HMB_OFF) | TO(SHUTDOWN) | TO(FREE_POOL) |
@@ -151,12 +161,34 @@ static uint32_t deadline_ms(const struct nvmux_ctrlr *ctrlr, enum ctrlr_deadline
 	return 0;
 }
 
+/* Whether only the interrupt was missing. May free the controller, then it is true. */
+static bool was_answered(struct nvmux_ctrlr *ctrlr)
+{
+	const struct nvmux *nvmux = ctrlr->nvmux;
+	uint32_t steps = ctrlr->steps;
+	uint16_t index = ctrlr->index;
+
+	if (!ctrlr->adminq || nvmux_qpair_get_state(ctrlr->adminq) != NVMUX_QPAIR_CONNECTED)
+		return false;
+	nvmux_ctrlr_process_admin_completions(ctrlr);
+	if (nvmux->ctrlrs[index] != ctrlr)
+		return true;
+	if (ctrlr->steps == steps)
+		return false;
+	if (!ctrlr_is_resting(ctrlr) && !ctrlr->step_timer.deadline_ms)
+		ctrlr_restart_deadline(ctrlr);
+	return true;
+}
+
 static void step_expired(void *arg)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
-	int err = nvmux_error(ctrlr->nvmux, -ETIMEDOUT, "%s: no answer in time while %s",
-			      ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state));
+	int err;
 
+	if (was_answered(ctrlr))
+		return;
+	err = nvmux_error(ctrlr->nvmux, -ETIMEDOUT, "%s: no answer in time while %s",
+			  ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state));
 	if (ctrlr->rescanning)
 		nvmux_ctrlr_link_lost(ctrlr, err);
 	else
@@ -190,6 +222,7 @@ static void enter(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state state)
 		set_deadline(ctrlr, state);
 	}
 	ctrlr->state = (uint8_t)state;
+	ctrlr->steps++;
 	if (desc->enter)
 		desc->enter(ctrlr);
 }
@@ -218,6 +251,11 @@ static enum nvmux_ctrlr_state finish(struct nvmux_ctrlr *ctrlr)
 		recover_attempt_failed(ctrlr, next);
 		return CTRLR_QUIESCE;
 	}
+	if (ctrlr_can_reset_harder(ctrlr, next)) {
+		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr", "%s: failed while %s: %s",
+			  ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state), strerror(-next));
+		return CTRLR_HARD_RESET;
+	}
 	if (ctrlr->rescanning && !ctrlr->failed && !ctrlr->detaching) {
 		/* It works all the same: whoever asked for the scan is told. */
 		ctrlr->rescanning = false;
@@ -243,6 +281,7 @@ static void tell(struct nvmux_ctrlr *ctrlr)
 
 	ctrlr->goal_cb = NULL;
 	if (ctrlr->state == CTRLR_READY) {
+		ctrlr->resets_left = 0;
 		timeout_start(ctrlr);
 		recover_ready(ctrlr);
 	}
@@ -292,7 +331,7 @@ void ctrlr_step_done(void *arg, int err, uint64_t value)
 	struct nvmux_ctrlr *ctrlr = arg;
 
 	if (ctrlr->state < CTRLR_CLOSE && ctrlr->state != CTRLR_QUIESCE &&
-	    ctrlr->state != CTRLR_RECONNECT_WAIT)
+	    ctrlr->state != CTRLR_RECONNECT_WAIT && ctrlr->state != CTRLR_HARD_RESET)
 		step_ended(ctrlr, err, value);
 }
 

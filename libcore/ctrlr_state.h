@@ -11,10 +11,11 @@
  *      └──────────────────────────────┘         │                ▲ disconnect
  *                                               ▼                │
  *   SET_AQA → SET_ASQ → SET_ACQ → ENABLE → WAIT_READY → CREATE_POOL → IDENTIFY → NUM_QUEUES →
- *   ACTIVE_NS → (IDENTIFY_NS → NS_DESC → NS_NVM → NS_ZNS → ZNS_CTRL)* → AER → OFFERS* → ANA_LOG →
- *   READY
+ *   PREPARE → HOST_ID → LIMITS → ACTIVE_NS →
+ *   (IDENTIFY_NS → NS_DESC → NS_NVM → NS_ZNS → ZNS_CTRL)* → AER → OFFERS* → ANA_LOG → READY
  *
- *   (after NUM_QUEUES and before SHUTDOWN: HMB and HMB_OFF, if the controller asks for memory)
+ *   (after NUM_QUEUES and before SHUTDOWN: HMB and HMB_OFF, if the controller asks for memory;
+ *   PREPARE, HOST_ID and LIMITS where there is something to be prepared, told, asked)
  *   READY → FREE_QPAIRS → SHUTDOWN → WAIT_SHUTDOWN → FREE_POOL → CLOSE → DESTROY_ADMINQ → CLOSED
  *
  * A fabrics controller whose connection is lost, from any of the states above (recover.c):
@@ -22,6 +23,13 @@
  *   QUIESCE → RECONNECT_WAIT → CONNECT_ADMINQ → … → ANA_LOG → RECONNECT_QPAIRS* → READY
  *      ▲                             └───────── failure ────────┘
  *      └─────────────────────────────────────────┘
+ *
+ * When a controller that was ready is reset, and disabling or starting it fails or takes too long,
+ * something harder is tried before that, each kind once:
+ *
+ *   DISABLE … ANA_LOG → HARD_RESET → DISABLE → WAIT_DISABLED → DISABLED
+ *                       │      ▲ └──► CONNECT_ADMINQ → … → READY
+ *                       └──────┘
  *
  * Any other failure or deadline on the way goes to CLOSE: the device is let go of first, then
  * what waited is told. A controller that somebody else manages skips from READ_CC to CREATE_POOL,
@@ -54,6 +62,9 @@ enum nvmux_ctrlr_state {
 	CTRLR_IDENTIFY,
 	CTRLR_NUM_QUEUES,
 	CTRLR_HMB,
+	CTRLR_PREPARE,
+	CTRLR_HOST_ID,
+	CTRLR_LIMITS,
 	CTRLR_ACTIVE_NS,
 	CTRLR_IDENTIFY_NS,
 	CTRLR_NS_DESC,
@@ -67,6 +78,7 @@ enum nvmux_ctrlr_state {
 	CTRLR_QUIESCE,
 	CTRLR_RECONNECT_WAIT,
 	CTRLR_RECONNECT_QPAIRS,
+	CTRLR_HARD_RESET,
 	CTRLR_FREE_QPAIRS,
 	CTRLR_HMB_OFF,
 	CTRLR_SHUTDOWN,
@@ -117,6 +129,21 @@ void ctrlr_step_cpl_any(void *arg, const struct nvmux_cpl *cpl);
  */
 void ctrlr_go(struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_state first, nvmux_done_fn done,
 	      void *arg);
+/* Bits of nvmux_ctrlr.resets_left. */
+enum ctrlr_reset_kind {
+	CTRLR_RESET_FUNCTION = 1 << 0,
+	CTRLR_RESET_SUBSYSTEM = 1 << 1,
+};
+/* What this controller has of them. */
+uint8_t ctrlr_reset_kinds(const struct nvmux_ctrlr *ctrlr);
+/* An admin command of a reset that is under way isn't answered: its step fails. False: none is. */
+bool ctrlr_reset_expired(struct nvmux_ctrlr *ctrlr);
+/* ctrlr_reset.c */
+void ctrlr_enter_hard_reset(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_hard_reset(struct nvmux_ctrlr *ctrlr);
+/* Whether a step of a reset that has failed with @err is followed by HARD_RESET. */
+bool ctrlr_can_reset_harder(const struct nvmux_ctrlr *ctrlr, int err);
+
 /* From any state to CLOSED, because of @err. */
 void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err);
 /* The current state's time begins anew. */
@@ -183,6 +210,19 @@ int ctrlr_finish_zns_ctrl(struct nvmux_ctrlr *ctrlr);
 /* A scan that was given up, with no command of it in flight. */
 void ctrlr_drop_scan(struct nvmux_ctrlr *ctrlr);
 void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr);
+
+/* ctrlr_prepare.c. or_next: the state of that name, or the one that follows where it has nothing to
+ * do. */
+int ctrlr_check_identify(struct nvmux_ctrlr *ctrlr);
+int ctrlr_prepare_or_next(const struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_prepare(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_prepare(struct nvmux_ctrlr *ctrlr);
+int ctrlr_host_id_or_next(const struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_host_id(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_host_id(struct nvmux_ctrlr *ctrlr);
+int ctrlr_limits_or_next(const struct nvmux_ctrlr *ctrlr);
+void ctrlr_enter_limits(struct nvmux_ctrlr *ctrlr);
+int ctrlr_finish_limits(struct nvmux_ctrlr *ctrlr);
 
 /* hmb.c: after the number of queues, if the controller asks for memory; before the shutdown. */
 int ctrlr_hmb_or_next(struct nvmux_ctrlr *ctrlr);

@@ -9,9 +9,10 @@
  * Failure modes: further notices meanwhile (one more look afterwards), a list of more than 1024
  * (all are told), a controller that is reset or lost (its start looks at all of them, and those
  * that wait are told then). Nobody who wants to know: nothing is done here; a daemon, whose clients
- * have to be stopped first, looks for itself.
+ * have to be stopped first, looks for itself. A client of a daemon, which stops it, always looks.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "ctrlr_state.h"
 
@@ -111,11 +112,25 @@ void ctrlr_ns_notice_ready(struct nvmux_ctrlr *ctrlr)
 	nvmux_ctrlr_rescan_async(ctrlr, looked, ctrlr);
 }
 
+static bool is_managed(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED;
+}
+
+void nvmux_ctrlr_ns_changed(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
+{
+	__le32 list = cpu_to_le32(nsid);
+
+	if (!ctrlr->ns_notice)
+		ctrlr->ns_notice = calloc(1, sizeof(*ctrlr->ns_notice));
+	ctrlr_ns_notice(ctrlr, &list, 1);
+}
+
 void ctrlr_ns_notice(struct nvmux_ctrlr *ctrlr, const __le32 *list, uint32_t n)
 {
 	struct nvmux_ns_notice *notice = ctrlr->ns_notice;
 
-	if (!notice || !notice->cb)
+	if (!notice || (!notice->cb && !is_managed(ctrlr)))
 		return;
 	for (uint32_t i = 0; i < n && le32_to_cpu(list[i]); i++) {
 		if (le32_to_cpu(list[i]) == NVME_NSID_ALL)

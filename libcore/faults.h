@@ -38,7 +38,8 @@ bool retry_status_passes(uint16_t status);
 
 #define TIMEOUT_TICKS 4 /* of ctrlr->tick in one time-out */
 
-/* The queue pair's thread: the tick has changed since the last look. */
+/* The queue pair's thread, with nothing left to be reaped: the tick has changed since the last
+ * look. */
 void timeout_scan(struct nvmux_qpair *qpair);
 /* The control thread: begin and end to count; also when the time has changed. */
 void timeout_start(struct nvmux_ctrlr *ctrlr);
@@ -59,37 +60,49 @@ enum ladder_rung {
 	LADDER_ABORT,
 	LADDER_QUEUE,     /* delete the queue pair's queues and make them anew */
 	LADDER_CTRLR,     /* reset the controller */
+	LADDER_FUNCTION,  /* reset the function, where the transport can */
 	LADDER_SUBSYSTEM, /* NVM subsystem reset, where there is one */
 	LADDER_FAIL,
 	LADDER_RUNGS,
 };
 
-struct ladder {
-	uint8_t rung; /* enum ladder_rung: the last that was climbed */
-	uint32_t at;  /* tick of that, or since when nothing has been overdue */
-	bool clear;   /* nothing has been since */
+enum ladder_has {
+	LADDER_HAS_FUNCTION = 1 << 0,
+	LADDER_HAS_NSSR = 1 << 1,
 };
 
 /*
  * One look at tick @tick: what is to be done now, or LADDER_GROUND: nothing. Each rung has a
  * time-out to help; the ladder is climbed anew after two time-outs in which nothing was overdue.
+ * @has: enum ladder_has, what there is.
  */
-enum ladder_rung ladder_look(struct ladder *ladder, uint32_t tick, bool overdue, bool has_nssr);
+enum ladder_rung ladder_look(struct ladder *ladder, uint32_t tick, bool overdue, unsigned has);
+/* The next rung at once. */
+enum ladder_rung ladder_climb(struct ladder *ladder, uint32_t tick, unsigned has);
 const char *ladder_rung_name(enum ladder_rung rung);
 
 /* ---- revive.c; the control thread ---- */
 
+enum revive_kind {
+	REVIVE_QUEUES, /* of those queue pairs that have their flag `reviving` set */
+	REVIVE_CTRLR,
+	REVIVE_FUNCTION,
+	REVIVE_SUBSYSTEM,
+};
+
 /*
- * Stop queue pairs by their owners, then delete and make anew the queues of @only, or (NULL) reset
- * the controller, by its subsystem if @nssr; then owners repeat what may be repeated and end the
- * rest with "outcome unknown". For transports with inflight() and repost() that aren't fabrics.
- * @done: 0 when all is over; the first error otherwise: the controller is lost then. -EBUSY: one is
- * under way, or the controller isn't ready.
+ * Stop queue pairs by their owners, then delete and make anew their queues, or reset the
+ * controller; then owners repeat what may be repeated and end the rest with "outcome unknown". For
+ * transports with inflight() and repost() that aren't fabrics. What fails is followed by what is
+ * harder. Owners have revive_patience_ms() to stop; one that comes later finds its queues made
+ * anew then.
+ * @done: 0 when all is over; -ETIMEDOUT: an owner didn't stop (REVIVE_QUEUES); the first error
+ * otherwise: the controller is lost then. -EBUSY: one is under way, or the controller isn't ready.
  */
-void revive_async(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *only, bool nssr,
-		  nvmux_done_fn done, void *arg);
+void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, nvmux_done_fn done, void *arg);
 bool revive_possible(const struct nvmux_ctrlr *ctrlr);
-/* A deletion of queues isn't answered: reset the controller instead. False: it isn't that. */
+/* A deletion or creation of queues isn't answered: something harder instead. False: it isn't that,
+ * or there is nothing harder. */
 bool revive_escalate(struct nvmux_ctrlr *ctrlr);
 /* Leave off at the next step and disconnect the controller then. False: not under way. */
 bool revive_then_disconnect(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);

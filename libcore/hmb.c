@@ -32,7 +32,7 @@ static bool is_wanted(const struct nvmux_ctrlr *ctrlr)
 
 int ctrlr_hmb_or_next(struct nvmux_ctrlr *ctrlr)
 {
-	return is_wanted(ctrlr) ? CTRLR_HMB : CTRLR_ACTIVE_NS;
+	return is_wanted(ctrlr) ? CTRLR_HMB : ctrlr_prepare_or_next(ctrlr);
 }
 
 static void go_without(struct nvmux_ctrlr *ctrlr, const char *why)
@@ -107,7 +107,7 @@ int ctrlr_finish_hmb(struct nvmux_ctrlr *ctrlr)
 {
 	if (ctrlr->step_status)
 		go_without(ctrlr, nvmux_status_string(ctrlr->step_status));
-	return CTRLR_ACTIVE_NS;
+	return ctrlr_prepare_or_next(ctrlr);
 }
 
 /* The controller answers when it uses none of it any more. */

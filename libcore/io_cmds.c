@@ -26,15 +26,31 @@ int nvmux_ns_cmd_flush(struct nvmux_ns *ns, struct nvmux_qpair *qpair, nvmux_cmd
 }
 
 /*
- * Commands that name blocks and move none. The transfer limit doesn't hold for them, but their own
- * limits (WZSL, VSL, WUSL) are for the whole controller no smaller than that in practice, and the
- * same caution serves Linux well.
+ * Blocks of one command that moves none. Its own limit (VSL, WZSL, WUSL; NVM command set 1.0,
+ * section 4.1.5.4) is a power of two of pages. Without one, the transfer limit, which doesn't hold
+ * for such commands: a caution that serves Linux well.
  */
-static int run_no_data(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, uint64_t lba,
-		       uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+static uint32_t no_data_limit(const struct nvmux_ns *ns, uint8_t limit)
+{
+	uint64_t block = (1u << ns->lba_shift) + (ns->md_interleaved ? ns->md_size : 0u);
+	uint64_t bytes = (uint64_t)NVMUX_PAGE_SIZE << MIN(limit, 32u);
+
+	if (!limit)
+		return ns->max_lbas;
+	return (uint32_t)MAX(MIN(bytes / block, 65536u), 1u);
+}
+
+static int run_no_data(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc, uint8_t limit,
+		       uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	const struct nvmux_io_ext ext = {.size = sizeof(ext), .flags = flags};
-	struct nvmux_io io = {.ns = ns, .lba = lba, .left = lba_count, .opc = opc};
+	struct nvmux_io io = {
+		.ns = ns,
+		.lba = lba,
+		.left = lba_count,
+		.opc = opc,
+		.limit = no_data_limit(ns, limit),
+	};
 
 	return flags & 0xffff ? -EINVAL : io_run(qpair, &io, &ext, cb, arg);
 }
@@ -45,26 +61,51 @@ int nvmux_ns_cmd_write_zeroes(struct nvmux_ns *ns, struct nvmux_qpair *qpair, ui
 	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_WRITE_ZEROES);
 
 	return err ? err
-		   : run_no_data(ns, qpair, nvme_cmd_write_zeroes, lba, lba_count, flags, cb, arg);
+		   : run_no_data(ns, qpair, nvme_cmd_write_zeroes, ns->ctrlr->nvm.write_zeroes, lba,
+				 lba_count, flags, cb, arg);
 }
 
 int nvmux_ns_cmd_verify(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t lba,
 			uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return run_no_data(ns, qpair, nvme_cmd_verify, lba, lba_count, flags, cb, arg);
+	return run_no_data(ns, qpair, nvme_cmd_verify, ns->ctrlr->nvm.verify, lba, lba_count, flags,
+			   cb, arg);
 }
 
 int nvmux_ns_cmd_write_uncorrectable(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t lba,
 				     uint32_t lba_count, nvmux_cmd_cb cb, void *arg)
 {
 	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_WRITE_UNCORRECTABLE);
+	uint8_t limit = ns->ctrlr->nvm.write_uncorrectable;
 
-	return err ? err : run_no_data(ns, qpair, nvme_cmd_write_uncor, lba, lba_count, 0, cb, arg);
+	return err ? err
+		   : run_no_data(ns, qpair, nvme_cmd_write_uncor, limit, lba, lba_count, 0, cb,
+				 arg);
 }
 
 static bool is_inside(const struct nvmux_ns *ns, uint64_t lba, uint64_t lba_count)
 {
 	return lba < ns->n_lbas && lba_count <= ns->n_lbas - lba;
+}
+
+/* DMRL, DMRSL, DMSL: the controller would answer with Command Size Limit Exceeded. */
+static int check_dsm(const struct nvmux_ns *ns, const struct nvmux_dsm_range *ranges,
+		     uint32_t n_ranges)
+{
+	const struct nvmux_nvm_limits *limits = &ns->ctrlr->nvm;
+	bool too_large = limits->dsm_ranges && n_ranges > limits->dsm_ranges;
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < n_ranges; i++) {
+		uint32_t blocks = le32_to_cpu(ranges[i].lba_count);
+
+		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), blocks))
+			return -EINVAL;
+		too_large |= limits->dsm_range_lbas && blocks > limits->dsm_range_lbas;
+		total += blocks;
+	}
+	too_large |= limits->dsm_lbas && total > limits->dsm_lbas;
+	return too_large ? -E2BIG : 0;
 }
 
 /* NVM command set 1.0, section 3.2.3. */
@@ -86,11 +127,32 @@ int nvmux_ns_cmd_dataset_management(struct nvmux_ns *ns, struct nvmux_qpair *qpa
 		return err;
 	if (!ranges || !n_ranges || n_ranges > NVMUX_DSM_RANGES_MAX || type & ~(uint32_t)DSM_TYPES)
 		return -EINVAL;
-	for (uint32_t i = 0; i < n_ranges; i++) {
-		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), le32_to_cpu(ranges[i].lba_count)))
-			return -EINVAL;
-	}
+	err = check_dsm(ns, ranges, n_ranges);
+	if (err)
+		return err;
 	return staging_submit(qpair, &cmd, ranges, n_ranges * (uint32_t)sizeof(*ranges), cb, arg);
+}
+
+/* MSRC, MSSRL, MCL of the namespace; a controller that copies says all of them. */
+static int check_copy(const struct nvmux_ns *ns, const struct nvmux_copy_range *ranges,
+		      uint32_t n_ranges, uint64_t dest_lba)
+{
+	bool limited = ns->max_copy && ns->max_copy_range;
+	bool too_large = limited && n_ranges > ns->max_copy_ranges;
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < n_ranges; i++) {
+		uint32_t blocks = le16_to_cpu(ranges[i].lba_count) + 1u;
+
+		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), blocks))
+			return -EINVAL;
+		too_large |= limited && blocks > ns->max_copy_range;
+		total += blocks;
+	}
+	if (!is_inside(ns, dest_lba, total))
+		return -EINVAL;
+	too_large |= limited && total > ns->max_copy;
+	return too_large ? -E2BIG : 0;
 }
 
 /*
@@ -118,7 +180,6 @@ int nvmux_ns_cmd_copy(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 		      uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_cmd cmd;
-	uint64_t total = 0;
 	int err = io_check_oncs(ns->ctrlr, NVME_CTRL_ONCS_COPY);
 
 	if (!err)
@@ -129,15 +190,9 @@ int nvmux_ns_cmd_copy(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 		return -EINVAL;
 	if (n_ranges > NVMUX_COPY_RANGES_MAX)
 		return -E2BIG;
-	for (uint32_t i = 0; i < n_ranges; i++) {
-		uint32_t blocks = le16_to_cpu(ranges[i].lba_count) + 1u;
-
-		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), blocks))
-			return -EINVAL;
-		total += blocks;
-	}
-	if (!is_inside(ns, dest_lba, total))
-		return -EINVAL;
+	err = check_copy(ns, ranges, n_ranges, dest_lba);
+	if (err)
+		return err;
 	copy_cmd(&cmd, ns, n_ranges, dest_lba, flags);
 	return staging_submit(qpair, &cmd, ranges, n_ranges * (uint32_t)sizeof(*ranges), cb, arg);
 }

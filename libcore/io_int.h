@@ -20,6 +20,7 @@ struct nvmux_io {
 	uint64_t lba;
 	uint32_t left;      /* blocks */
 	uint32_t block_len; /* bytes of a block at data */
+	uint32_t limit;     /* blocks of one command without data */
 	uint32_t cdw12;     /* without the number of blocks */
 	uint32_t cdw13;
 	uint32_t cdw15;

@@ -21,6 +21,8 @@ static int take_md(const struct nvmux_ctrlr *ctrlr, const void *md, uint32_t md_
 		return 0;
 	if (!md || !md_len || md_len > ctrlr->max_transfer)
 		return -EINVAL;
+	if (nvmux_ctrlr_is_fabrics(ctrlr))
+		return -EOPNOTSUPP; /* a capsule has no place for it */
 	return payload_find_seg(ctrlr, md, md_len, &payload->md);
 }
 

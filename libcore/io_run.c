@@ -112,6 +112,8 @@ static int prepare_md(struct nvmux_io *io, const void *md)
 		return md ? -EINVAL : 0;
 	if (md && (!ns->md_size || ns->md_interleaved))
 		return -EINVAL;
+	if (md && nvmux_ctrlr_is_fabrics(ns->ctrlr))
+		return -EOPNOTSUPP; /* a capsule has no place for it */
 	if (!ns->md_size || hidden)
 		return 0;
 	if (ns->md_interleaved) {
@@ -160,7 +162,9 @@ int io_prepare(struct nvmux_io *io, const struct nvmux_io_ext *ext)
 static uint32_t next_limit(const struct nvmux_io *io)
 {
 	/* The optimal boundary is for what can be split and moves data. */
-	if (io->whole || io->data.kind == PAYLOAD_NONE)
+	if (io->data.kind == PAYLOAD_NONE)
+		return MIN(io->left, io->limit);
+	if (io->whole)
 		return MIN(io->left, io->ns->max_lbas);
 	return nvmux_ns_next_blocks(io->ns, io->lba, io->left);
 }

@@ -235,7 +235,8 @@ int nvmux_mem_alloc(struct nvmux_ctrlr *ctrlr, size_t size, uint32_t flags, stru
 	if (err)
 		return err;
 	if (ctrlr->failed)
-		return nvmux_error(ctrlr->nvmux, -ENXIO, "the controller has failed");
+		return nvmux_error(ctrlr->nvmux, nvmux_ctrlr_loss(ctrlr),
+				   "the controller has failed");
 	if (ctrlr->transport->mem_alloc) {
 		ctrlr->transport->mem_alloc(ctrlr, size, flags, nvmux_sync_done, &sync);
 		err = nvmux_sync_wait(&sync);

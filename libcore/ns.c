@@ -51,6 +51,9 @@ struct format {
 	uint16_t md_size;
 	uint32_t max_lbas;
 	uint32_t boundary_lbas;
+	uint32_t max_copy;
+	uint16_t max_copy_range;
+	uint16_t max_copy_ranges;
 	uint64_t zone_lbas;
 	uint64_t n_zones;
 };
@@ -302,6 +305,9 @@ static struct format read_format(const struct nvmux_ns *ns, const struct nvme_id
 		.md_size = md_size,
 		.max_lbas = MIN(ns->ctrlr->max_transfer / extended_size(id), 65536u),
 		.boundary_lbas = le16_to_cpu(id->noiob),
+		.max_copy = le32_to_cpu(id->mcl),
+		.max_copy_range = le16_to_cpu(id->mssrl),
+		.max_copy_ranges = (uint16_t)(id->msrc + 1),
 	};
 }
 
@@ -315,6 +321,9 @@ static struct format format_in_use(const struct nvmux_ns *ns)
 		.md_size = ns->md_size,
 		.max_lbas = ns->max_lbas,
 		.boundary_lbas = ns->boundary_lbas,
+		.max_copy = ns->max_copy,
+		.max_copy_range = ns->max_copy_range,
+		.max_copy_ranges = ns->max_copy_ranges,
 		.zone_lbas = ns->zone_lbas,
 		.n_zones = ns->n_zones,
 	};
@@ -331,7 +340,8 @@ static bool is_formatted_otherwise(const struct format *a, const struct format *
 static bool has_other_limits(const struct format *a, const struct format *b)
 {
 	return a->max_lbas != b->max_lbas || a->boundary_lbas != b->boundary_lbas ||
-	       a->n_zones != b->n_zones;
+	       a->max_copy != b->max_copy || a->max_copy_range != b->max_copy_range ||
+	       a->max_copy_ranges != b->max_copy_ranges || a->n_zones != b->n_zones;
 }
 
 static void take_format(struct nvmux_ns *ns, const struct format *format)
@@ -343,6 +353,9 @@ static void take_format(struct nvmux_ns *ns, const struct format *format)
 	ns->md_size = format->md_size;
 	ns->max_lbas = format->max_lbas;
 	ns->boundary_lbas = format->boundary_lbas;
+	ns->max_copy = format->max_copy;
+	ns->max_copy_range = format->max_copy_range;
+	ns->max_copy_ranges = format->max_copy_ranges;
 	ns->zone_lbas = format->zone_lbas;
 	ns->n_zones = format->n_zones;
 	ns->zns = format->zone_lbas ? ns->zns_kept : NULL;

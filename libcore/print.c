@@ -107,13 +107,14 @@ const char *nvmux_cmd_string(const struct nvmux_cmd *cmd, bool admin, char *text
 
 const char *nvmux_cpl_string(const struct nvmux_cpl *cpl, char *text, size_t size)
 {
-	uint16_t status = nvmux_cpl_status(cpl);
+	unsigned int status = nvmux_cpl_status(cpl);
 
-	snprintf(text, size, "%s (%02x/%02x) sqid:%u cid:%u dw0:%08x sqhd:%04x p:%u crd:%u m:%u dnr:%u",
-		 nvmux_status_string(status), status >> 8 & 7, status & 0xff,
+	snprintf(text, size,
+		 "%s (%02x/%02x) sqid:%u cid:%u dw0:%08x sqhd:%04x p:%u crd:%u m:%u dnr:%u",
+		 nvmux_status_string((uint16_t)status), status >> 8 & 7, status & 0xff,
 		 le16_to_cpu(cpl->sqid), le16_to_cpu(cpl->cid), le32_to_cpu(cpl->dw0),
-		 le16_to_cpu(cpl->sqhd), le16_to_cpu(cpl->status) & 1,
-		 status >> NVMUX_STATUS_CRD_SHIFT & 3, !!(status & NVMUX_STATUS_MORE),
-		 !!(status & NVMUX_STATUS_DNR));
+		 le16_to_cpu(cpl->sqhd), le16_to_cpu(cpl->status) & 1u,
+		 status >> NVMUX_STATUS_CRD_SHIFT & 3, status & NVMUX_STATUS_MORE ? 1u : 0u,
+		 status & NVMUX_STATUS_DNR ? 1u : 0u);
 	return text;
 }

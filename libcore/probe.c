@@ -17,6 +17,7 @@ struct nvmux_probe_ctx {
 	nvmux_attach_cb attach_cb;
 	nvmux_remove_cb remove_cb;
 	void *arg;
+	bool scan;        /* of the local bus */
 	uint32_t pending; /* start-ups under way, and the enumeration */
 	bool done;
 	int err;
@@ -39,12 +40,40 @@ static void attached(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrl
 	ended_one(probe);
 }
 
+static bool attached_already(const struct nvmux *nvmux, const struct nvmux_trid *trid)
+{
+	for (unsigned i = 0; i < NVMUX_CTRLRS_MAX; i++) {
+		if (nvmux->ctrlrs[i] && !nvmux_trid_compare(&nvmux->ctrlrs[i]->trid, trid))
+			return true;
+	}
+	return false;
+}
+
+/* Devices that come and go: a scan of the local bus finds what is new. */
+static bool passed_over(const struct nvmux_probe_ctx *probe, const struct nvmux_trid *trid)
+{
+	const struct nvmux *nvmux = probe->nvmux;
+
+	if (!probe->scan)
+		return false;
+	return attached_already(nvmux, trid) ||
+	       (nvmux->hotplug_filter && !nvmux->hotplug_filter(nvmux->hotplug_filter_arg, trid));
+}
+
+void nvmux_pcie_set_hotplug_filter(struct nvmux *nvmux, nvmux_hotplug_filter_cb filter, void *arg)
+{
+	nvmux->hotplug_filter = filter;
+	nvmux->hotplug_filter_arg = arg;
+}
+
 static void found(void *arg, const struct nvmux_trid *trid)
 {
 	struct nvmux_probe_ctx *probe = arg;
 	struct nvmux_ctrlr_opts opts;
 	int err;
 
+	if (passed_over(probe, trid))
+		return;
 	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
 	if (probe->probe_cb && !probe->probe_cb(probe->arg, trid, &opts))
 		return;
@@ -85,6 +114,7 @@ int nvmux_probe_async(struct nvmux *nvmux, const struct nvmux_trid *trid, nvmux_
 		.attach_cb = attach_cb,
 		.remove_cb = remove_cb,
 		.arg = arg,
+		.scan = trid->trtype == NVMUX_TRTYPE_PCIE && !trid->traddr[0],
 		.pending = 1,
 	};
 	*ret = probe;

@@ -295,8 +295,9 @@ static void alloc_created(void *arg, int err, uint64_t value)
 static int alloc_check(struct nvmux_ctrlr *ctrlr)
 {
 	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr))
-		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
-				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+		return nvmux_error(ctrlr->nvmux, nvmux_ctrlr_loss(ctrlr),
+				   "%s: the controller is %s", ctrlr->trid.traddr,
+				   nvmux_ctrlr_get_state_string(ctrlr));
 	return 0;
 }
 
@@ -444,13 +445,24 @@ static void free_destroyed(void *arg, int err, uint64_t value)
 	staging_free(op->staged, free_ended, op);
 }
 
+/* What commands end with whose controller was lost. */
+static uint16_t loss_status(const struct nvmux_qpair *qpair)
+{
+	return nvmux_ctrlr_is_fabrics(qpair->ctrlr) ? NVMUX_PATH_ERROR : NVMUX_SC_CTRLR_GONE;
+}
+
 /* The controller has forgotten the queues, or reaches no memory any more. */
 static void free_quiet(struct nvmux_qpair_free *op)
 {
 	struct nvmux_qpair *qpair = op->qpair;
+	const struct nvmux_ctrlr *ctrlr = op->ctrlr;
+	/* what fails only while it is detached is no loss to its owner */
+	bool lost = nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_FAILED &&
+		    (!ctrlr->detaching || nvmux_ctrlr_loss(ctrlr) == -ENODEV);
+	uint16_t status = lost ? loss_status(qpair) : NVME_SC_ABORT_QUEUE;
 
 	nvmux_qpair_set_state(qpair, NVMUX_QPAIR_DISCONNECTED);
-	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
+	nvmux_qpair_abort_all(qpair, status);
 	TAILQ_REMOVE(&op->ctrlr->qpairs, qpair, link);
 	nvmux_poll_group_remove(qpair);
 	op->staged = qpair->staged;
@@ -604,8 +616,9 @@ static int check_idle(const struct nvmux_qpair *qpair)
 				   qpair->id);
 	if (ctrlr->failed || !ctrlr_is_usable(ctrlr) || recover_active(ctrlr) ||
 	    revive_active(ctrlr))
-		return nvmux_error(ctrlr->nvmux, -ENXIO, "%s: the controller is %s",
-				   ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr));
+		return nvmux_error(ctrlr->nvmux, nvmux_ctrlr_loss(ctrlr),
+				   "%s: the controller is %s", ctrlr->trid.traddr,
+				   nvmux_ctrlr_get_state_string(ctrlr));
 	return nvmux_sync_check(ctrlr->nvmux);
 }
 
@@ -676,20 +689,15 @@ enum nvmux_qpair_failure nvmux_qpair_get_failure_reason(const struct nvmux_qpair
 /* The control thread marked it as failed, or disconnected it for a reset. */
 static int process_broken(struct nvmux_qpair *qpair)
 {
-	bool fabrics = nvmux_ctrlr_is_fabrics(qpair->ctrlr);
-
 	if (nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_FAILED)
-		nvmux_qpair_abort_all(qpair, fabrics ? NVMUX_PATH_ERROR : NVMUX_SC_CTRLR_GONE);
-	return -ENXIO;
+		nvmux_qpair_abort_all(qpair, loss_status(qpair));
+	return nvmux_ctrlr_loss(qpair->ctrlr);
 }
 
 int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
 {
 	uint32_t injected = 0;
 	int n;
-
-	if (unlikely(qpair->seen_tick != nvmux_ctrlr_tick(qpair->ctrlr)))
-		timeout_scan(qpair);
 
 	if (unlikely(qpair->slow & (NVMUX_SLOW_HELD | NVMUX_SLOW_INJECT))) {
 		retry_run(qpair);
@@ -700,6 +708,10 @@ int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
 	n = qpair->transport->process(qpair, max);
 	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
 		nvmux_split_resume(qpair);
+	/* When nothing is left to be reaped: what waits there isn't overdue. */
+	if (unlikely(qpair->seen_tick != nvmux_ctrlr_tick(qpair->ctrlr)) &&
+	    (!max || n < (int)max))
+		timeout_scan(qpair);
 	return n < 0 ? n : n + (int)injected;
 }
 

@@ -285,7 +285,7 @@ int replay_process(struct nvmux_qpair *qpair, uint32_t max)
 	case NVMUX_QPAIR_REPLAY: replay(qpair); break;
 	case NVMUX_QPAIR_RELEASE: release(qpair); break;
 	case NVMUX_QPAIR_HOLDING: break;
-	default: return -ENXIO;
+	default: return nvmux_ctrlr_loss(qpair->ctrlr);
 	}
 	state = nvmux_qpair_get_state(qpair);
 	return state == NVMUX_QPAIR_CONNECTED || state == NVMUX_QPAIR_HOLDING
@@ -302,7 +302,7 @@ int replay_refusal(const struct nvmux_qpair *qpair)
 	case NVMUX_QPAIR_QUIESCING:
 	case NVMUX_QPAIR_QUIET:
 	case NVMUX_QPAIR_REPLAY: return -EAGAIN;
-	default: return -ENXIO;
+	default: return nvmux_ctrlr_loss(qpair->ctrlr);
 	}
 }
 

@@ -14,6 +14,7 @@
  * queue pair to REPLAY, not changed while one is REPLAY or RELEASE.
  */
 struct replay_view {
+	struct replay_view *older; /* an owner may still look at it; or NULL */
 	bool stops; /* the old controller has a keep-alive timer */
 	bool all_same;
 	uint32_t n_ns;

@@ -62,6 +62,15 @@ static uint32_t delay_ms(const struct nvmux_ctrlr *ctrlr, uint16_t status)
 	}
 }
 
+bool nvmux_qpair_is_held(const struct nvmux_qpair *qpair, uint16_t cid)
+{
+	for (uint32_t i = 0; i < qpair->retry->n; i++) {
+		if (qpair->retry->held[i].cid == cid)
+			return true;
+	}
+	return false;
+}
+
 bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status)
 {
 	struct nvmux_slot *slot = &qpair->slots[cid];

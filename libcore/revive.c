@@ -8,26 +8,32 @@
  * what may be repeated (REPLAY, HOLDING, RELEASE) → CONNECTED. The controller has stopped in
  * between, so that nothing has to wait for it as with fabrics.
  *
- * Failure modes. A queue can't be deleted: the controller is reset. It can't be reset, or a queue
- * can't be made: it is lost. It is detached meanwhile: whoever waits is told, and the queue pairs
- * are freed from where they are. An owner that doesn't process its queue pair holds it all up.
+ * Failure modes. A queue can't be deleted or made: the controller is reset. That fails: its
+ * function is reset, then its subsystem (ctrlr_reset.c); when nothing is left, or the time for all
+ * of it is over (limit_ms()), it is lost. It is detached meanwhile: whoever waits is told, and the
+ * queue pairs are freed from where they are.
+ *
+ * An owner that doesn't process its queue pair isn't waited for beyond revive_patience_ms(). A
+ * deletion of its queues is left off then, as they may be in use; a reset goes on without it: the
+ * controller doesn't know its queues afterwards, and it can't submit in the state QUIESCING. When
+ * it comes and says QUIET its queues are made anew, and it goes on as the others did.
  */
 #include <errno.h>
 
 #include "faults.h"
 #include "recover.h"
 
-#define POLL_MS    2
-#define NSSR_VALUE 0x4e564d65u /* "NVMe"; base specification 2.0, section 3.1.3.7 */
+#define POLL_MS      2
+#define LATE_POLL_MS 10
 
 struct nvmux_revive {
 	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_qpair *only;
-	bool nssr;
-	bool stopping;  /* owners are waited for */
-	bool deleting;  /* the transport deletes the queues of a queue pair */
-	bool escalated; /* while it did: how that ends doesn't count */
+	enum revive_kind kind;
+	bool queue_step; /* the transport deletes or makes the queues of a queue pair */
+	bool escalated;  /* while it did: how that ends doesn't count */
+	uint64_t until_ms; /* owners are waited for */
 	struct nvmux_timer timer;
+	struct nvmux_timer limit;
 	nvmux_done_fn done;
 	void *arg;
 	nvmux_done_fn next; /* who wants the controller disconnected instead; or NULL */
@@ -35,7 +41,9 @@ struct nvmux_revive {
 };
 
 static void stop(struct nvmux_revive *op);
+static void stopped(struct nvmux_revive *op);
 static void connect_next(struct nvmux_revive *op);
+static void late_look(void *arg);
 
 bool revive_possible(const struct nvmux_ctrlr *ctrlr)
 {
@@ -50,6 +58,21 @@ bool revive_active(const struct nvmux_ctrlr *ctrlr)
 	return ctrlr->revive;
 }
 
+static uint32_t revive_patience_ms(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->opts.io_timeout_ms ?: ctrlr->opts.admin_timeout_ms;
+}
+
+/* Of a reset with all that it may take: each kind has time to wait for CSTS.RDY twice, and for four
+ * commands that are answered at the last moment. */
+static uint32_t limit_ms(const struct nvmux_ctrlr *ctrlr)
+{
+	uint32_t ready_ms = MAX((uint32_t)NVME_CAP_TO(ctrlr->cap), 1u) * 500;
+	uint32_t kinds = 1 + (uint32_t)__builtin_popcount(ctrlr_reset_kinds(ctrlr));
+
+	return kinds * (2 * ready_ms + 4 * ctrlr->opts.admin_timeout_ms);
+}
+
 static void finish(struct nvmux_revive *op, int err)
 {
 	nvmux_done_fn done = op->done;
@@ -57,9 +80,15 @@ static void finish(struct nvmux_revive *op, int err)
 	nvmux_done_fn next = op->next;
 	struct nvmux_ctrlr *ctrlr = op->ctrlr;
 
+	struct nvmux_qpair *qpair;
+
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
+		qpair->reviving = false;
 	nvmux_timer_cancel(ctrlr->nvmux, &op->timer);
+	nvmux_timer_cancel(ctrlr->nvmux, &op->limit);
 	ctrlr->revive = NULL;
 	free(op);
+	nvmux_timer_set(ctrlr->nvmux, &ctrlr->revive_late, LATE_POLL_MS, late_look, ctrlr);
 	if (next) {
 		done(arg, -ECANCELED, 0);
 		nvmux_ctrlr_disconnect_async(ctrlr, next, next_arg);
@@ -83,8 +112,13 @@ void revive_cancel(struct nvmux_ctrlr *ctrlr)
 {
 	if (ctrlr->revive)
 		finish(ctrlr->revive, -ECANCELED);
-	free(ctrlr->replay_view);
-	ctrlr->replay_view = NULL;
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->revive_late);
+	while (ctrlr->replay_view) {
+		struct replay_view *view = ctrlr->replay_view;
+
+		ctrlr->replay_view = view->older;
+		free(view);
+	}
 }
 
 /* It can't go on: the controller is going, or must. */
@@ -107,7 +141,7 @@ static bool is_going(const struct nvmux_revive *op)
 
 static bool concerns(const struct nvmux_revive *op, const struct nvmux_qpair *qpair)
 {
-	return !op->only || op->only == qpair;
+	return op->kind != REVIVE_QUEUES || qpair->reviving;
 }
 
 static void set_state(struct nvmux_qpair *qpair, enum nvmux_qpair_state state)
@@ -148,10 +182,31 @@ static void replay_look(void *arg)
 			set_state(qpair, NVMUX_QPAIR_RELEASE);
 		busy = true;
 	}
-	if (busy)
+	if (busy && nvmux_now_ms() < op->until_ms)
 		nvmux_timer_set(op->ctrlr->nvmux, &op->timer, POLL_MS, replay_look, op);
 	else
 		finish(op, 0);
+}
+
+/* Of earlier times: an owner that was left behind may be within its look at one. */
+static void drop_old_views(struct nvmux_ctrlr *ctrlr)
+{
+	struct replay_view *view = ctrlr->replay_view->older;
+	struct nvmux_qpair *qpair;
+
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		enum nvmux_qpair_state state = get_state(qpair);
+
+		if (state == NVMUX_QPAIR_QUIESCING || state >= NVMUX_QPAIR_REPLAY)
+			return;
+	}
+	ctrlr->replay_view->older = NULL;
+	while (view) {
+		struct replay_view *older = view->older;
+
+		free(view);
+		view = older;
+	}
 }
 
 static void replay_all(struct nvmux_revive *op)
@@ -164,32 +219,67 @@ static void replay_all(struct nvmux_revive *op)
 		fail(op, -ENOMEM);
 		return;
 	}
-	free(ctrlr->replay_view);
+	view->older = ctrlr->replay_view;
 	ctrlr->replay_view = view;
+	drop_old_views(ctrlr);
+	op->until_ms = nvmux_now_ms() + revive_patience_ms(ctrlr);
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
 		if (!concerns(op, qpair) || !qpair->live || get_state(qpair) != NVMUX_QPAIR_QUIET)
 			continue;
+		/* what was found out about it before doesn't count any more */
+		__atomic_store_n(&qpair->overdue, 0, __ATOMIC_RELAXED);
 		replay_set_view(qpair, view);
 		set_state(qpair, NVMUX_QPAIR_REPLAY);
 	}
 	replay_look(op);
 }
 
+/* What has been tried didn't help: what is harder, or it is lost. False: there is nothing. */
+static bool harder(struct nvmux_revive *op)
+{
+	uint8_t kinds = ctrlr_reset_kinds(op->ctrlr);
+
+	if (op->kind == REVIVE_QUEUES)
+		op->kind = REVIVE_CTRLR;
+	else if (op->kind == REVIVE_CTRLR && kinds & CTRLR_RESET_FUNCTION)
+		op->kind = REVIVE_FUNCTION;
+	else if (op->kind < REVIVE_SUBSYSTEM && kinds & CTRLR_RESET_SUBSYSTEM)
+		op->kind = REVIVE_SUBSYSTEM;
+	else
+		return false;
+	stop(op);
+	return true;
+}
+
+/* A deletion or creation of queues has ended. False: there is nothing to do about it. */
+static bool queue_step_ended(struct nvmux_qpair *qpair, int err)
+{
+	struct nvmux_revive *op = qpair->ctrlr->revive;
+
+	qpair->ctrlr->n_qpair_ops--;
+	if (!op)
+		return false;
+	op->queue_step = false;
+	if (op->escalated) {
+		op->escalated = false;
+		return false;
+	}
+	if (is_going(op)) {
+		finish(op, err ? err : -ENXIO);
+		return false;
+	}
+	if (err && !harder(op))
+		fail(op, err);
+	return !err;
+}
+
 static void connected(void *arg, int err, uint64_t value)
 {
 	struct nvmux_qpair *qpair = arg;
-	struct nvmux_revive *op = qpair->ctrlr->revive;
 
 	(void)value;
-	qpair->ctrlr->n_qpair_ops--;
-	if (!op)
-		return;
-	if (err)
-		fail(op, err);
-	else if (is_going(op))
-		finish(op, -ENXIO);
-	else
-		connect_next(op);
+	if (queue_step_ended(qpair, err))
+		connect_next(qpair->ctrlr->revive);
 }
 
 static void connect_next(struct nvmux_revive *op)
@@ -207,6 +297,7 @@ static void connect_next(struct nvmux_revive *op)
 		return;
 	}
 	qpair->live = true;
+	op->queue_step = true;
 	ctrlr->n_qpair_ops++;
 	transport_qpair_connect(qpair, connected, qpair);
 }
@@ -239,96 +330,101 @@ static void disabled(void *arg, int err, uint64_t value)
 		nvmux_ctrlr_reconnect_async(ctrlr, started, ctrlr);
 }
 
-static void disable(struct nvmux_revive *op)
+static void too_long(void *arg)
+{
+	struct nvmux_revive *op = arg;
+
+	fail(op, nvmux_error(op->ctrlr->nvmux, -ETIMEDOUT,
+			     "%s: its reset has taken more than %u ms", op->ctrlr->trid.traddr,
+			     limit_ms(op->ctrlr)));
+}
+
+/* Which kinds may follow: those that are harder. */
+static void reset(struct nvmux_revive *op)
 {
 	struct nvmux_ctrlr *ctrlr = op->ctrlr;
+	uint8_t kinds = ctrlr_reset_kinds(ctrlr);
 
 	if (!ctrlr_is_resting(ctrlr)) {
 		fail(op, -EBUSY);
 		return;
 	}
+	if (op->kind == REVIVE_SUBSYSTEM)
+		kinds &= (uint8_t)~CTRLR_RESET_FUNCTION;
 	ctrlr->disconnecting = true;
-	ctrlr_go(ctrlr, CTRLR_DISABLE, disabled, ctrlr);
-}
-
-static void subsystem_reset(void *arg, int err, uint64_t value)
-{
-	struct nvmux_revive *op = ((struct nvmux_ctrlr *)arg)->revive;
-
-	(void)value;
-	if (!op)
-		return;
-	if (err)
-		fail(op, err);
-	else if (is_going(op))
-		finish(op, -ENXIO);
-	else
-		disable(op);
+	ctrlr->resets_left = kinds;
+	if (!op->limit.deadline_ms)
+		nvmux_timer_set(ctrlr->nvmux, &op->limit, limit_ms(ctrlr), too_long, op);
+	ctrlr_go(ctrlr, op->kind == REVIVE_CTRLR ? CTRLR_DISABLE : CTRLR_HARD_RESET, disabled,
+		 ctrlr);
 }
 
 static void deleted(void *arg, int err, uint64_t value)
 {
 	struct nvmux_qpair *qpair = arg;
-	struct nvmux_revive *op = qpair->ctrlr->revive;
 
 	(void)value;
-	qpair->ctrlr->n_qpair_ops--;
-	if (!op)
+	if (!queue_step_ended(qpair, err))
 		return;
-	op->deleting = false;
-	if (op->escalated)
-		return;
-	if (is_going(op)) {
-		finish(op, err ? err : -ENXIO);
-	} else if (err) {
-		op->only = NULL;
-		stop(op);
-	} else {
-		qpair->live = false;
-		connect_next(op);
-	}
+	qpair->live = false;
+	stopped(qpair->ctrlr->revive);
 }
 
+/* Delete the queues that the controller still knows, then make all anew. */
 static void stopped(struct nvmux_revive *op)
 {
 	struct nvmux_ctrlr *ctrlr = op->ctrlr;
+	struct nvmux_qpair *qpair;
 
-	if (op->only) {
-		op->deleting = true;
-		ctrlr->n_qpair_ops++;
-		ctrlr->transport->qpair_disconnect(op->only, deleted, op->only);
-	} else if (op->nssr) {
-		transport_reg_write(ctrlr, NVME_REG_NSSR, 4, NSSR_VALUE, subsystem_reset, ctrlr);
-	} else {
-		disable(op);
+	if (op->kind != REVIVE_QUEUES) {
+		reset(op);
+		return;
 	}
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (qpair->reviving && qpair->live && !qpair->freeing &&
+		    get_state(qpair) == NVMUX_QPAIR_QUIET)
+			break;
+	}
+	if (!qpair) {
+		connect_next(op);
+		return;
+	}
+	op->queue_step = true;
+	ctrlr->n_qpair_ops++;
+	ctrlr->transport->qpair_disconnect(qpair, deleted, qpair);
 }
 
 static void stop_look(void *arg)
 {
 	struct nvmux_revive *op = arg;
 	struct nvmux_qpair *qpair;
-	bool quiet = true;
+	uint32_t n = 0;
 
 	if (is_going(op)) {
 		finish(op, -ENXIO);
 		return;
 	}
 	TAILQ_FOREACH (qpair, &op->ctrlr->qpairs, link)
-		quiet &= !concerns(op, qpair) || get_state(qpair) != NVMUX_QPAIR_QUIESCING;
-	if (!quiet) {
+		n += concerns(op, qpair) && get_state(qpair) == NVMUX_QPAIR_QUIESCING;
+	if (n && nvmux_now_ms() < op->until_ms) {
 		nvmux_timer_set(op->ctrlr->nvmux, &op->timer, POLL_MS, stop_look, op);
 		return;
 	}
-	op->stopping = false;
-	stopped(op);
+	if (n)
+		nvmux_log(op->ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
+			  "%s: %u queue pairs aren't polled: they aren't waited for",
+			  op->ctrlr->trid.traddr, n);
+	if (n && op->kind == REVIVE_QUEUES)
+		finish(op, -ETIMEDOUT);
+	else
+		stopped(op);
 }
 
 static void stop(struct nvmux_revive *op)
 {
 	struct nvmux_qpair *qpair;
 
-	op->stopping = true;
+	op->until_ms = nvmux_now_ms() + revive_patience_ms(op->ctrlr);
 	TAILQ_FOREACH (qpair, &op->ctrlr->qpairs, link) {
 		enum nvmux_qpair_state state = get_state(qpair);
 
@@ -340,20 +436,53 @@ static void stop(struct nvmux_revive *op)
 	nvmux_timer_set(op->ctrlr->nvmux, &op->timer, 0, stop_look, op);
 }
 
+/* ---- owners that come late ---- */
+
+static void late_done(void *arg, int err, uint64_t value)
+{
+	(void)arg; /* they are looked for again in any case */
+	(void)err;
+	(void)value;
+}
+
+/* Queue pairs that were left behind: made anew as soon as their owners have stopped. */
+static void late_look(void *arg)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+	struct nvmux_qpair *qpair;
+	bool late = false, quiet = false;
+
+	if (ctrlr->revive || ctrlr->state >= CTRLR_CLOSE || ctrlr->failed || ctrlr->detaching)
+		return;
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		enum nvmux_qpair_state state = get_state(qpair);
+
+		if (qpair->freeing || state < NVMUX_QPAIR_QUIESCING ||
+		    state == NVMUX_QPAIR_FAILING)
+			continue;
+		late = true;
+		if (state == NVMUX_QPAIR_HOLDING)
+			set_state(qpair, NVMUX_QPAIR_RELEASE);
+		qpair->reviving = state == NVMUX_QPAIR_QUIET;
+		quiet |= qpair->reviving;
+	}
+	if (quiet && ctrlr->state == CTRLR_READY && ctrlr_is_resting(ctrlr))
+		revive_async(ctrlr, REVIVE_QUEUES, late_done, NULL);
+	else if (late)
+		nvmux_timer_set(ctrlr->nvmux, &ctrlr->revive_late, LATE_POLL_MS, late_look, ctrlr);
+}
+
 bool revive_escalate(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_revive *op = ctrlr->revive;
 
-	if (!op || !op->only || !op->deleting)
+	if (!op || !op->queue_step)
 		return false;
 	op->escalated = true;
-	op->only = NULL;
-	stop(op);
-	return true;
+	return harder(op);
 }
 
-void revive_async(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *only, bool nssr,
-		  nvmux_done_fn done, void *arg)
+void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, nvmux_done_fn done, void *arg)
 {
 	struct nvmux_revive *op = NULL;
 
@@ -364,12 +493,12 @@ void revive_async(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *only, bool nssr
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
 				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
-				 ctrlr->revive ? "being reset" : nvmux_ctrlr_get_state_string(ctrlr)),
+				 ctrlr->revive ? "being reset"
+					       : nvmux_ctrlr_get_state_string(ctrlr)),
 		     0);
 		return;
 	}
-	*op = (struct nvmux_revive){
-		.ctrlr = ctrlr, .only = only, .nssr = nssr, .done = done, .arg = arg};
+	*op = (struct nvmux_revive){.ctrlr = ctrlr, .kind = kind, .done = done, .arg = arg};
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
 		ctrlr->ns[i]->changed = false;
 	ctrlr->revive = op;

@@ -4,34 +4,43 @@
  *
  * Happy path: a timer of the control thread counts quarters of the time-out in ctrlr->tick; each
  * slot keeps the tick of its submission. The owner of a queue pair, when it finds that the tick has
- * changed, looks at its slots, and says which command is overdue; the control thread looks at that
- * with its next tick and climbs the ladder. Where the caller registered a callback the owner calls
- * it instead. With each tick CSTS is read, too: a controller may report a fatal status although
- * nothing is in flight, or be gone.
+ * changed and nothing is left to be reaped, looks at its slots, and says which command is overdue;
+ * the control thread reads CSTS with its next tick, looks at all queue pairs, climbs the ladder.
+ * Where the caller registered a callback the owner calls it instead. CSTS is read now and then even
+ * when nothing is in flight: a controller may report a fatal status, or be gone.
  *
- * Failure modes. A queue pair that its owner doesn't poll isn't looked at: its slots are the
- * owner's alone. Admin commands have deadlines of their own (admin.c); one that passes means a
+ * A command is overdue when its queue pair has been polled all the time: what passes while its
+ * owner doesn't poll, isn't counted. A completion may be there that nobody takes, or the doorbell
+ * hasn't been rung yet; that is no fault of the device, and nothing is done about it but to say so
+ * once.
+ *
+ * Failure modes. Admin commands have deadlines of their own (admin.c); one that passes means a
  * reset at once, where this file is in charge, since abort and the deletion of queues are admin
- * commands as well.
+ * commands as well. CSTS can't be read: the transport tells what that means.
  */
 #include <errno.h>
 
 #include <nvmux/fault.h>
 
+#include "ctrlr_state.h"
 #include "faults.h"
 #include "recover.h"
 
 #define SLOT_EXPIRED (1u << 0) /* nvmux_slot.flags: the callback has been called */
 #define MS_MAX       (24u * 3600 * 1000)
+#define HEALTH_MS    1000 /* from one look at CSTS to the next, at most */
+#define ABORTS_MAX   4    /* under way; and ACL + 1 */
 
 struct nvmux_timeouts {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_timer timer;
-	struct ladder ladder;
+	struct nvmux_timer health;
+	struct ladder ladder; /* from the reset of the controller on */
 	uint32_t io_ms;
 	uint32_t admin_ms;
 	bool reading; /* CSTS */
-	bool abort_sent;
+	bool looking; /* at queue pairs, when it has been read */
+	uint32_t n_aborts;
 	nvmux_timeout_cb cb; /* atomic: read by owners of queue pairs */
 	void *arg;
 };
@@ -53,8 +62,10 @@ int timeout_init(struct nvmux_ctrlr *ctrlr)
 
 void timeout_stop(struct nvmux_ctrlr *ctrlr)
 {
-	if (ctrlr->timeouts)
-		nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->timeouts->timer);
+	if (!ctrlr->timeouts)
+		return;
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->timeouts->timer);
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->timeouts->health);
 }
 
 void timeout_fini(struct nvmux_ctrlr *ctrlr)
@@ -85,11 +96,14 @@ void timeout_scan(struct nvmux_qpair *qpair)
 	const struct nvmux_timeouts *t = ctrlr->timeouts;
 	nvmux_timeout_cb cb = __atomic_load_n(&t->cb, __ATOMIC_ACQUIRE);
 	uint32_t tick = nvmux_ctrlr_tick(ctrlr), first = 0;
+	uint32_t missed = tick - qpair->seen_tick - 1;
 
-	qpair->seen_tick = tick;
+	__atomic_store_n(&qpair->seen_tick, tick, __ATOMIC_RELAXED);
 	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
 		struct nvmux_slot *slot = &qpair->slots[cid];
 
+		if (unlikely(missed) && (int32_t)(tick - slot->tick) > 0)
+			slot->tick += MIN(missed, tick - slot->tick);
 		if (!is_overdue(slot, tick))
 			continue;
 		first = first ? first : cid + 1;
@@ -103,14 +117,39 @@ void timeout_scan(struct nvmux_qpair *qpair)
 
 /* ---- the control thread ---- */
 
-static void revived(void *arg, int err, uint64_t value)
+/* It may have helped: there is a new time-out in which to show it. */
+static void restart_ladder(struct ladder *ladder, uint32_t tick)
+{
+	ladder->at = tick;
+	ladder->clear = true;
+}
+
+static void queues_revived(void *arg, int err, uint64_t value)
 {
 	struct nvmux_ctrlr *ctrlr = arg;
+	struct nvmux_qpair *qpair;
+
+	(void)err;
+	(void)value;
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (qpair->ladder.rung == LADDER_QUEUE)
+			restart_ladder(&qpair->ladder, ctrlr->tick);
+	}
+}
+
+/* What follows for a queue pair after this one is the next reset of the controller. */
+static void ctrlr_revived(void *arg, int err, uint64_t value)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+	struct nvmux_qpair *qpair;
 
 	(void)value;
-	if (!err && ctrlr->timeouts) {
-		ctrlr->timeouts->ladder.at = ctrlr->tick;
-		ctrlr->timeouts->ladder.clear = true;
+	if (err || !ctrlr->timeouts)
+		return;
+	restart_ladder(&ctrlr->timeouts->ladder, ctrlr->tick);
+	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		qpair->ladder.rung = LADDER_QUEUE;
+		restart_ladder(&qpair->ladder, ctrlr->tick);
 	}
 }
 
@@ -128,10 +167,11 @@ static void aborted(void *arg, const struct nvmux_cpl *cpl)
 
 	(void)cpl; /* whether it helped is seen by the command itself */
 	if (ctrlr->timeouts)
-		ctrlr->timeouts->abort_sent = false;
+		ctrlr->timeouts->n_aborts--;
 }
 
-/* Base specification 2.0, section 5.1: the queue's identifier and that of the command. */
+/* Base specification 2.0, section 5.1: the queue's identifier and that of the command. More than
+ * may be under way at once are left out: their queue pairs have the next rung. */
 static void send_abort(struct nvmux_ctrlr *ctrlr, const struct nvmux_qpair *qpair, uint32_t overdue)
 {
 	const struct nvmux_cmd cmd = {
@@ -139,91 +179,182 @@ static void send_abort(struct nvmux_ctrlr *ctrlr, const struct nvmux_qpair *qpai
 		.cdw10 = cpu_to_le32((overdue - 1) << 16 | qpair->id),
 	};
 
-	if (ctrlr->timeouts->abort_sent)
-		return; /* one at a time: ACL may be 0 */
+	if (ctrlr->timeouts->n_aborts >= MIN(ctrlr->id.acl + 1u, (uint32_t)ABORTS_MAX))
+		return;
 	if (!nvmux_ctrlr_admin(ctrlr, &cmd, NULL, 0, aborted, ctrlr))
-		ctrlr->timeouts->abort_sent = true;
+		ctrlr->timeouts->n_aborts++;
 }
 
-static void climb(struct nvmux_ctrlr *ctrlr, enum ladder_rung rung, struct nvmux_qpair *qpair,
-		  uint32_t overdue)
+/* The next rung that concerns the whole controller. */
+static void climb(struct nvmux_ctrlr *ctrlr)
 {
+	struct nvmux_timeouts *t = ctrlr->timeouts;
+	uint8_t kinds = ctrlr_reset_kinds(ctrlr);
+	unsigned has = (kinds & CTRLR_RESET_FUNCTION ? LADDER_HAS_FUNCTION : 0u) |
+		       (kinds & CTRLR_RESET_SUBSYSTEM ? LADDER_HAS_NSSR : 0u);
+	enum ladder_rung rung;
+
+	t->ladder.rung = MAX(t->ladder.rung, (uint8_t)LADDER_QUEUE);
+	rung = ladder_climb(&t->ladder, ctrlr->tick, has);
+	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr", "%s: %s", ctrlr->trid.traddr,
+		  ladder_rung_name(rung));
+	switch (rung) {
+	case LADDER_CTRLR: revive_async(ctrlr, REVIVE_CTRLR, ctrlr_revived, ctrlr); break;
+	case LADDER_FUNCTION: revive_async(ctrlr, REVIVE_FUNCTION, ctrlr_revived, ctrlr); break;
+	case LADDER_SUBSYSTEM: revive_async(ctrlr, REVIVE_SUBSYSTEM, ctrlr_revived, ctrlr); break;
+	default: give_up(ctrlr); break;
+	}
+}
+
+/* What the owner has found, if it has looked since and goes on looking. */
+static uint32_t overdue_of(const struct nvmux_qpair *qpair)
+{
+	uint32_t seen = __atomic_load_n(&qpair->seen_tick, __ATOMIC_RELAXED);
+
+	if (nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED || qpair->freeing ||
+	    qpair->ctrlr->tick - seen > 2)
+		return 0;
+	return __atomic_load_n(&qpair->overdue, __ATOMIC_RELAXED);
+}
+
+/* Nobody has polled it for a time-out, although commands are in flight. Said once. */
+static void look_for_neglect(struct nvmux_qpair *qpair)
+{
+	struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
+	const struct nvmux_timeouts *t = ctrlr->timeouts;
+	uint32_t seen = __atomic_load_n(&qpair->seen_tick, __ATOMIC_RELAXED);
+	bool neglected = ctrlr->tick - seen > TIMEOUT_TICKS + 1 &&
+			 nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED &&
+			 !qpair->freeing &&
+			 __atomic_load_n(&qpair->n_free, __ATOMIC_RELAXED) != qpair->depth;
+
+	if (neglected && !qpair->neglected) {
+		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
+			  "%s: queue %u has commands in flight and isn't polled",
+			  ctrlr->trid.traddr, qpair->id);
+		qpair->neglected = true;
+		if (t->cb)
+			t->cb(t->arg, ctrlr, qpair, NVMUX_CID_UNKNOWN);
+		return;
+	}
+	qpair->neglected = neglected;
+}
+
+/* @rung of one queue pair. True: the controller is to be reset. */
+static bool climb_queue(struct nvmux_qpair *qpair, enum ladder_rung rung, uint32_t overdue)
+{
+	struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
+
+	if (rung == LADDER_GROUND)
+		return false;
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 		  "%s: queue %u: command %u wasn't answered within %u ms: %s", ctrlr->trid.traddr,
 		  qpair->id, overdue - 1, ctrlr->timeouts->io_ms, ladder_rung_name(rung));
 	if (rung == LADDER_ABORT)
 		send_abort(ctrlr, qpair, overdue);
-	else if (rung == LADDER_FAIL)
-		give_up(ctrlr);
-	else if (!revive_possible(ctrlr))
-		nvmux_ctrlr_link_lost(ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
-							 "%s: queue %u: a command wasn't answered",
-							 ctrlr->trid.traddr, qpair->id));
-	else
-		revive_async(ctrlr, rung == LADDER_QUEUE ? qpair : NULL, rung == LADDER_SUBSYSTEM,
-			     revived, ctrlr);
+	qpair->reviving = rung == LADDER_QUEUE;
+	return rung > LADDER_QUEUE;
 }
 
 static void look(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_timeouts *t = ctrlr->timeouts;
+	bool any = false, queues = false, all = false;
 	struct nvmux_qpair *qpair;
-	enum ladder_rung rung;
-	uint32_t overdue = 0;
 
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
-		if (nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED || qpair->freeing)
-			continue;
-		overdue = __atomic_load_n(&qpair->overdue, __ATOMIC_RELAXED);
-		if (overdue)
-			break;
+		uint32_t overdue = t->cb ? 0 : overdue_of(qpair);
+
+		look_for_neglect(qpair);
+		any |= overdue != 0;
+		all |= climb_queue(qpair, ladder_look(&qpair->ladder, ctrlr->tick, overdue, 0),
+				   overdue);
+		queues |= qpair->reviving;
 	}
-	rung = ladder_look(&t->ladder, ctrlr->tick, overdue, NVME_CAP_NSSRC(ctrlr->cap));
-	if (rung != LADDER_GROUND)
-		climb(ctrlr, rung, qpair, overdue);
+	if (!any)
+		ladder_look(&t->ladder, ctrlr->tick, false, 0);
+	if ((all || queues) && !revive_possible(ctrlr))
+		nvmux_ctrlr_link_lost(ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
+							 "%s: a command wasn't answered within "
+							 "%u ms",
+							 ctrlr->trid.traddr, t->io_ms));
+	else if (all)
+		climb(ctrlr);
+	else if (queues)
+		revive_async(ctrlr, REVIVE_QUEUES, queues_revived, ctrlr);
+}
+
+static bool is_idle(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->state == CTRLR_READY && ctrlr_is_resting(ctrlr) && !ctrlr->failed &&
+	       !ctrlr->detaching && !revive_active(ctrlr);
 }
 
 static void csts_read(void *arg, int err, uint64_t csts)
 {
 	struct nvmux_timeouts *t = arg;
 	struct nvmux_ctrlr *ctrlr = t->ctrlr;
+	bool looking = t->looking;
 
-	t->reading = false;
-	if (err || ctrlr->state != CTRLR_READY || revive_active(ctrlr))
+	t->reading = t->looking = false;
+	if (!is_idle(ctrlr))
 		return;
-	if ((uint32_t)csts == UINT32_MAX) {
+	if (err == -ENODEV || (!err && (uint32_t)csts == UINT32_MAX)) {
 		nvmux_ctrlr_lost(ctrlr, nvmux_error(ctrlr->nvmux, -ENODEV,
 						    "%s: CSTS reads all ones: the device has gone",
 						    ctrlr->trid.traddr));
-	} else if (NVME_CSTS_CFS(csts) && t->ladder.rung < LADDER_CTRLR) {
+	} else if (!err && NVME_CSTS_CFS(csts) && !t->cb) {
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
-			  "%s: CSTS.CFS: the controller reports a fatal status: reset",
+			  "%s: CSTS.CFS: the controller reports a fatal status",
 			  ctrlr->trid.traddr);
-		t->ladder = (struct ladder){.rung = LADDER_CTRLR, .at = ctrlr->tick};
-		revive_async(ctrlr, NULL, false, revived, ctrlr);
-	} else if (NVME_CSTS_CFS(csts)) {
-		give_up(ctrlr);
+		climb(ctrlr);
+	} else if (looking) {
+		look(ctrlr);
 	}
+}
+
+/* CSTS, then perhaps queue pairs. May end the controller. */
+static void examine(struct nvmux_ctrlr *ctrlr, bool looking)
+{
+	struct nvmux_timeouts *t = ctrlr->timeouts;
+
+	if (!is_idle(ctrlr))
+		return;
+	if (!revive_possible(ctrlr)) {
+		if (looking)
+			look(ctrlr);
+		return;
+	}
+	t->looking |= looking;
+	if (t->reading)
+		return;
+	t->reading = true;
+	ctrlr->transport->reg_read(ctrlr, NVME_REG_CSTS, 4, csts_read, t);
+}
+
+static void health_due(void *arg)
+{
+	struct nvmux_timeouts *t = arg;
+
+	struct nvmux_ctrlr *ctrlr = t->ctrlr;
+	const struct nvmux *nvmux = ctrlr->nvmux;
+	uint16_t index = ctrlr->index;
+
+	nvmux_timer_set(ctrlr->nvmux, &t->health, HEALTH_MS, health_due, t);
+	/* An interrupt may have been lost. May free the controller. */
+	nvmux_ctrlr_process_admin_completions(ctrlr);
+	if (nvmux->ctrlrs[index] == ctrlr)
+		examine(ctrlr, false);
 }
 
 static void ticked(void *arg)
 {
 	struct nvmux_timeouts *t = arg;
 	struct nvmux_ctrlr *ctrlr = t->ctrlr;
-	bool ready = ctrlr->state == CTRLR_READY && ctrlr_is_resting(ctrlr) && !ctrlr->failed &&
-		     !ctrlr->detaching && !revive_active(ctrlr);
 
 	__atomic_store_n(&ctrlr->tick, ctrlr->tick + 1, __ATOMIC_RELAXED);
 	timeout_start(ctrlr);
-	if (!ready || t->cb)
-		return;
-	if (!t->reading && revive_possible(ctrlr)) {
-		t->reading = true;
-		ctrlr->transport->reg_read(ctrlr, NVME_REG_CSTS, 4, csts_read, t);
-		if (ctrlr->state != CTRLR_READY || revive_active(ctrlr))
-			return;
-	}
-	look(ctrlr);
+	examine(ctrlr, true);
 }
 
 void timeout_start(struct nvmux_ctrlr *ctrlr)
@@ -233,6 +364,8 @@ void timeout_start(struct nvmux_ctrlr *ctrlr)
 	if (t && t->io_ms)
 		nvmux_timer_set(ctrlr->nvmux, &t->timer, MAX(t->io_ms / TIMEOUT_TICKS, 1u), ticked,
 				t);
+	if (t && revive_possible(ctrlr) && !t->health.deadline_ms)
+		nvmux_timer_set(ctrlr->nvmux, &t->health, HEALTH_MS, health_due, t);
 }
 
 uint32_t timeout_ticks(const struct nvmux_ctrlr *ctrlr, uint32_t ms)
@@ -246,20 +379,21 @@ bool timeout_admin(struct nvmux_ctrlr *ctrlr, uint16_t cid)
 {
 	struct nvmux_timeouts *t = ctrlr->timeouts;
 
-	if (!t || ctrlr->state != CTRLR_READY || ctrlr->failed || ctrlr->detaching)
+	if (!t || ctrlr->failed || ctrlr->detaching)
 		return false;
+	if (ctrlr->state != CTRLR_READY)
+		return ctrlr_reset_expired(ctrlr);
 	if (t->cb && t->admin_ms) {
 		t->cb(t->arg, ctrlr, NULL, cid);
 		return true;
 	}
-	if (t->cb || !t->io_ms || !revive_possible(ctrlr))
+	if (!revive_possible(ctrlr))
 		return false;
 	if (revive_active(ctrlr))
 		return revive_escalate(ctrlr);
-	if (!ctrlr_is_resting(ctrlr) || t->ladder.rung >= LADDER_CTRLR)
+	if (t->cb || !t->io_ms || !is_idle(ctrlr))
 		return false;
-	t->ladder = (struct ladder){.rung = LADDER_CTRLR, .at = ctrlr->tick};
-	revive_async(ctrlr, NULL, false, revived, ctrlr);
+	climb(ctrlr);
 	return true;
 }
 

@@ -28,6 +28,13 @@ void transport_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 	ctrlr->transport->ctrlr_close(ctrlr, done, arg);
 }
 
+void transport_identified(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	NVMUX_ASSERT(ctrlr->device_open && ctrlr->adminq);
+	trace(ctrlr, "identified");
+	ctrlr->transport->ctrlr_identified(ctrlr, done, arg);
+}
+
 void transport_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size,
 			nvmux_done_fn done, void *arg)
 {

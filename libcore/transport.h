@@ -52,6 +52,11 @@ struct nvmux_transport {
 	/* Let go of it. Ends whatever is under way. Afterwards the device can reach no memory. */
 	void (*ctrlr_close)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 
+	/* Identify Controller has been read (ctrlr->id), at each start: prepare by it what is
+	 * needed before there are I/O queues. Admin commands may be sent. An error ends the start.
+	 * NULL: nothing is. */
+	void (*ctrlr_identified)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+
 	/* Registers: @size is 4 or 8 bytes. value of done(): what was read. */
 	void (*reg_read)(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size,
 			 nvmux_done_fn done, void *arg);
@@ -130,8 +135,14 @@ struct nvmux_transport {
 	int (*qpair_get_fd)(const struct nvmux_qpair *qpair);
 	int (*qpair_arm)(struct nvmux_qpair *qpair);
 
-	/* Reset on behalf of a client of a managed controller; NULL elsewhere. */
-	void (*managed_reset)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+	/* Reset the function, harder than by CC.EN: afterwards the device does no DMA, and its
+	 * registers are as after power-on. -EOPNOTSUPP: this one can't. NULL: none can. */
+	void (*function_reset)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+
+	/* Reset, or NVM subsystem reset, on behalf of a client of a managed controller; NULL
+	 * elsewhere. */
+	void (*managed_reset)(struct nvmux_ctrlr *ctrlr, bool subsystem, nvmux_done_fn done,
+			      void *arg);
 };
 
 static inline bool nvmux_ctrlr_is_fabrics(const struct nvmux_ctrlr *ctrlr)
@@ -142,6 +153,7 @@ static inline bool nvmux_ctrlr_is_fabrics(const struct nvmux_ctrlr *ctrlr)
 /* The wrappers (transport.c). */
 void transport_open(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void transport_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+void transport_identified(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void transport_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size,
 			nvmux_done_fn done, void *arg);
 void transport_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, uint64_t value,
@@ -155,6 +167,10 @@ void transport_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_d
 		       void *arg);
 void transport_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_fn done,
 			 void *arg);
+
+/* A managed transport was told that a namespace has changed, or (FFFFFFFFh) that any may have: they
+ * are looked at anew soon. */
+void nvmux_ctrlr_ns_changed(struct nvmux_ctrlr *ctrlr, uint32_t nsid);
 
 /* Make a transport known to a context; -EEXIST when its type is taken. */
 int nvmux_transport_register(struct nvmux *nvmux, const struct nvmux_transport *transport);

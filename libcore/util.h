@@ -64,19 +64,23 @@ static inline uint64_t align_up(uint64_t v, uint64_t to)
  * a doorbell is an uncached store.
  *
  * dma_wmb(): queue entries are visible to the device before the doorbell that announces them.
+ * dma_mb(): what was written before is visible to the device before anything is read after.
  * dma_rmb(): what the device wrote before an entry's phase bit is read after the phase bit.
  */
 #if defined(__x86_64__)
 #define dma_wmb()   __asm__ volatile("" ::: "memory") /* stores aren't reordered with stores */
 #define dma_rmb()   __asm__ volatile("" ::: "memory") /* loads aren't reordered with loads */
+#define dma_mb()    __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)
 #define dma_wmb()   __asm__ volatile("dsb st" ::: "memory")
 #define dma_rmb()   __asm__ volatile("dsb ld" ::: "memory")
+#define dma_mb()    __asm__ volatile("dsb sy" ::: "memory")
 #define cpu_relax() __asm__ volatile("yield" ::: "memory")
 #else
 #define dma_wmb()   __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define dma_rmb()   __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define dma_mb()    __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define cpu_relax() ((void)0)
 #endif
 

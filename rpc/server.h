@@ -64,6 +64,9 @@ void rpc_conn_close(struct rpc_conn *conn);
  */
 struct rpc_conn *rpc_request_conn(const struct rpc_request *req);
 const char *rpc_request_method(const struct rpc_request *req);
+/* Give it to its handler once more, which had answered nothing yet. Parameters and rights have been
+ * checked; the connection may have gone since. */
+void rpc_request_again(struct rpc_request *req);
 /* @result is stolen. */
 void rpc_reply(struct rpc_request *req, json_t *result);
 /* The same with descriptors, which travel with the reply and are closed here afterwards. The

@@ -430,6 +430,13 @@ static void serve_method(struct rpc_request *req, const json_t *params)
 	req->method->handler(req, params);
 }
 
+void rpc_request_again(struct rpc_request *req)
+{
+	const json_t *params = json_object_get(req->message, "params");
+
+	req->method->handler(req, json_is_object(params) ? params : NULL);
+}
+
 static void serve(struct rpc_conn *conn, json_t *message, struct rpc_batch *batch, unsigned index)
 {
 	struct rpc_request *req = calloc(1, sizeof(*req));

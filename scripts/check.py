@@ -29,11 +29,13 @@ DEPENDENCIES = {
     "transports/rdma": {"public", "libcore"},
     "transports/daemon": {"public", "libcore", "rpc"},
     "rpc": {"libcore/util.h"},
+    "decode": {"libcore/util.h"},
     "conf": {"public", "libcore/host.h", "libcore/util.h"},
     "emulator": {"public", "libcore", "transports/pcie"},
-    "daemon": {"public", "libcore", "rpc", "conf", "emulator/loopback.h",
+    "daemon": {"public", "libcore", "rpc", "decode", "conf", "emulator/loopback.h",
                "transports/pcie/pcie.h", "transports/daemon/ring_client.h"},
-    "cli": {"public", "libcore/util.h", "rpc/client.h", "rpc/schema.h", "emulator/loopback.h"},
+    "cli": {"public", "libcore/util.h", "decode", "rpc/client.h", "rpc/schema.h",
+            "emulator/loopback.h"},
     "plugins": {"public"},
 }
 # Headers of libraries that don't belong into a folder.

@@ -5,6 +5,7 @@ A program speaks TAP. One that crashes, exceeds its time, breaks its plan or rep
 as a failure of its own. Logs are shown where something failed.
 """
 
+import difflib
 import glob
 import json
 import os
@@ -36,7 +37,7 @@ SYSTEM_SECONDS = 600
 VM_SECONDS = 1500
 BENCH_SECONDS = 600
 CONFORMANCE_SECONDS = 1800
-CONFORMANCE_GUESTS = ["conform_pcie", "conform_pi", "conform_rdma"]
+CONFORMANCE_GUESTS = ["conform_pcie", "conform_rdma", "nvmecli"]
 
 
 class Tally:
@@ -229,11 +230,11 @@ def suite_bench(tally):
     run_tap(tally, "bench", [sys.executable, "scripts/bench_smoke.py"], BENCH_SECONDS)
 
 
-def keep_results(text, directory):
+def keep_results(guest, text, directory):
     """What guests report has no way out but their output: lines of JSON behind a word."""
     for number, line in enumerate(text.splitlines()):
         if line.startswith("# conformance: {"):
-            with open(os.path.join(directory, f"guest-{number}.json"), "w",
+            with open(os.path.join(directory, f"{guest}-{number}.json"), "w",
                       encoding="utf-8") as file:
                 file.write(line.split(": ", 1)[1])
 
@@ -251,15 +252,33 @@ def suite_conformance(tally):
             out, err, code, late = run_program(
                 [sys.executable, "tests/vm/run", "--build", "build-test", guest], VM_SECONDS)
             tally.tap(f"conformance {guest}", out, code, late, err)
-            keep_results(out, results)
+            keep_results(guest, out, results)
         done = subprocess.run([sys.executable, "scripts/conformance-doc", results], cwd=TREE,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               check=False)
     if done.returncode:
         tally.fail("conformance: the table", done.stderr)
+    else:
+        compare_table(tally, done.stdout)
+
+
+def compare_table(tally, made):
+    """Whether docs/conformance.md is what this run found."""
+    kept = os.path.join(TREE, "docs", "conformance.md")
+    new = os.path.join(TREE, "build-test", "conformance.md")
+    with open(new, "w", encoding="utf-8") as file:
+        file.write(made)
+    text = ""
+    if os.path.exists(kept):
+        with open(kept, encoding="utf-8") as file:
+            text = file.read()
+    if text == made:
+        tally.passed += 1
         return
-    with open(os.path.join(TREE, "docs", "conformance.md"), "w", encoding="utf-8") as file:
-        file.write(done.stdout)
+    diff = difflib.unified_diff(text.splitlines(), made.splitlines(), "docs/conformance.md",
+                                "build-test/conformance.md", lineterm="", n=0)
+    tally.fail("conformance: docs/conformance.md isn't what this run makes: look at the "
+               "difference, then copy build-test/conformance.md over it", "\n".join(diff))
 
 
 SUITES = {"check": suite_check, "unit": suite_unit, "system": suite_system, "vm": suite_vm,

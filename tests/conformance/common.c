@@ -6,7 +6,7 @@
 #include <time.h>
 #include "conform.h"
 
-#define DEADLINE_MS 60000
+#define DEADLINE_MS 30000
 
 /* ---- results ---- */
 
@@ -49,7 +49,9 @@ void conform_disagrees(struct conform *c, const char *text, ...)
 
 static void describe(int result, char *text, size_t size)
 {
-	if (result < 0)
+	if (result == -EBADMSG)
+		snprintf(text, size, "the data differs");
+	else if (result < 0)
 		snprintf(text, size, "%s", strerror(-result));
 	else
 		snprintf(text, size, "status %03xh (%s)", (unsigned)result,
@@ -65,7 +67,10 @@ bool conform_expect(struct conform *c, int got, int want, const char *what)
 		return true;
 	describe(got, is, sizeof(is));
 	describe(want, should, sizeof(should));
-	conform_fail(c, "%s: %s, expected %s", what, is, should);
+	if (got == -EBADMSG)
+		conform_fail(c, "%s: %s from byte %zu on", what, is, c->differs);
+	else
+		conform_fail(c, "%s: %s, expected %s", what, is, should);
 	return false;
 }
 
@@ -278,5 +283,10 @@ int conform_holds(struct conform *c, uint64_t lba, uint32_t n, uint64_t of_lba, 
 	if (err)
 		return err;
 	conform_pattern(c, c->a, of_lba, n, seed);
-	return memcmp(c->a, c->b, (size_t)n * c->block_buf) ? -EBADMSG : 0;
+	for (size_t i = 0; i < (size_t)n * c->block_buf; i++)
+		if (c->a[i] != c->b[i]) {
+			c->differs = i;
+			return -EBADMSG;
+		}
+	return 0;
 }

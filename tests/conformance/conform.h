@@ -53,6 +53,7 @@ struct conform {
 	const struct nvme_id_ctrl *id;
 	uint32_t nsid;
 	bool daemon;
+	bool fabrics; /* in-process, over one */
 	bool destructive;
 	bool zoned;
 	uint32_t block;     /* bytes of data */
@@ -74,6 +75,7 @@ struct conform {
 	enum conform_result result;
 	uint32_t checks;
 	bool hung;
+	size_t differs; /* the first byte that did, of what conform_holds() read last */
 	char note[512];
 	char disagrees[512];
 };

@@ -7,9 +7,9 @@
  * each one found as JSON, from which scripts/conformance-doc makes the table of
  * docs/conformance.md.
  *
- * Failure modes: a test that fails ends, the next one runs. A command that isn't answered within a
- * minute, and a controller that has failed, end the run: its queue pair can't be trusted any more,
- * and the tests left count as failed.
+ * Failure modes: a test that fails ends, the next one runs. A command that isn't answered within
+ * half a minute, and a controller that has failed, end the run: its queue pair can't be trusted any
+ * more, and the tests left count as failed.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -170,6 +170,7 @@ static int begin(struct conform *c, const struct options *o)
 	c->nsid = o->nsid;
 	c->destructive = o->destructive;
 	c->daemon = o->trid.trtype == NVMUX_TRTYPE_DAEMON;
+	c->fabrics = o->trid.trtype == NVMUX_TRTYPE_RDMA;
 	c->a = nvmux_mem_addr(c->mem);
 	c->b = c->a + CONFORM_PART;
 	c->md_a = c->b + CONFORM_PART;

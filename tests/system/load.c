@@ -12,6 +12,9 @@
  * apart. A block whose generation isn't known (written by an earlier process, or by a write that
  * failed) must still be zero or whole and the owner's own.
  *
+ * With --again a controller that is lost (its device was pulled out, say) is detached and waited
+ * for, and the load goes on, with what it knows of the blocks' content.
+ *
  * Failure modes: a miscompare, and a completion of what isn't in flight, is described and ends the
  * process with code 2. Errors of commands are counted and, without --errors, end it with code 3. A
  * completion that never comes keeps it from ending. SIGTERM ends the run early, in order.
@@ -26,6 +29,7 @@
 #include <string.h>
 #include <time.h>
 #include <nvmux/nvmux.h>
+#include <nvmux/sigbus.h>
 #include "libcore/util.h"
 
 #define SECTOR 512u
@@ -51,6 +55,7 @@ struct options {
 	bool threads;
 	bool errors;
 	bool poll;
+	bool again;
 };
 
 struct io {
@@ -97,12 +102,14 @@ struct worker {
 	uint64_t verified; /* blocks whose generation was known */
 	uint64_t plausible; /* blocks checked for being whole and the owner's own */
 	uint64_t errors;
+	uint64_t other_errors; /* whose status isn't that of a lost controller */
 	uint64_t miscompares;
 	uint64_t duplicates; /* completions of what isn't in flight */
 	uint32_t max_in_flight;
 	double longest_wait; /* seconds between two completions while something was in flight */
 	double first_error;  /* when it came, CLOCK_MONOTONIC */
 	uint16_t first_status;
+	char other_status[64]; /* the first of other_errors */
 };
 
 static volatile sig_atomic_t stop_wanted; /* the one thing that a signal handler can reach */
@@ -245,6 +252,11 @@ static void io_release(struct io *io)
 
 static void count_error(struct worker *w, const struct nvmux_cpl *cpl)
 {
+	uint16_t status = nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK;
+
+	if (status != NVMUX_SC_CTRLR_GONE && w->other_errors++ == 0)
+		snprintf(w->other_status, sizeof(w->other_status), "%s",
+			 nvmux_status_string(status));
 	if (w->errors++ == 0) {
 		w->first_error = now();
 		w->first_status = nvmux_cpl_status(cpl);
@@ -514,18 +526,15 @@ static void *must(void *p)
 	return p;
 }
 
-static int worker_init(struct worker *w, const struct options *opts, struct nvmux_ctrlr *ctrlr,
-		       struct nvmux_ns *ns, uint32_t index)
+/* Queue pair and memory. */
+static int worker_open(struct worker *w, const struct options *opts, struct nvmux_ctrlr *ctrlr,
+		       struct nvmux_ns *ns)
 {
 	struct nvmux_io_qpair_opts qopts;
 	int rc;
 
-	w->opts = opts;
 	w->ns = ns;
-	w->block_size = nvmux_ns_get_sector_size(ns);
-	w->blocks = opts->blocks / opts->qpairs;
-	w->start = opts->start + index * w->blocks;
-	w->random = mix(opts->seed + index * 7919);
+	w->result = 0;
 	nvmux_io_qpair_opts_init(ctrlr, &qopts, sizeof(qopts));
 	qopts.io_queue_depth = opts->depth;
 	rc = nvmux_ctrlr_alloc_io_qpair(ctrlr, &qopts, &w->qpair);
@@ -537,6 +546,31 @@ static int worker_init(struct worker *w, const struct options *opts, struct nvmu
 		return rc;
 	w->pool = nvmux_mem_addr(w->mem);
 	w->pool_pages = (uint32_t)(nvmux_mem_size(w->mem) / PAGE);
+	return 0;
+}
+
+/* Whatever is in flight ends here. */
+static void worker_close(struct worker *w)
+{
+	nvmux_qpair_free(w->qpair);
+	nvmux_mem_free(w->mem);
+	w->qpair = NULL;
+	w->mem = NULL;
+}
+
+static int worker_init(struct worker *w, const struct options *opts, struct nvmux_ctrlr *ctrlr,
+		       struct nvmux_ns *ns, uint32_t index)
+{
+	int rc;
+
+	w->opts = opts;
+	w->block_size = nvmux_ns_get_sector_size(ns);
+	w->blocks = opts->blocks / opts->qpairs;
+	w->start = opts->start + index * w->blocks;
+	w->random = mix(opts->seed + index * 7919);
+	rc = worker_open(w, opts, ctrlr, ns);
+	if (rc < 0)
+		return rc;
 	w->pool_used = must(calloc(w->pool_pages, 1));
 	w->generation = must(calloc(w->blocks, sizeof(*w->generation)));
 	w->busy = must(calloc(w->blocks, 1));
@@ -551,15 +585,14 @@ static int worker_init(struct worker *w, const struct options *opts, struct nvmu
 
 static void worker_fini(struct worker *w)
 {
-	nvmux_qpair_free(w->qpair);
-	nvmux_mem_free(w->mem);
+	worker_close(w);
 	free(w->pool_used);
 	free(w->generation);
 	free(w->busy);
 	free(w->ios);
 }
 
-static int report(const struct worker *workers, uint32_t n, double seconds)
+static int report(const struct worker *workers, uint32_t n, double seconds, uint32_t losses)
 {
 	struct worker sum = {0};
 
@@ -574,6 +607,9 @@ static int report(const struct worker *workers, uint32_t n, double seconds)
 		sum.verified += w->verified;
 		sum.plausible += w->plausible;
 		sum.errors += w->errors;
+		sum.other_errors += w->other_errors;
+		if (w->other_errors && !sum.other_status[0])
+			memcpy(sum.other_status, w->other_status, sizeof(sum.other_status));
 		sum.miscompares += w->miscompares;
 		sum.duplicates += w->duplicates;
 		sum.longest_wait = MAX(sum.longest_wait, w->longest_wait);
@@ -589,22 +625,85 @@ static int report(const struct worker *workers, uint32_t n, double seconds)
 	       ", \"verified_blocks\": %" PRIu64 ", \"plausible_blocks\": %" PRIu64
 	       ", \"errors\": %" PRIu64 ", \"miscompares\": %" PRIu64 ", \"duplicates\": %" PRIu64
 	       ", \"max_in_flight\": %u, \"result\": %d, \"seconds\": %.3f"
-	       ", \"longest_wait\": %.3f, \"first_error\": %.3f, \"first_status\": \"%s\"}\n",
+	       ", \"longest_wait\": %.3f, \"first_error\": %.3f, \"first_status\": \"%s\""
+	       ", \"losses\": %u, \"other_errors\": %" PRIu64 ", \"other_status\": \"%s\"}\n",
 	       sum.reads, sum.writes, sum.flushes, sum.read_bytes, sum.write_bytes, sum.verified,
 	       sum.plausible, sum.errors, sum.miscompares, sum.duplicates, sum.max_in_flight,
 	       sum.result, seconds, sum.longest_wait, sum.first_error,
-	       sum.first_status ? nvmux_status_string(sum.first_status) : "");
+	       sum.first_status ? nvmux_status_string(sum.first_status) : "", losses,
+	       sum.other_errors, sum.other_status);
 	fflush(stdout);
 	if (sum.miscompares + sum.duplicates > 0)
 		return 2;
 	return (sum.errors > 0 || sum.result < 0) && !workers[0].opts->errors ? 3 : 0;
 }
 
-/* Make the workers, run them, report, end them. Return an exit code or a negative errno value. */
-static int run_load(struct nvmux *nvmux, struct nvmux_ctrlr *ctrlr, struct options *opts)
+static bool is_over(double end)
 {
+	return stop_wanted || now() >= end;
+}
+
+/* The controller was lost: go on with the one that takes its place. False: the time is over. */
+static bool attach_again(struct nvmux *nvmux, struct nvmux_ctrlr **ctrlr, struct options *opts,
+			 struct worker *workers, double end)
+{
+	const struct timespec pause = {.tv_nsec = 3000000};
+	struct nvmux_ns *ns;
+	int rc;
+
+	for (uint32_t i = 0; i < opts->qpairs; i++)
+		worker_close(&workers[i]);
+	while (!is_over(end)) {
+		if (*ctrlr)
+			nvmux_detach(*ctrlr);
+		*ctrlr = NULL;
+		rc = nvmux_connect(nvmux, &opts->trid, &opts->ctrlr, ctrlr);
+		ns = rc ? NULL : nvmux_ctrlr_get_ns(*ctrlr, opts->nsid);
+		for (uint32_t i = 0; i < opts->qpairs && !rc; i++)
+			rc = ns ? worker_open(&workers[i], opts, *ctrlr, ns) : -ENOENT;
+		if (!rc)
+			return true;
+		for (uint32_t i = 0; i < opts->qpairs; i++)
+			worker_close(&workers[i]);
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+/* Run until the time is over, a controller after the other with --again. Return: losses. */
+static uint32_t run_until(struct nvmux *nvmux, struct nvmux_ctrlr **ctrlr, struct options *opts,
+			  struct worker *workers, double end)
+{
+	uint32_t losses = 0;
+	bool bad = false;
+
+	while (!bad) {
+		bool lost = false;
+
+		if (opts->threads)
+			run_threads(nvmux, workers, opts->qpairs, end);
+		else
+			run_workers(workers, opts->qpairs, nvmux, end);
+		for (uint32_t i = 0; i < opts->qpairs; i++) {
+			lost |= workers[i].result < 0;
+			bad |= workers[i].miscompares + workers[i].duplicates > 0;
+		}
+		if (!opts->again || !lost)
+			break;
+		losses++;
+		if (!attach_again(nvmux, ctrlr, opts, workers, end))
+			break;
+	}
+	return losses;
+}
+
+/* Make the workers, run them, report, end them. Return an exit code or a negative errno value. */
+static int run_load(struct nvmux *nvmux, struct nvmux_ctrlr **attached, struct options *opts)
+{
+	struct nvmux_ctrlr *ctrlr = *attached;
 	struct nvmux_ns *ns = nvmux_ctrlr_get_ns(ctrlr, opts->nsid);
 	struct worker *workers = must(calloc(opts->qpairs, sizeof(*workers)));
+	uint32_t losses;
 	double begin;
 	int rc = 0;
 
@@ -620,11 +719,8 @@ static int run_load(struct nvmux *nvmux, struct nvmux_ctrlr *ctrlr, struct optio
 		printf("running\n");
 		fflush(stdout);
 		begin = now();
-		if (opts->threads)
-			run_threads(nvmux, workers, opts->qpairs, begin + opts->seconds);
-		else
-			run_workers(workers, opts->qpairs, nvmux, begin + opts->seconds);
-		rc = report(workers, opts->qpairs, now() - begin);
+		losses = run_until(nvmux, attached, opts, workers, begin + opts->seconds);
+		rc = report(workers, opts->qpairs, now() - begin, losses);
 	}
 	for (uint32_t i = 0; i < opts->qpairs; i++)
 		worker_fini(&workers[i]);
@@ -640,7 +736,8 @@ static const struct option long_options[] = {
 	{"seconds", required_argument, NULL, 't'}, {"owner", required_argument, NULL, 'o'},
 	{"seed", required_argument, NULL, 'S'},	   {"ack-timeout", required_argument, NULL, 'A'},
 	{"kato", required_argument, NULL, 'K'},	   {"threads", no_argument, NULL, 'T'},
-	{"errors", no_argument, NULL, 'E'},	   {"poll", no_argument, NULL, 'P'},
+	{"again", no_argument, NULL, 'a'},	   {"errors", no_argument, NULL, 'E'},
+	{"poll", no_argument, NULL, 'P'},
 	{"help", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
 };
 
@@ -656,7 +753,8 @@ static const char usage_text[] =
 	"  --ack-timeout N, --kato MS              of the connection to a fabrics controller\n"
 	"  --threads     a thread for each queue pair\n"
 	"  --poll        never wait on a descriptor\n"
-	"  --errors      go on after commands that fail\n";
+	"  --errors      go on after commands that fail\n"
+	"  --again       go on after the controller has been lost and is back; and --errors\n";
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
@@ -689,6 +787,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 'T': o->threads = true; break;
 		case 'E': o->errors = true; break;
 		case 'P': o->poll = true; break;
+		case 'a': o->again = o->errors = true; break;
 		default: fputs(usage_text, c == 'h' ? stdout : stderr); exit(c == 'h' ? 0 : 64);
 		}
 	}
@@ -730,13 +829,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "context: %s\n", strerror(-rc));
 		return 1;
 	}
+	nvmux_sigbus_install(nvmux, NULL);
 	rc = nvmux_connect(nvmux, &opts.trid, &opts.ctrlr, &ctrlr);
 	if (rc == 0)
-		rc = run_load(nvmux, ctrlr, &opts);
+		rc = run_load(nvmux, &ctrlr, &opts);
 	if (rc < 0)
 		fprintf(stderr, "%s: %s\n", strerror(-rc), nvmux_error_text(nvmux));
 	if (ctrlr)
 		nvmux_detach(ctrlr);
+	nvmux_sigbus_install(NULL, NULL);
 	nvmux_destroy(nvmux);
 	return rc < 0 ? 1 : rc;
 }

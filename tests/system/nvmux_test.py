@@ -515,6 +515,21 @@ def expect_error(function, *args, code=None, says=None, errno_name=None, **kwarg
     raise AssertionError(f"an error was expected, got {result!r}")
 
 
+def result_of(process, code=0):
+    """The JSON line of a load that has ended, with this exit code (None: any)."""
+    got = process.wait(60 * SLOWNESS)
+    process.check_log()
+    text = process.out()
+    assert code in (None, got), f"{process.name}: exit code {got}\n{text}{process.err()}"
+    return json.loads(text.splitlines()[-1])
+
+
+def check_load(result, least=50):
+    """Nothing failed, nothing was mixed up, and something has been done."""
+    assert result["miscompares"] == 0 and result["errors"] == 0, result
+    assert result["reads"] + result["writes"] >= least and result["verified_blocks"] > 0, result
+
+
 class Skip(Exception):
     """Raised by a test that can't be done here; the text says why."""
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-from nvmux_test import TREE, WRAP, Run, Skip, Suite, program
+from nvmux_test import BUILD, TREE, WRAP, Run, Skip, Suite, program
 
 suite = Suite()
 
@@ -33,6 +33,39 @@ def rpc_reference():
                               check=True).stdout
     assert made == read("docs", "rpc.md"), \
         "docs/rpc.md is out of date: nvmux rpc rpc.discover | scripts/rpc-doc > docs/rpc.md"
+
+
+# Functions whose method has another name; "" where a program alone can do it.
+METHODS = {
+    "admin_raw": "admin_raw", "io_raw": "io_raw", "io_raw_with_md": "io_raw",
+    "iov_raw_with_md": "io_raw", "zone_append": "zns_append", "zone_appendv": "zns_append",
+    "report_zones": "zns_report_zones", "ext_report_zones": "zns_report_zones",
+    "set_zone_desc_ext": "zns_mgmt_send", "abort": "", "abort_ext": "",
+    "add_cmd_error_injection": "add_error_injection",
+    "remove_cmd_error_injection": "remove_error_injection", "reset": "reset_controller",
+    "get_data": "identify", "get_effects": "get_effects", "get_connection": "get_controllers",
+    "reset_subsystem": "reset_subsystem", "update_firmware": "fw_download",
+    "read_boot_partition": "", "write_boot_partition": "fw_commit",
+}
+
+
+@suite.test("every command of the API is a method too")
+def commands_are_methods():
+    text = "".join(read("libcore", "include", "nvmux", name) for name in
+                   ("io.h", "zns.h", "admin.h", "fault.h"))
+    functions = set(re.findall(r"\bnvmux_(?:ns_cmd|ctrlr_cmd|zns|ctrlr|qpair)_(\w+)\(", text))
+    assert len(functions) > 60, functions
+    with Run() as run:
+        with run.daemon().rpc() as rpc:
+            methods = {m["name"] for m in rpc.call("rpc.discover")["methods"]}
+    for function in sorted(functions):
+        if re.match(r"(ns|ctrlr)_get_|get_(max|num|flags|opts)|is_|process|register_", function):
+            continue  # what a client knows from get_controllers, or is its own affair
+        name = re.sub(r"^(read|write|compare)(v|v_iov|_with_md)$", r"\1", function)
+        name = re.sub(r"^zone_append\w*$", "zns_append", name)
+        name = re.sub(r"^(open|close|finish|reset|offline)_zone$", "zns_mgmt_send", name)
+        method = METHODS.get(function, METHODS.get(name, name))
+        assert method == "" or method in methods, f"{function}: no method {method}"
 
 
 @suite.test("every command and option that the README and docs/rdma.md show exists")
@@ -74,6 +107,13 @@ def rdma_options():
         known |= set(re.findall(r"(?<![\w-])--?\w[\w-]*", text))
     for option in re.findall(r"`(--?[A-Za-z][\w-]*)", page):
         assert option in known, option
+
+
+@suite.test("the table in docs/faults.md is the one that the tests go by")
+def fault_table():
+    table = output_of(os.path.join(BUILD, "tests", "unit", "test_fault_matrix"), "--table")
+    assert table and table in read("docs", "faults.md"), \
+        "docs/faults.md is out of date: test_fault_matrix --table"
 
 
 @suite.test("links and files that the documentation names are there")

@@ -6,7 +6,8 @@ import os
 import socket
 import time
 
-from nvmux_test import SLOWNESS, Run, RpcError, Suite, attach, wait_until
+from nvmux_test import (SLOWNESS, Counts, Run, RpcError, Suite, attach, check_load, daemon_trid,
+                        result_of, wait_until)
 
 suite = Suite()
 DEADLINE = 60 * SLOWNESS
@@ -139,8 +140,8 @@ def short_identify():
         daemon = run.daemon()
         with Control(emulator) as control, daemon.rpc() as rpc:
             control.set("shortidentify")
-            if within_deadline(attach, daemon, emulator, "a") is None:
-                rpc.call("detach_controller", name="a")
+            error = within_deadline(attach, daemon, emulator, "a")
+            assert error and "SQES is 00h" in error.message, error
             assert within_deadline(attach, daemon, emulator, "a") is None
             assert len(rpc.call("get_controllers")[0]["namespaces"]) == 1
 
@@ -159,6 +160,113 @@ def running_faults():
                 assert rpc.call("get_version"), spec
                 within_deadline(rpc.call, "detach_controller", name="a")
             assert daemon.alive(), daemon.err()
+
+
+# ---- faults under two clients that verify what they read ----
+
+# What happens, and what becomes of the controller and of commands. Queue 2 is the first client's.
+# "pause": all commands succeed. A status: that is what a command of the first client ends with, at
+# most as often as the fault happens, and none of the second's. "gone": the device has gone.
+UNDER_LOAD = {
+    "drop:qid=2:opc=02": "pause",              # repeated by new queues
+    "drop:qid=2:opc=01:times=3": "pause",
+    "delay:qid=2:ms=4000": "command abort requested",
+    "duplicate:qid=2:times=3": "pause",
+    "reorder:qid=2:times=5": "pause",
+    "badcid:qid=2:times=2": "pause",           # as if dropped
+    "status=281:qid=2:opc=02:times=2": "unrecovered read error",
+    "cfs": "pause",                            # a reset
+    "missirq:qid=0": "pause",
+    "allones": "gone",
+    "truncate": "gone",
+}
+IO_TIMEOUT = int(1000 * SLOWNESS)
+BLOCKS = 32768  # of one client
+
+
+class UnderLoad:
+    """A daemon with a controller and two clients at work on ranges of their own."""
+
+    def __init__(self, run):
+        self.emulator = run.emulator("mem,size=64M,bs=512")
+        self.daemon = run.daemon()
+        attach(self.daemon, self.emulator, "a", io_timeout_ms=IO_TIMEOUT)
+        self.counts = Counts(self.daemon)
+        self.loads = [self.load(run, i) for i in range(2)]
+
+    def load(self, run, number):
+        """The first client's queue pair is made before the second's."""
+        load = run.load(f"load{number}", daemon_trid(self.daemon, "a"), "--start", number * BLOCKS,
+                        "--blocks", BLOCKS, "--owner", number + 1, "--depth", 16, "--errors",
+                        seconds=int(4 * SLOWNESS))
+        wait_until(lambda: "running" in load.out() or not load.alive(), what=f"{load.name} runs")
+        return load
+
+    def inject(self, spec):
+        with Control(self.emulator) as control:
+            control.set(spec)
+
+    def state(self):
+        """Of the controller, None: it isn't there any more."""
+        with self.daemon.rpc() as rpc:
+            found = [c["state"] for c in rpc.call("get_controllers") if c["name"] == "a"]
+            return found[0] if found else None
+
+    def check(self, outcome, spec):
+        """All of them have ended in time, as they should."""
+        results = [result_of(load, None) for load in self.loads if not load.stopped]
+        for result in results:
+            assert result["miscompares"] == 0 and result["duplicates"] == 0, (spec, result)
+        if outcome == "gone":
+            for result in results:
+                assert result["errors"] and "failed or removed" in result["first_status"], \
+                    (spec, result)
+            assert self.state() in (None, "failed"), spec
+        else:
+            check_load(results[-1], least=1)
+            assert self.state() == "ready", spec
+        if outcome == "pause":
+            assert not any(result["errors"] for result in results), (spec, results)
+        assert self.daemon.alive(), self.daemon.err()
+        self.daemon.check_log()
+
+
+@suite.test("faults under load: each ends as documented, and only for whom it concerns")
+def under_load():
+    for spec, outcome in UNDER_LOAD.items():
+        with Run() as run:
+            lab = UnderLoad(run)
+            lab.inject(spec)
+            first = result_of(lab.loads[0], None)
+            if outcome not in ("pause", "gone"):
+                assert 1 <= first["errors"] <= 2 and outcome in first["first_status"], (spec, first)
+            lab.check(outcome, spec)
+
+
+@suite.test("faults under load, and a reset by RPC: it ends, and so does everything else")
+def reset_under_fault():
+    for spec, outcome in UNDER_LOAD.items():
+        with Run() as run:
+            lab = UnderLoad(run)
+            lab.inject(spec)
+            time.sleep(0.5 * SLOWNESS)
+            with lab.daemon.rpc() as rpc:
+                error = within_deadline(rpc.call, "reset_controller", name="a")
+            assert (error is not None) == (outcome == "gone"), (spec, error)
+            lab.check("gone" if outcome == "gone" else "any", spec)
+
+
+@suite.test("faults under load, and the client that they concern dies: nothing is left over")
+def death_under_fault():
+    for spec, outcome in UNDER_LOAD.items():
+        with Run() as run:
+            lab = UnderLoad(run)
+            lab.inject(spec)
+            time.sleep(0.3 * SLOWNESS)
+            lab.loads[0].kill()
+            lab.check(outcome if outcome == "gone" else "pause", spec)
+            if outcome != "gone":
+                lab.counts.same()
 
 
 if __name__ == "__main__":

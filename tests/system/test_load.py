@@ -5,13 +5,13 @@
 The same load program runs through the daemon and in-process; only the transport id differs.
 """
 
-import json
 import os
 import random
 import signal
 import time
 
-from nvmux_test import SLOWNESS, Counts, Run, Suite, attach, daemon_trid, wait_until
+from nvmux_test import (SLOWNESS, Counts, Run, Suite, attach, check_load, daemon_trid, result_of,
+                        wait_until)
 
 CLIENTS = 8
 QPAIRS = 4
@@ -25,20 +25,6 @@ SIZE = CLIENTS * QPAIRS * SHARE * TURNS
 suite = Suite()
 
 
-def result_of(process, code=0):
-    """The JSON line of a load that has ended."""
-    got = process.wait(60 * SLOWNESS)
-    process.check_log()
-    text = process.out()
-    assert got == code, f"{process.name}: exit code {got}\n{text}{process.err()}"
-    return json.loads(text.splitlines()[-1])
-
-
-def check_load(result, least=50):
-    assert result["miscompares"] == 0 and result["errors"] == 0, result
-    assert result["reads"] + result["writes"] >= least and result["verified_blocks"] > 0, result
-
-
 @suite.test("in-process over vfio-user: verified random I/O")
 def in_process():
     with Run() as run:
@@ -46,6 +32,16 @@ def in_process():
         load = run.load("load", f"trtype:VFIOUSER traddr:{emulator.dir}", "--qpairs", 2, "--depth",
                         64, seconds=3)
         check_load(result_of(load))
+
+
+@suite.test("doorbells by message and doorbell buffers: verified random I/O, also one at a time")
+def doorbell_buffers():
+    with Run() as run:
+        emulator = run.emulator("mem,size=64M,bs=512", options=["--mode", "event"])
+        trid = f"trtype:VFIOUSER traddr:{emulator.dir}"
+        for depth in 1, 64:
+            load = run.load(f"load{depth}", trid, "--qpairs", 1, "--depth", depth, seconds=2)
+            check_load(result_of(load))
 
 
 @suite.test("through the daemon, the same program and another transport id")

@@ -307,6 +307,23 @@ def effects():
                  errno_name="ENODEV")
 
 
+@suite.test("injected errors: so many commands end with them, and not the daemon's own")
+def injection():
+    inject = {"opc": 0x0a, "nvme_status": 0x1c3, "dnr": True}
+    call("add_error_injection", count=2, do_not_submit=True, delay_us=2000, **inject)
+    for _ in range(2):
+        error = ends_with(0x1c3, "get_feature", fid=4)
+        assert error.data["dnr"] is True, error.data
+    call("get_feature", fid=4)
+    call("add_error_injection", count=0xffffffff, **inject)
+    ends_with(0x1c3, "get_feature", fid=4)
+    call("remove_error_injection", opc=0x0a)
+    call("get_feature", fid=4)
+    for opc in (0x01, 0x0c, 0x18, 0x7f):
+        expect_error(call, "add_error_injection", opc=opc, nvme_status=1, code=INVALID_PARAMS,
+                     says="opc")
+
+
 @suite.test("get_controllers shows the options in effect")
 def options():
     (ctrl,) = SESSION.rpc.call("get_controllers", name="nvme0")

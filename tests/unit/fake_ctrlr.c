@@ -116,7 +116,7 @@ static void fake_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t s
 	case NVME_REG_VS: value = fake.vs; break;
 	case NVME_REG_CC: value = to_fake(ctrlr)->cc; break;
 	case NVME_REG_CSTS:
-		value = (to_fake(ctrlr)->cc & 1) | fake.csts;
+		value = (to_fake(ctrlr)->cc & 1) | fake.csts | fake.stuck;
 		if (NVME_CC_SHN(to_fake(ctrlr)->cc))
 			value |= NVME_CSTS_SHST_CMPLT << NVME_CSTS_SHST_SHIFT;
 		break;
@@ -131,6 +131,10 @@ static void fake_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t 
 		fake.reg(ctrlr, false, offset, &value);
 	if (offset == NVME_REG_NSSR && value == 0x4e564d65)
 		fake.nssr++;
+	if (offset == NVME_REG_NSSR)
+		fake.stuck = false;
+	if (offset == NVME_REG_CC)
+		fake.enables += (uint32_t)value & 1;
 	if (offset == NVME_REG_CC)
 		to_fake(ctrlr)->cc = (uint32_t)value;
 	answer(ctrlr, done, arg, 0);
@@ -249,7 +253,8 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 			uint8_t cns = (uint8_t)le32_to_cpu(cmd->cdw10);
 
 			fake.tolerated = cns == NVME_IDENTIFY_CNS_NS ||
-					 cns == NVME_IDENTIFY_CNS_NS_DESC_LIST;
+					 cns == NVME_IDENTIFY_CNS_NS_DESC_LIST ||
+					 cns == NVME_IDENTIFY_CNS_CSI_CTRL;
 		}
 		if (cmd->opc == nvme_admin_identify && payload->n_data)
 			fill_identify(qpair->ctrlr, cmd,
@@ -385,6 +390,21 @@ void fake_event(struct nvmux_ctrlr *ctrlr, uint32_t dw0)
 	.process = fake_process
 
 const struct nvmux_transport fake_transport = {FAKE_OPS};
+
+static void fake_function_reset(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	fake.function_resets++;
+	fake.stuck = fake.stuck && fake.function_helpless;
+	to_fake(ctrlr)->cc = 0;
+	answer(ctrlr, done, arg, 0);
+}
+
+const struct nvmux_transport fake_resettable_transport = {
+	FAKE_OPS,
+	.inflight = fake_inflight,
+	.repost = fake_repost,
+	.function_reset = fake_function_reset,
+};
 
 const struct nvmux_transport fake_keeping_transport = {
 	FAKE_OPS,

@@ -69,6 +69,10 @@ struct fake_config {
 	uint64_t cap;        /* further bits of it */
 	uint32_t csts;       /* further bits of it */
 	uint32_t nssr;       /* NVM subsystem resets */
+	uint32_t function_resets;
+	uint32_t enables;    /* writes of CC.EN = 1 */
+	bool stuck;          /* CSTS.RDY stays 1 until one of these two */
+	bool function_helpless; /* until the first of them */
 	uint32_t admin[256]; /* commands seen, by opcode */
 	uint32_t opened, closed; /* counts */
 	uint32_t max_ops;        /* of any controller so far */
@@ -99,5 +103,7 @@ void fake_event(struct nvmux_ctrlr *ctrlr, uint32_t dw0);
 extern const struct nvmux_transport fake_transport;
 /* The same, but it keeps commands and can send them once more. */
 extern const struct nvmux_transport fake_keeping_transport;
+/* The same, and its function can be reset. */
+extern const struct nvmux_transport fake_resettable_transport;
 
 #endif

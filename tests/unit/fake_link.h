@@ -34,6 +34,7 @@ struct fake_link {
 	/* set by the test, at any time */
 	uint32_t slow;  /* calls of quiesce() before it is through */
 	uint32_t taken; /* nobody may submit, process or quiesce it */
+	uint32_t reset; /* the controller has forgotten what it had */
 
 	/* read by the test, at any time */
 	uint32_t quiesced; /* times that it was through */
@@ -115,8 +116,13 @@ static inline int fake_link_repost(struct nvmux_qpair *qpair, uint16_t cid)
 {
 	struct fake_link *link = fake_link(qpair);
 	const struct nvmux_cmd *cmd = &link->cmds[cid];
-	struct fake_entry *entry = &link->queue.pending[link->queue.n_pending++];
+	struct fake_entry *entry;
 
+	if (fake_get(&link->reset)) {
+		fake_set(&link->reset, 0);
+		link->queue.n_pending = 0;
+	}
+	entry = &link->queue.pending[link->queue.n_pending++];
 	entry->cid = cid;
 	entry->dw0 = le32_to_cpu(cmd->cdw10) + 1;
 	entry->dw1 = le32_to_cpu(cmd->cdw14);

@@ -321,17 +321,6 @@ static void test_directives(void **state)
 	}
 }
 
-static void test_changes(void **state)
-{
-	struct nvmux_cmd cmd = {.opc = nvme_admin_format_nvm};
-
-	assert_true(admin_changes_namespaces(&cmd));
-	cmd.opc = nvme_admin_ns_attach;
-	assert_true(admin_changes_namespaces(&cmd));
-	cmd.opc = nvme_admin_identify;
-	assert_false(admin_changes_namespaces(&cmd));
-}
-
 /* Whatever the bits, what comes out lies inside the region and within the limit. */
 static void test_random(void **state)
 {
@@ -373,7 +362,7 @@ int main(void)
 		cmocka_unit_test(test_get_features), cmocka_unit_test(test_set_features),
 		cmocka_unit_test(test_never),        cmocka_unit_test(test_admin_only),
 		cmocka_unit_test(test_lengths),      cmocka_unit_test(test_directives),
-		cmocka_unit_test(test_changes),      cmocka_unit_test(test_random),
+		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("admin_check", tests, NULL, NULL);

@@ -62,6 +62,7 @@ static struct ctrlr_view *make_view(bool admin, bool reservations)
 	view->max_transfer = 128 << 10;
 	view->admin = admin;
 	view->reservations = reservations;
+	view->separate_md = true;
 	view->n_ns = ARRAY_SIZE(namespaces);
 	memcpy(view->ns, namespaces, sizeof(namespaces));
 	return view;
@@ -925,16 +926,39 @@ static void test_fused(void **state)
 	}
 }
 
+/* Where metadata can't have a buffer of its own: only what moves none passes. */
+static void test_no_separate_md(void **state)
+{
+	struct ctrlr_view *view = make_view(true, false);
+	struct nvmux_ring_cmd cmd = {.opc = nvme_cmd_read, .data_len = 8192, .md_len = 64};
+	struct checked_cmd checked;
+
+	for (uint32_t nsid = 1; nsid <= 7; nsid++) {
+		bool separate = nsid == 5 || nsid == 7;
+
+		if (nsid == 4)
+			continue; /* there is none */
+		cmd.nsid = cpu_to_le32(nsid);
+		view->separate_md = true;
+		assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked), 0);
+		assert_int_equal(checked.md.len != 0, separate);
+		view->separate_md = false;
+		assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked),
+				 separate ? NVME_SC_INVALID_FIELD | DNR : 0);
+	}
+	cmd.nsid = cpu_to_le32(7);
+	cmd.cdw12 = cpu_to_le32(1u << 29); /* PRACT: the controller strips it */
+	assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked), 0);
+	free(view);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_list_limits),
-		cmocka_unit_test(test_fused),
-		cmocka_unit_test(test_forwarded_fields),
-		cmocka_unit_test(test_no_namespaces),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_rules),         cmocka_unit_test(test_no_separate_md),
+		cmocka_unit_test(test_lists),         cmocka_unit_test(test_list_limits),
+		cmocka_unit_test(test_fused),         cmocka_unit_test(test_forwarded_fields),
+		cmocka_unit_test(test_no_namespaces), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests_name("channel_check", tests, NULL, NULL);

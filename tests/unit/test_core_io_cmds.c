@@ -153,6 +153,32 @@ static void test_metadata_and_protection(void **state)
 	end(&f);
 }
 
+/* A capsule has no place for it. */
+static void test_no_separate_metadata_over_fabrics(void **state)
+{
+	const struct nvmux_cmd cmd = {.opc = nvme_cmd_read, .nsid = cpu_to_le32(1)};
+	const struct nvmux_transport *own;
+	struct nvmux_transport fabrics;
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f, 8);
+	format(&f, 8, false, 0);
+	own = f.ctrlr->transport;
+	fabrics = *own;
+	fabrics.flags |= NVMUX_TRANSPORT_FABRICS;
+	f.ctrlr->transport = &fabrics;
+	assert_int_equal(nvmux_ns_cmd_read_with_md(f.ns, f.qpair, f.buf, f.buf + 4096, 0, 1, 0, 0,
+						   0, done, &o),
+			 -EOPNOTSUPP);
+	assert_int_equal(nvmux_ctrlr_cmd_io_raw_with_md(f.ctrlr, f.qpair, &cmd, f.buf, 512,
+							f.buf + 4096, 8, done, &o),
+			 -EOPNOTSUPP);
+	f.ctrlr->transport = own;
+	assert_int_equal(f.q->n_cmds, 0);
+	end(&f);
+}
+
 static void test_commands_without_data(void **state)
 {
 	struct outcome o = {0};
@@ -525,6 +551,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_write_compare),
 		cmocka_unit_test(test_metadata_and_protection),
+		cmocka_unit_test(test_no_separate_metadata_over_fabrics),
 		cmocka_unit_test(test_commands_without_data),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_staging_is_bounded_and_comes_back),

@@ -42,6 +42,7 @@ struct script {
 	bool unsealed;       /* regions aren't sealed */
 	bool short_file;     /* regions are smaller than they say */
 	bool fail_later;     /* the controller fails some time after it was opened */
+	bool events_later;   /* of all kinds */
 	bool hang_up_later;
 	bool drop_ring_later;
 	bool shut_ring_later; /* its socket only */
@@ -62,6 +63,7 @@ struct fake {
 	unsigned n_rings;
 	struct rpc_request *silent[16];
 	unsigned n_silent;
+	int region_fd; /* of the region that was made last; -1: none */
 	pthread_t thread;
 };
 
@@ -168,6 +170,9 @@ static void do_alloc_memory(struct rpc_request *req, const json_t *params)
 	assert_int_equal(ftruncate(fds[0], f->script.short_file ? size - 4096 : size), 0);
 	if (!f->script.unsealed)
 		fcntl(fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	if (f->region_fd >= 0)
+		close(f->region_fd);
+	f->region_fd = dup(fds[0]);
 	answer(req, json_pack("{s:i, s:I}", "region", 3, "size", (json_int_t)size), fds, 1);
 }
 
@@ -201,6 +206,7 @@ static const struct rpc_method methods[] = {
 	{"open_controller", RPC_RIGHT_NONE, any_params, "", "", do_open_controller},
 	{"close_controller", RPC_RIGHT_NONE, any_params, "", "", do_other},
 	{"reset_controller", RPC_RIGHT_NONE, any_params, "", "", do_other},
+	{"reset_subsystem", RPC_RIGHT_NONE, any_params, "", "", do_other},
 	{"alloc_memory", RPC_RIGHT_NONE, any_params, "", "", do_alloc_memory},
 	{"free_memory", RPC_RIGHT_NONE, any_params, "", "", do_other},
 	{"alloc_io_qpair", RPC_RIGHT_NONE, any_params, "", "", do_alloc_io_qpair},
@@ -209,15 +215,53 @@ static const struct rpc_method methods[] = {
 	{0},
 };
 
-/* Every admin command succeeds and moves nothing; after a while, what was to happen later. */
+/* As little as a controller must say of itself. */
+static void identify(const struct fake *f, const struct nvmux_ring_cmd *cmd)
+{
+	struct nvme_id_ctrl id = {.sqes = 0x66, .cqes = 0x44, .nn = htole32(1)};
+	off_t offset = (off_t)(cmd->data & NVMUX_RING_OFFSET_MASK);
+
+	if (cmd->opc == nvme_admin_identify && le32toh(cmd->cdw10) == NVME_IDENTIFY_CNS_CTRL)
+		assert_int_equal(pwrite(f->region_fd, &id, sizeof(id), offset), sizeof(id));
+}
+
+/* Good ones, of another controller, and with members that are wrong. */
+static void notify_all(struct rpc_conn *conn)
+{
+	static const char *const events[] = {
+		"{'type':'aer','name':'c0','event_type':8,'information':1,'log_page':2}",
+		"{'type':'aer','name':'c0','event_type':1,'information':256,'log_page':2}",
+		"{'type':'aer','name':'c0','event_type':1,'information':1,'log_page':-1}",
+		"{'type':'aer','name':'c0','event_type':'1','information':1,'log_page':2}",
+		"{'type':'aer','name':'c1','event_type':1,'information':1,'log_page':2}",
+		"{'type':'aer','name':'c0'}",
+		"{'type':'namespace_resized','name':'c0','nsid':0}",
+		"{'type':'namespace_resized','name':'c0','nsid':4294967295}",
+		"{'type':'namespace_resized','name':'c0'}",
+		"{'type':'aer','name':'c0','event_type':6,'information':1,'log_page':129}",
+		"{'type':'namespace_formatted','name':'c0','nsid':7}",
+	};
+	char text[200];
+
+	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		snprintf(text, sizeof(text), "%s", events[i]);
+		for (char *quote = text; (quote = strchr(quote, '\'')); quote++)
+			*quote = '"';
+		rpc_notify(conn, "event", json_loads(text, 0, NULL));
+	}
+}
+
+/* Every other admin command succeeds and moves nothing; after a while, what was to happen later. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct fake *f = arg;
 	struct nvmux_ring_cmd cmd;
 
 	for (unsigned i = 0; i < f->n_rings; i++) {
-		while (admin_ring_next(f->rings[i], &cmd))
+		while (admin_ring_next(f->rings[i], &cmd)) {
+			identify(f, &cmd);
 			admin_ring_complete(f->rings[i], le16toh((uint16_t)cmd.cid), 0, 0, 0);
+		}
 		admin_ring_arm(f->rings[i]);
 	}
 	if (f->ticks_open && ++f->ticks_open == 100 && f->conn) {
@@ -225,6 +269,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			rpc_notify(
 				f->conn, "event",
 				json_pack("{s:s, s:s}", "type", "controller_failed", "name", "c0"));
+		if (f->script.events_later)
+			notify_all(f->conn);
 		if (f->script.shut_ring_later)
 			shutdown(admin_ring_wake_fd(f->rings[0]), SHUT_RDWR);
 		if (f->script.hang_up_later)
@@ -277,6 +323,7 @@ static void fake_start(struct fake *f)
 	};
 	char why[256];
 
+	f->region_fd = -1;
 	strcpy(f->dir, "/tmp/nvmux-test-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
@@ -304,6 +351,8 @@ static void fake_stop(struct fake *f)
 	event_free(f->stop);
 	close(f->stop_pipe[0]);
 	close(f->stop_pipe[1]);
+	if (f->region_fd >= 0)
+		close(f->region_fd);
 	event_base_free(f->base);
 	assert_int_equal(rmdir(f->dir), 0);
 }
@@ -648,6 +697,49 @@ static void on_done(void *arg, int err, uint64_t value)
 	o->err = err;
 }
 
+struct told {
+	unsigned n_aer;
+	uint32_t dw0;
+	unsigned n_ns;
+	uint32_t nsid;
+};
+
+static void on_aer(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct told *told = arg;
+
+	told->n_aer++;
+	told->dw0 = le32_to_cpu(cpl->dw0);
+}
+
+static void on_ns(void *arg, struct nvmux_ctrlr *ctrlr, uint32_t nsid)
+{
+	struct told *told = arg;
+
+	told->n_ns++;
+	told->nsid = nsid;
+}
+
+/* A controller's events reach its callbacks, and only those that can be right. */
+static void test_events(void **state)
+{
+	struct client *c = begin(&(struct script){.events_later = true});
+	struct told told = {0};
+
+	assert_int_equal(attach(c), 0);
+	nvmux_ctrlr_register_aer_callback(c->ctrlr, on_aer, &told);
+	nvmux_ctrlr_register_ns_attr_changed_callback(c->ctrlr, on_ns, &told);
+	for (int i = 0; i < 200 && !told.n_ns; i++)
+		wait_a_little(c);
+	assert_int_equal(told.n_aer, 1);
+	assert_int_equal(told.dw0, 6 | 1 << 8 | 129 << 16);
+	assert_int_equal(told.n_ns, 1);
+	assert_int_equal(told.nsid, 7);
+	assert_int_equal(nvmux_ctrlr_reset_subsystem(c->ctrlr), 0);
+	nvmux_detach(c->ctrlr);
+	end(c);
+}
+
 /* A reset that isn't answered ends after all, and the controller is as good as before. */
 static void test_reset_not_answered(void **state)
 {
@@ -657,7 +749,7 @@ static void test_reset_not_answered(void **state)
 	struct nvmux_mem *mem;
 
 	assert_int_equal(attach(c), 0);
-	c->ctrlr->transport->managed_reset(c->ctrlr, on_done, &o);
+	c->ctrlr->transport->managed_reset(c->ctrlr, false, on_done, &o);
 	wait_a_little(c);
 	assert_int_equal(o.n, 0);
 	/* CAP.TO is 7.5 s, twice */
@@ -785,6 +877,7 @@ int main(void)
 		cmocka_unit_test(test_lost_when_idle),
 		cmocka_unit_test(test_two_controllers),
 		cmocka_unit_test(test_two_lost),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_reset_not_answered),
 		cmocka_unit_test(test_one_given_up),
 		cmocka_unit_test(test_enumerate),

@@ -179,8 +179,9 @@ static void test_formats_and_zones(void **state)
 		"mem,size=1M,oncs=10000",
 		"mem,size=1M,sgl=2",
 	};
-	struct emu_config *c = parse("mem,size=1M,ms=64,mset=1,pi=2,pil=1+mem,size=8M,zoned,zone=1M,"
-				     "zcap=512K,maxopen=2,maxactive=3+sgl=1,oncs=1fF,zasl=3");
+	struct emu_config *c = parse("mem,size=1M,ms=64,mset=1,pi=2,pil=1+mem,size=8M,zoned,"
+				     "zone=1M,zcap=512K,maxopen=2,maxactive=3+sgl=1,oncs=1fF,"
+				     "zasl=3");
 	char why[256];
 
 	assert_int_equal(c->ns[0].ms, 64);

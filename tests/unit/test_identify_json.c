@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "daemon/identify_json.h"
+#include "decode/fields.h"
+#include "decode/identify_json.h"
 #include "identify_golden.h"
 #include "libcore/util.h"
 
@@ -115,14 +116,14 @@ static void test_hostile(void **state)
 
 static void test_text(void **state)
 {
-	json_t *text = identify_text_json("ab \n  ", 6, true);
+	json_t *text = decode_text_json("ab \n  ", 6, true);
 
 	assert_string_equal(json_string_value(text), "ab ?");
 	json_decref(text);
-	text = identify_text_json("    ", 4, true);
+	text = decode_text_json("    ", 4, true);
 	assert_string_equal(json_string_value(text), "");
 	json_decref(text);
-	text = identify_text_json("ab\0cd", 5, false);
+	text = decode_text_json("ab\0cd", 5, false);
 	assert_string_equal(json_string_value(text), "ab");
 	json_decref(text);
 }

@@ -27,7 +27,8 @@ static struct {
 	uint8_t lpa;
 } say;
 
-static uint32_t csi_asked; /* bits: CNS 05h and 06h, by command set */
+/* bits: CNS 05h and 06h, by command set; without the NVM command set's limits, asked for always */
+static uint32_t csi_asked;
 
 static void identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf)
 {
@@ -36,7 +37,7 @@ static void identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, voi
 	struct nvme_id_ns *ns = buf;
 	uint8_t *bytes = buf;
 
-	if (cns == NVME_IDENTIFY_CNS_CSI_NS || cns == NVME_IDENTIFY_CNS_CSI_CTRL)
+	if (cns == NVME_IDENTIFY_CNS_CSI_NS || (cns == NVME_IDENTIFY_CNS_CSI_CTRL && csi))
 		csi_asked |= 1u << (csi + (cns == NVME_IDENTIFY_CNS_CSI_CTRL ? 8 : 0));
 	if (cns == NVME_IDENTIFY_CNS_CTRL) {
 		id->ctratt = cpu_to_le32(say.elbas ? 1u << 15 : 0);
@@ -64,7 +65,7 @@ static void identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, voi
 		((struct nvme_zns_id_ns *)buf)->lbafe[say.flbas & 0xf].zsze =
 			cpu_to_le64(say.zsze);
 		((struct nvme_zns_id_ns *)buf)->mor = cpu_to_le32(3);
-	} else if (cns == NVME_IDENTIFY_CNS_CSI_CTRL) {
+	} else if (cns == NVME_IDENTIFY_CNS_CSI_CTRL && csi == NVME_CSI_ZNS) {
 		bytes[0] = say.zasl;
 	}
 }

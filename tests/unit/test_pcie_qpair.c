@@ -51,6 +51,10 @@ struct fake {
 	} db_log[LOG_MAX];
 	unsigned n_db;
 	unsigned n_kicks;
+	uint32_t sgls;
+	bool offers_buffers; /* doorbell buffers, */
+	bool in_memory;      /* of a controller whose doorbells are memory */
+	uint32_t *shadows, *events;
 	struct fake_queue queues[QUEUES];
 };
 
@@ -86,6 +90,7 @@ static void fake_open(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
 	dev->doorbell_bytes = f->db_bytes;
 	dev->n_irqs = f->n_irqs;
 	dev->quirks = f->quirks;
+	dev->doorbells_in_memory = f->in_memory;
 	done(arg, 0, 0);
 }
 
@@ -214,6 +219,9 @@ static uint16_t admin_answer(struct fake *f, const struct nvmux_cmd *cmd, uint32
 
 			id->sqes = 0x66;
 			id->cqes = 0x44;
+			id->nn = htole32(1);
+			id->sgls = htole32(f->sgls);
+			id->oacs = htole16(f->offers_buffers ? NVME_CTRL_OACS_DBBUF_CFG : 0);
 		}
 		break;
 	}
@@ -230,6 +238,13 @@ static uint16_t admin_answer(struct fake *f, const struct nvmux_cmd *cmd, uint32
 		assert_true(q->cq);
 		q->sq = le64toh(cmd->dptr[0]);
 		q->sq_entries = (cdw10 >> 16) + 1;
+		break;
+	case nvme_admin_dbbuf:
+		assert_int_equal(le64toh(cmd->dptr[0]) % 4096, 0);
+		assert_int_equal(le64toh(cmd->dptr[1]) % 4096, 0);
+		f->shadows = host(f, le64toh(cmd->dptr[0]));
+		f->events = host(f, le64toh(cmd->dptr[1]));
+		assert_ptr_not_equal(f->shadows, f->events);
 		break;
 	case nvme_admin_delete_sq: q->sq = 0; break;
 	case nvme_admin_delete_cq: *q = (struct fake_queue){0}; break;
@@ -586,7 +601,8 @@ static void sgl_where_needed(void **state)
 {
 	struct fixture *fx = *state;
 	const struct nvmux_cmd cmd = {.opc = 1};
-	struct nvmux_seg segs[2] = {{.offset = 512, .len = 512}, {.offset = 8192 + 512, .len = 512}};
+	struct nvmux_seg segs[2] = {{.offset = 512, .len = 512},
+				    {.offset = 8192 + 512, .len = 512}};
 	struct nvmux_payload payload = {.data = segs, .n_data = 2, .data_len = 1024};
 	const struct nvmux_cmd *sqe;
 	const __le64 *list;
@@ -812,6 +828,183 @@ static unsigned seen(const struct fake *f, uint8_t opc)
 	for (unsigned i = 0; i < f->n_admin; i++)
 		n += f->admin_log[i] == opc;
 	return n;
+}
+
+/* ---- doorbell buffers ---- */
+
+/* Submit @n commands, and complete them. */
+static void round_of(struct fixture *fx, unsigned n)
+{
+	uint16_t cids[ENTRIES];
+
+	for (unsigned i = 0; i < n; i++)
+		cids[i] = submit(fx, i);
+	process(fx, 0);
+	for (unsigned i = 0; i < n; i++)
+		post(&fx->fake, 1, cids[i], 0);
+	assert_int_equal(process(fx, 0), (int)n);
+}
+
+/* A register is written only when its value passes the index. */
+static void registers_by_index(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = f->by_message = true;
+	start(fx);
+	assert_int_equal(seen(f, nvme_admin_dbbuf), 1);
+	assert_non_null(f->shadows);
+	round_of(fx, 3); /* the index is 0: both go to the registers */
+	assert_int_equal(f->n_db, 2);
+	assert_int_equal(f->db_log[0].value, 3);
+	assert_int_equal(f->db_log[1].value, 3);
+	round_of(fx, 2); /* and so does nothing that is behind it */
+	assert_int_equal(f->n_db, 2);
+	assert_int_equal(f->shadows[2], 5);
+	assert_int_equal(f->shadows[3], 5);
+	f->events[2] = 5; /* it has seen all */
+	f->events[3] = 6; /* it will look at the next by itself */
+	round_of(fx, 1);
+	assert_int_equal(f->n_db, 3);
+	assert_int_equal(f->db_log[2].offset, 0x1000 + 2 * 4);
+	assert_int_equal(f->db_log[2].value, 6);
+	f->events[2] = 7; /* around the end of the queue */
+	round_of(fx, 4);
+	assert_int_equal(f->shadows[2], 2);
+	assert_int_equal(f->shadows[3], 2);
+	assert_int_equal(f->n_db, 5);
+	assert_int_equal(f->shadows[0] | f->shadows[1], 0); /* not the admin queue's */
+}
+
+/* Mapped registers, and one that has to wait. */
+static void registers_of_any_kind(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = true;
+	start(fx);
+	round_of(fx, 2);
+	assert_int_equal(doorbell(f, 2), 2);
+	assert_int_equal(doorbell(f, 3), 2);
+	round_of(fx, 2);
+	assert_int_equal(doorbell(f, 2), 2);
+	assert_int_equal(f->shadows[2], 4);
+	assert_int_equal(f->n_db, 0);
+}
+
+static void waiting_register(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = f->by_message = true;
+	start(fx);
+	f->db_err = -EAGAIN;
+	f->db_fails = 1;
+	submit(fx, 0);
+	process(fx, 0);
+	assert_int_equal(f->shadows[2], 1);
+	submit(fx, 1);
+	process(fx, 0);
+	assert_int_equal(f->shadows[2], 2);
+	assert_int_equal(f->n_db, 1);
+	assert_int_equal(f->db_log[0].value, 2);
+}
+
+static void buffers_after_a_reset(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = true;
+	start(fx);
+	round_of(fx, 5);
+	f->events[2] = f->events[3] = 5;
+	assert_int_equal(nvmux_ctrlr_reset(fx->ctrlr), 0);
+	assert_int_equal(seen(f, nvme_admin_dbbuf), 2);
+	assert_int_equal(f->shadows[2] | f->shadows[3] | f->events[2] | f->events[3], 0);
+	round_of(fx, 1);
+	assert_int_equal(doorbell(f, 2), 1);
+	assert_int_equal(f->shadows[3], 1);
+}
+
+/* Refused, of no use, or beyond the page: each doorbell goes to its register. */
+static void without_buffers(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = true;
+	f->fail_opc[0] = nvme_admin_dbbuf;
+	f->fail_status = NVME_SC_INVALID_FIELD;
+	start(fx);
+	assert_int_equal(seen(f, nvme_admin_dbbuf), 1);
+	assert_null(pcie_qpair(fx->qpair)->sq_bell.shadow);
+	round_of(fx, 2);
+	round_of(fx, 3);
+	assert_int_equal(doorbell(f, 2), 5);
+	assert_int_equal(doorbell(f, 3), 5);
+}
+
+static void buffers_of_no_use(void **state)
+{
+	struct fixture *fx = *state;
+	struct fake *f = &fx->fake;
+
+	f->offers_buffers = f->in_memory = true;
+	start(fx);
+	assert_int_equal(seen(f, nvme_admin_dbbuf), 0);
+	round_of(fx, 2);
+	round_of(fx, 3);
+	assert_int_equal(doorbell(f, 2), 5);
+}
+
+/* ---- fused pairs, SGLs ---- */
+
+static void put(struct fixture *fx, uint8_t flags)
+{
+	const struct nvmux_cmd cmd = {.opc = 1, .flags = flags};
+	const struct nvmux_payload payload = {0};
+
+	assert_int_equal(
+		pcie_qpair_submit(fx->qpair, &cmd, &payload, called, &call_args[0]), 0);
+}
+
+/* The doorbell never lies between the two. */
+static void fused_pairs_go_together(void **state)
+{
+	struct fixture *fx = *state;
+
+	start(fx);
+	put(fx, 0);
+	put(fx, 1);
+	fx->qpair->slow |= NVMUX_SLOW_FUSED; /* as io_submit() does */
+	process(fx, 0);
+	assert_int_equal(doorbell(&fx->fake, 2), 1);
+	process(fx, 0);
+	assert_int_equal(doorbell(&fx->fake, 2), 1);
+	put(fx, 2);
+	fx->qpair->slow = 0;
+	process(fx, 0);
+	assert_int_equal(doorbell(&fx->fake, 2), 3);
+	/* The first ended with an injected error, and never came here. */
+	put(fx, 0);
+	fx->qpair->slow |= NVMUX_SLOW_FUSED;
+	process(fx, 0);
+	assert_int_equal(doorbell(&fx->fake, 2), 4);
+	fx->qpair->slow = 0;
+}
+
+static void sgl_known_at_once(void **state)
+{
+	struct fixture *fx = *state;
+
+	fx->fake.sgls = 1;
+	attach(fx);
+	assert_true(fx->ctrlr->sgl);
+	assert_int_equal(fx->ctrlr->max_segs, NVMUX_SEGS_MAX);
 }
 
 static void no_such_doorbell(void **state)
@@ -1159,6 +1352,14 @@ int main(void)
 		TEST(doorbell_that_fails),
 		TEST(admin_doorbell_that_waits),
 		TEST(stride),
+		TEST(registers_by_index),
+		TEST(registers_of_any_kind),
+		TEST(waiting_register),
+		TEST(buffers_after_a_reset),
+		TEST(without_buffers),
+		TEST(buffers_of_no_use),
+		TEST(fused_pairs_go_together),
+		TEST(sgl_known_at_once),
 		TEST(no_such_doorbell),
 		TEST(creation_fails),
 		TEST(deletion),

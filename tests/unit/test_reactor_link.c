@@ -861,6 +861,100 @@ static void test_doze_and_loss(void **state)
 	group_close(&g);
 }
 
+/* ---- queues that libnvmux stops and makes anew ---- */
+
+/* Without a connection: what is in flight is the controller's until it has been disabled. */
+static void stopped_open(struct env *env, struct nvmux_transport *transport)
+{
+	link_open(env, 32);
+	*transport = *env->q->base.transport;
+	transport->quiesce = NULL;
+	env->q->base.transport = transport;
+}
+
+/* It has been: nothing is with it any more. */
+static void disabled(struct env *env)
+{
+	wait_asleep(env);
+	fake_set(&link_of(env)->reset, 1);
+	set_state(env, NVMUX_QPAIR_REPLAY);
+}
+
+/* Nothing is repeated or taken before the control thread says go, nor dropped before the controller
+ * has been disabled. */
+static void test_stopped_queue(void **state)
+{
+	struct nvmux_transport transport;
+	uint32_t stopped = 0;
+	struct answer waiting;
+	struct peer p, gone;
+	struct env env;
+
+	stopped_open(&env, &transport);
+	peer_open(&env, &p, 1, 16);
+	peer_open(&env, &gone, 2, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 6, 0);
+	peer_send(&gone, 4, 0);
+	wait_submitted(&env, 10);
+	lose(&env);
+	wait_ring(&p, NVMUX_RING_PAUSED);
+	peer_send(&p, 6, 0);
+	channel_stop(gone.channel, count_cb, &stopped);
+	channel_abandon(gone.channel);
+	request(&env, &env, &waiting);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(stopped, 0);
+	disabled(&env);
+	pump_until(&env, &stopped, 1);
+	assert_int_equal(peer_reap(&gone), 4);
+	assert_int_equal(gone.last_status, OUTCOME_UNKNOWN);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_link_get(link_of(&env)), NVMUX_QPAIR_REPLAY);
+	assert_int_equal(fake_get(&env.q->submitted), 10);
+	assert_int_equal(fake_get(&link_of(&env)->reposted), 0);
+	fake_set(&env.q->hold, 0);
+	hwq_go(env.hwq, true);
+	wait_state(&env, NVMUX_QPAIR_CONNECTED);
+	peer_wait(&p, 12);
+	assert_int_equal(p.last_status, 0);
+	assert_int_equal(fake_get(&link_of(&env)->reposted), 6);
+	pump_until(&env, &waiting.calls, 1); /* checked by what has changed */
+	assert_int_equal(waiting.status, NVME_SC_ABORT_QUEUE);
+	peer_free(&gone);
+	peer_close(&p);
+	link_close(&env);
+}
+
+/* Stopped once more before it has gone on: the first word is of no use any more. */
+static void test_stopped_again(void **state)
+{
+	struct nvmux_transport transport;
+	struct env env;
+	struct peer p;
+
+	stopped_open(&env, &transport);
+	peer_open(&env, &p, 1, 16);
+	fake_set(&env.q->hold, 1);
+	peer_send(&p, 6, 0);
+	wait_submitted(&env, 6);
+	lose(&env);
+	disabled(&env);
+	set_state(&env, NVMUX_QPAIR_QUIESCING);
+	hwq_go(env.hwq, false);
+	wait_state(&env, NVMUX_QPAIR_QUIET);
+	pump_for(&env, QUIET_MS);
+	disabled(&env);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_link_get(link_of(&env)), NVMUX_QPAIR_REPLAY);
+	fake_set(&env.q->hold, 0);
+	hwq_go(env.hwq, false);
+	peer_wait(&p, 6);
+	assert_int_equal(fake_get(&link_of(&env)->reposted), 6);
+	peer_close(&p);
+	link_close(&env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -885,6 +979,8 @@ int main(void)
 		cmocka_unit_test(test_group_reap),
 		cmocka_unit_test(test_doze),
 		cmocka_unit_test(test_doze_and_loss),
+		cmocka_unit_test(test_stopped_queue),
+		cmocka_unit_test(test_stopped_again),
 	};
 
 	return cmocka_run_group_tests_name("reactor_link", tests, NULL, NULL);

@@ -19,6 +19,7 @@
 
 #define DEPTH      8
 #define TIMEOUT_MS 40
+#define ALL_RESETS (LADDER_HAS_FUNCTION | LADDER_HAS_NSSR)
 
 struct fixture {
 	struct nvmux *nvmux;
@@ -49,7 +50,8 @@ static void removed(void *arg, struct nvmux_ctrlr *ctrlr)
 	((struct fixture *)arg)->removed = true;
 }
 
-static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
+static void begin_over(struct fixture *f, const struct nvmux_ctrlr_opts *copts,
+		       const struct nvmux_transport *transport)
 {
 	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
 	struct nvmux_io_qpair_opts opts;
@@ -59,7 +61,7 @@ static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
 	nvmux_opts_init(&nopts, sizeof(nopts));
 	nopts.mem_window = 64 << 20;
 	assert_int_equal(nvmux_create(&nopts, &f->nvmux), 0);
-	assert_int_equal(nvmux_transport_register(f->nvmux, &fake_keeping_transport), 0);
+	assert_int_equal(nvmux_transport_register(f->nvmux, transport), 0);
 	assert_int_equal(nvmux_connect(f->nvmux, &trid, copts, &f->ctrlr), 0);
 	nvmux_ctrlr_set_remove_cb(f->ctrlr, removed, f);
 	f->ns = nvmux_ctrlr_get_ns(f->ctrlr, 1);
@@ -69,6 +71,11 @@ static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
 	f->q = container_of(f->qpair, struct fake_qpair, base);
 	assert_int_equal(nvmux_mem_alloc(f->ctrlr, 8 << 20, 0, &f->mem), 0);
 	f->buf = nvmux_mem_addr(f->mem);
+}
+
+static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
+{
+	begin_over(f, copts, &fake_keeping_transport);
 }
 
 static void begin(struct fixture *f)
@@ -306,6 +313,31 @@ static void retried_so_often(void **state)
 	end(&f);
 }
 
+/* A controller that completes once more what is held has no such command. */
+static void held_and_completed(void **state)
+{
+	struct nvmux_cpl cpl = {.status = cpu_to_le16(NVME_SC_NS_NOT_READY << 1)};
+	struct outcome o = {0};
+	struct fixture f;
+
+	begin(&f);
+	f.q->io_fail_at = 0;
+	f.q->io_status = NVME_SC_NS_NOT_READY;
+	assert_int_equal(read_one(&f, &o), 0);
+	cpl.cid = f.q->ready[0].cid;
+	nvmux_qpair_process_completions(f.qpair, 0);
+	for (uint32_t i = 0; i < 4 * DEPTH; i++)
+		assert_false(nvmux_qpair_complete(f.qpair, &cpl));
+	cpl.status = 0;
+	assert_false(nvmux_qpair_complete(f.qpair, &cpl));
+	assert_int_equal(o.calls, 0);
+	assert_int_equal(f.qpair->unknown_cids, 4 * DEPTH + 1);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	end(&f);
+}
+
 static void held_and_freed(void **state)
 {
 	struct outcome o = {0};
@@ -432,22 +464,25 @@ static void the_ladder(void **state)
 {
 	struct ladder l = {0};
 
-	assert_int_equal(ladder_look(&l, 10, false, true), LADDER_GROUND);
-	assert_int_equal(ladder_look(&l, 11, true, true), LADDER_ABORT);
-	assert_int_equal(ladder_look(&l, 12, true, true), LADDER_GROUND);
-	assert_int_equal(ladder_look(&l, 15, true, true), LADDER_QUEUE);
+	assert_int_equal(ladder_look(&l, 10, false, ALL_RESETS), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 11, true, ALL_RESETS), LADDER_ABORT);
+	assert_int_equal(ladder_look(&l, 12, true, ALL_RESETS), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 15, true, ALL_RESETS), LADDER_QUEUE);
 	/* it helped for a time-out, and no longer */
-	assert_int_equal(ladder_look(&l, 16, false, true), LADDER_GROUND);
-	assert_int_equal(ladder_look(&l, 21, true, true), LADDER_CTRLR);
-	assert_int_equal(ladder_look(&l, 25, true, true), LADDER_SUBSYSTEM);
-	assert_int_equal(ladder_look(&l, 29, true, true), LADDER_FAIL);
-	/* without the subsystem's, and after a long time without trouble */
+	assert_int_equal(ladder_look(&l, 16, false, ALL_RESETS), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 21, true, ALL_RESETS), LADDER_CTRLR);
+	assert_int_equal(ladder_look(&l, 25, true, ALL_RESETS), LADDER_FUNCTION);
+	assert_int_equal(ladder_look(&l, 29, true, ALL_RESETS), LADDER_SUBSYSTEM);
+	assert_int_equal(ladder_look(&l, 33, true, ALL_RESETS), LADDER_FAIL);
+	/* without these two, and after a long time without trouble */
 	l = (struct ladder){.rung = LADDER_CTRLR, .at = 100};
-	assert_int_equal(ladder_look(&l, 104, true, false), LADDER_FAIL);
+	assert_int_equal(ladder_look(&l, 104, true, LADDER_HAS_NSSR), LADDER_SUBSYSTEM);
 	l = (struct ladder){.rung = LADDER_CTRLR, .at = 100};
-	assert_int_equal(ladder_look(&l, 101, false, false), LADDER_GROUND);
-	assert_int_equal(ladder_look(&l, 110, false, false), LADDER_GROUND);
-	assert_int_equal(ladder_look(&l, 111, true, false), LADDER_ABORT);
+	assert_int_equal(ladder_look(&l, 104, true, 0), LADDER_FAIL);
+	l = (struct ladder){.rung = LADDER_CTRLR, .at = 100};
+	assert_int_equal(ladder_look(&l, 101, false, 0), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 110, false, 0), LADDER_GROUND);
+	assert_int_equal(ladder_look(&l, 111, true, 0), LADDER_ABORT);
 }
 
 struct timeouts {
@@ -566,6 +601,143 @@ static void detached_while_stopping(void **state)
 	end(&f);
 }
 
+/* Every queue pair with an overdue command has its turn, and the others aren't disturbed. */
+static void ladder_of_two(void **state)
+{
+	struct outcome o[2] = {0}, other = {0};
+	struct nvmux_qpair *second;
+	struct fake_qpair *q;
+	struct fixture f;
+
+	fake_reset();
+	begin_timeouts(&f);
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f.ctrlr, NULL, &second), 0);
+	q = container_of(second, struct fake_qpair, base);
+	f.q->n_drop = q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	assert_int_equal(nvmux_ns_cmd_read(f.ns, second, f.buf, 0, 1, 0, done, &o[1]), 0);
+	for (int i = 0; i < TIMEOUT_MS * 4; i++) {
+		nvmux_qpair_process_completions(second, 0);
+		run_ms(&f, 1);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(o[i].calls, 1);
+		assert_int_equal(o[i].status, 0);
+	}
+	assert_int_equal(f.q->n_reposts, 1);
+	assert_int_equal(q->n_reposts, 1);
+	assert_int_equal(fake.enables, 1); /* not reset */
+	assert_int_equal(read_one(&f, &other), 0);
+	run_ms(&f, 2);
+	assert_int_equal(other.calls, 1);
+	nvmux_qpair_free(second);
+	end(&f);
+}
+
+/* What a client doesn't take isn't the device's fault. */
+static void not_polled(void **state)
+{
+	struct outcome o[2] = {0};
+	struct timeouts t = {0};
+	struct fixture f;
+	uint64_t until;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o[0]), 0); /* never answered */
+	assert_int_equal(read_one(&f, &o[1]), 0); /* answered at once */
+	for (until = nvmux_now_ms() + TIMEOUT_MS * 4; nvmux_now_ms() < until; usleep(500))
+		nvmux_process(f.nvmux);
+	assert_true(f.qpair->neglected);
+	assert_int_equal(fake.admin[nvme_admin_abort_cmd], 0);
+	nvmux_qpair_process_completions(f.qpair, 0);
+	assert_int_equal(o[1].calls, 1);
+	nvmux_process(f.nvmux);
+	assert_int_equal(fake.admin[nvme_admin_abort_cmd], 0); /* its time begins to count */
+	run_ms(&f, TIMEOUT_MS * 4);
+	assert_int_equal(o[0].calls, 1);
+	assert_int_equal(o[0].status, 0);
+	assert_false(f.qpair->neglected);
+	/* with a callback it is told, once */
+	assert_int_equal(nvmux_ctrlr_register_timeout_callback(f.ctrlr, TIMEOUT_MS, 0, timed_out,
+							       &t),
+			 0);
+	assert_int_equal(read_one(&f, &o[0]), 0);
+	for (until = nvmux_now_ms() + TIMEOUT_MS * 4; nvmux_now_ms() < until; usleep(500))
+		nvmux_process(f.nvmux);
+	assert_int_equal(t.calls, 1);
+	assert_ptr_equal(t.qpair, f.qpair);
+	assert_int_equal(t.cid, NVMUX_CID_UNKNOWN);
+	run_ms(&f, 5);
+	assert_int_equal(o[0].calls, 2);
+	assert_int_equal(t.calls, 1);
+	end(&f);
+}
+
+static void reset_done(void *arg, int err, uint64_t value)
+{
+	*(int *)arg = err;
+}
+
+/* A reset goes on without an owner that doesn't poll; it finds its queues made anew. */
+static void reset_without_owner(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+	int err = -EAGAIN;
+	uint64_t began;
+
+	fake_reset();
+	begin_timeouts(&f);
+	f.q->n_drop = 1;
+	assert_int_equal(read_one(&f, &o), 0);
+	began = nvmux_now_ms();
+	revive_async(f.ctrlr, REVIVE_CTRLR, reset_done, &err);
+	while (err == -EAGAIN && nvmux_now_ms() < began + 2000)
+		nvmux_process(f.nvmux);
+	assert_int_equal(err, 0);
+	assert_true(nvmux_now_ms() - began >= TIMEOUT_MS);
+	assert_int_equal(nvmux_qpair_get_state(f.qpair), NVMUX_QPAIR_QUIESCING);
+	assert_int_equal(o.calls, 0);
+	run_ms(&f, 100);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(f.q->n_reposts, 1);
+	assert_true(nvmux_qpair_is_connected(f.qpair));
+	end(&f);
+}
+
+/* CSTS.RDY that stays 1: the function is reset, then the subsystem, then it is lost. */
+static void stuck_ready(void **state)
+{
+	const uint32_t cases[][4] = {
+		/* function helps, NSSR; function resets, NSSRs */
+		{true, true, 1, 0}, {false, true, 1, 1}, {false, false, 1, 0}};
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool works = cases[i][0] || cases[i][1];
+		struct outcome o = {0};
+		struct fixture f;
+
+		fake_reset();
+		fake.cap = cases[i][1] ? 1ull << 36 : 0;
+		begin_over(&f, NULL, &fake_resettable_transport);
+		f.q->n_drop = 1;
+		assert_int_equal(read_one(&f, &o), 0);
+		fake.stuck = true;
+		fake.function_helpless = !cases[i][0];
+		assert_int_equal(nvmux_ctrlr_reset(f.ctrlr), works ? 0 : -ETIMEDOUT);
+		assert_int_equal(fake.function_resets, cases[i][2]);
+		assert_int_equal(fake.nssr, cases[i][3]);
+		run_ms(&f, 5);
+		assert_int_equal(o.calls, 1);
+		assert_int_equal(o.status, works ? 0 : NVMUX_SC_CTRLR_GONE);
+		assert_int_equal(f.removed, !works);
+		end(&f);
+	}
+}
+
 /* ---- arbitration ---- */
 
 static void arbitration(void **state)
@@ -639,6 +811,7 @@ int main(void)
 		cmocka_unit_test(retried_when_crd_says),
 		cmocka_unit_test(not_retried),
 		cmocka_unit_test(retried_so_often),
+		cmocka_unit_test(held_and_completed),
 		cmocka_unit_test(held_and_freed),
 		cmocka_unit_test(reset_repeats),
 		cmocka_unit_test(subsystem_reset),
@@ -650,6 +823,10 @@ int main(void)
 		cmocka_unit_test(ladder_resets_and_gives_up),
 		cmocka_unit_test(fatal_status),
 		cmocka_unit_test(detached_while_stopping),
+		cmocka_unit_test(ladder_of_two),
+		cmocka_unit_test(not_polled),
+		cmocka_unit_test(reset_without_owner),
+		cmocka_unit_test(stuck_ready),
 		cmocka_unit_test(arbitration),
 		cmocka_unit_test(words),
 	};

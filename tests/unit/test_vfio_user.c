@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <nvmux/sigbus.h>
 #include "libcore/ctrlr_state.h"
 #include "transports/pcie/pcie_int.h"
 #include "transports/pcie/vfio_user_conn.h"
@@ -71,6 +72,7 @@ struct server {
 	const char *version_json; /* NULL: a good one */
 	uint16_t major, minor;
 	uint32_t info_flags, n_regions, n_irq_types;
+	int request_fd; /* the client's, for when the device is wanted back */
 	struct {
 		struct vfio_region_info info;
 		uint8_t caps[256];
@@ -270,13 +272,23 @@ static void answer_region_write(struct server *s)
 	server_reply(s, &access, sizeof(access), -1);
 }
 
+/* That for the device's return, of which the server keeps a copy. */
+static void take_request_fd(struct server *s)
+{
+	struct vfio_irq_set set;
+
+	memcpy(&set, s->last.payload, sizeof(set));
+	if (set.index == VFIO_PCI_REQ_IRQ_INDEX)
+		s->request_fd = dup(s->last.fds[0]);
+}
+
 static void server_answer(struct server *s)
 {
 	const struct vu_device_info info = {.argsz = sizeof(info),
 					    .flags = s->info_flags,
 					    .num_regions = s->n_regions,
 					    .num_irqs = s->n_irq_types};
-	const struct vfio_irq_info irq = {.argsz = sizeof(irq),
+	struct vfio_irq_info asked, irq = {.argsz = sizeof(irq),
 					  .flags = VFIO_IRQ_INFO_EVENTFD,
 					  .index = VFIO_PCI_MSIX_IRQ_INDEX,
 					  .count = 5};
@@ -292,11 +304,17 @@ static void server_answer(struct server *s)
 	case VU_VERSION: answer_version(s); break;
 	case VU_DEVICE_GET_INFO: server_reply(s, &info, sizeof(info), -1); break;
 	case VU_DEVICE_GET_REGION_INFO: server_reply(s, &s->bar, s->bar_len, s->bar_fd); break;
-	case VU_DEVICE_GET_IRQ_INFO: server_reply(s, &irq, sizeof(irq), -1); break;
+	case VU_DEVICE_GET_IRQ_INFO:
+		memcpy(&asked, s->last.payload, sizeof(asked));
+		if (asked.index == VFIO_PCI_REQ_IRQ_INDEX)
+			irq.index = asked.index;
+		server_reply(s, &irq, sizeof(irq), -1);
+		break;
 	case VU_REGION_READ: answer_region_read(s); break;
 	case VU_REGION_WRITE: answer_region_write(s); break;
 	case VU_DEVICE_SET_IRQS:
 		assert_int_equal(s->last.n_fds, 1);
+		take_request_fd(s);
 		server_reply(s, NULL, 0, -1);
 		break;
 	case VU_DMA_MAP: server_reply(s, NULL, 0, -1); break;
@@ -373,7 +391,7 @@ static void server_start(struct server *s)
 	s->evil_at = UINT32_MAX;
 	s->info_flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
 	s->n_regions = 9;
-	s->n_irq_types = 5;
+	s->n_irq_types = 4; /* no event for the device's removal */
 	s->class_revision = 0x01080202;
 	s->cap = 0x20ff0103ff;
 	s->bar.info = (struct vfio_region_info){.argsz = sizeof(struct vfio_region_info),
@@ -867,7 +885,7 @@ static struct nvmux *signal_nvmux;
 
 static void on_sigbus(int signo, siginfo_t *info, void *context)
 {
-	if (!pcie_handle_sigbus(signal_nvmux, info->si_addr))
+	if (!nvmux_handle_sigbus(signal_nvmux, info->si_addr))
 		_exit(99);
 }
 
@@ -880,7 +898,7 @@ static void file_shrinks(void **state)
 
 	server_offer_map(&fx->server, 0, 0x4000, 0x1000, 0x1000, 0x4000);
 	open_dev(fx);
-	assert_false(pcie_handle_sigbus(fx->nvmux, fx));
+	assert_false(nvmux_handle_sigbus(fx->nvmux, fx));
 	assert_int_equal(ftruncate(fx->server.bar_fd, 0), 0);
 	signal_nvmux = fx->nvmux;
 	sigaction(SIGBUS, &action, &before);
@@ -890,6 +908,57 @@ static void file_shrinks(void **state)
 	sigaction(SIGBUS, &before, NULL);
 	nvmux_process(fx->nvmux);
 	assert_true(fx->ctrlr->failed);
+}
+
+/* ---- wanted back ---- */
+
+static void count_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_event event)
+{
+	assert_int_equal(event, NVMUX_CTRLR_REMOVING);
+	assert_true(ctrlr->wanted_back);
+	++*(unsigned *)arg;
+}
+
+static void open_request(struct fixture *fx)
+{
+	const uint64_t one = 1;
+
+	fx->server.n_irq_types = 5;
+	open_dev(fx);
+	assert_false(fx->ctrlr->wanted_back);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(write(fx->server.request_fd, &one, sizeof(one)), sizeof(one));
+	close(fx->server.request_fd);
+}
+
+/* Nobody knows it yet, or its owner wants no time: it is lost at once. */
+static void wanted_back_at_once(void **state)
+{
+	struct fixture *fx = *state;
+
+	open_request(fx);
+	nvmux_process(fx->nvmux);
+	assert_true(fx->ctrlr->wanted_back && fx->ctrlr->failed && fx->ctrlr->gone);
+}
+
+/* Its owner is told once, and has some time. */
+static void wanted_back_later(void **state)
+{
+	struct fixture *fx = *state;
+	unsigned n_told = 0;
+
+	fx->ctrlr->attached = true;
+	fx->ctrlr->opts.removal_timeout_ms = 50;
+	nvmux_ctrlr_set_event_cb(fx->ctrlr, count_event, &n_told);
+	open_request(fx);
+	nvmux_process(fx->nvmux);
+	nvmux_process(fx->nvmux);
+	assert_int_equal(n_told, 1);
+	assert_false(fx->ctrlr->failed);
+	usleep(60000);
+	nvmux_process(fx->nvmux);
+	assert_int_equal(n_told, 1);
+	assert_true(fx->ctrlr->failed && fx->ctrlr->gone);
 }
 
 /* ---- an open device ---- */
@@ -1230,6 +1299,8 @@ int main(void)
 		TEST(whole_bar_is_bounded),
 		TEST(malformed_caps),
 		TEST(file_shrinks),
+		TEST(wanted_back_at_once),
+		TEST(wanted_back_later),
 		TEST(registers),
 		TEST(refused_call),
 		TEST(echo_of_another_place),

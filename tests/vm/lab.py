@@ -18,6 +18,8 @@ import subprocess
 import tempfile
 import time
 
+import hotplug
+
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(TREE, "tests", "vm")
 KERNEL_PACKAGE = "linux-image-6.12-amd64"
@@ -25,6 +27,9 @@ KERNEL_PACKAGE = "linux-image-6.12-amd64"
 BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
 PROBE_SECONDS = 20
 QEMU_DIED = "lab: QEMU ended with exit code"
+
+# Scripts whose host puts devices in and takes them out (hotplug.py).
+HOTPLUG = {"hotplug"}
 
 # Where the tools of modules are, also for those who aren't root.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -246,24 +251,26 @@ def small(**options):
 
 ZONED = {"zoned": "on", "zoned.zone_size": "1M", "zoned.zone_capacity": "768K",
          "zoned.max_open": 8, "zoned.max_active": 12, "zoned.descr_ext_size": 64}
-# QEMU hands each block of interleaved data to the host by itself, 1024 at most: 128 KiB is less.
+# QEMU 7.2 loses what exceeds 512 bytes of a command's interleaved metadata, unless it is a multiple
+# of that (the kernel's driver sees it too): with MDTS 3 there are no more than 63 blocks.
 # What a script finds in its guest; those that aren't named find PLAIN. A controller's namespaces
 # have the identifiers 1, 2, … in this order; those of a subsystem are shared by its controllers.
 DEVICES = {
     "conform_pcie": [
         controller(4, small(), small(logical_block_size=4096, physical_block_size=4096),
-                   small(ms=8, mset=0), small(ms=8, mset=1), serial="PLAIN", mdts=5),
+                   serial="PLAIN"),
         controller(5, small(**ZONED), serial="ZONED"),
         controller(6, small(), serial="SMALL", mdts=1),
         controller(7, small(shared="on"), serial="SHARED", subsys="sub0"),
         controller(8, serial="SHARED", subsys="sub0"),
+        controller(9, small(ms=8, mset=0), small(ms=8, mset=1), small(ms=8, mset=1, pi=1),
+                   small(ms=8, mset=0, pi=1), small(ms=8, mset=0, pi=2, pil=1),
+                   small(ms=8, mset=1, pi=2), small(ms=8, mset=1, pi=3),
+                   small(ms=8, mset=0, pi=3), small(ms=16, mset=1, pi=1), serial="META", mdts=3),
     ],
-    "conform_pi": [
-        controller(4, small(ms=8, mset=1, pi=1), small(ms=8, mset=0, pi=1),
-                   small(ms=8, mset=0, pi=2, pil=1), small(ms=8, mset=1, pi=3),
-                   small(ms=16, mset=1, pi=1), small(ms=8, mset=0, pi=3),
-                   small(ms=8, mset=1, pi=2), serial="PI", mdts=5),
-    ],
+    "nvmecli": [controller(4, small(), serial="PLAIN"),
+                controller(5, small(ms=8, mset=1, pi=1), serial="PI", mdts=3),
+                controller(6, small(**ZONED), serial="ZONED")],
     "conform_rdma": [controller(4, small(), serial="PASS")],
 }
 
@@ -321,8 +328,14 @@ class Guest:
             "LAB_SCRIPT": script, "LAB_SECONDS": seconds})
         argv = qemu_argv(self.kernel, initramfs, self.accel, "2G", processors)
         argv += ["-serial", "file:" + results] + self.devices()
+        host = hotplug.Host(self.work) if script in HOTPLUG else None
+        if host:
+            argv += host.argv()
+            host.start()
         start = time.monotonic()
         code = boot(argv, console, seconds)
+        if host:
+            host.stop()
         taken = time.monotonic() - start
         with open(console, encoding="utf-8", errors="replace") as file:
             log = file.read()

@@ -115,7 +115,34 @@ static void on_socket(void *arg, uint32_t epoll_events)
 	daemon_conn_put(conn);
 }
 
-/* A controller failed for good in the daemon: tell its user now, not with his next command. */
+/* Something that concerns a controller of ours. Some end it: it failed for good, or its device went
+ * and the daemon has closed it: tell its user now, not with his next command. */
+static void take_event(struct daemon_conn *conn, struct daemon_ctrlr *dc, const char *type,
+		       bool removed)
+{
+	struct nvmux_ctrlr *ctrlr = &dc->base;
+
+	if (!strcmp(type, "controller_removing")) {
+		if (ctrlr->event_cb && ctrlr->attached)
+			ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_REMOVING);
+		return;
+	}
+	dc->lost = true;
+	nvmux_ctrlr_lost(ctrlr, removed ? nvmux_error(conn->nvmux, -ENODEV,
+						      "%s: the device of controller %s has been "
+						      "removed",
+						      conn->path, ctrlr->trid.trsvcid)
+					: nvmux_error(conn->nvmux, -ENXIO,
+						      "%s: controller %s has failed", conn->path,
+						      ctrlr->trid.trsvcid));
+}
+
+static bool is_end(const char *type)
+{
+	return strcmp(type, "controller_failed") == 0 || strcmp(type, "controller_removing") == 0 ||
+	       strcmp(type, "controller_closed") == 0;
+}
+
 static void on_notification(void *arg, const char *method, const json_t *params)
 {
 	struct daemon_conn *conn = arg;
@@ -123,16 +150,20 @@ static void on_notification(void *arg, const char *method, const json_t *params)
 	const char *name = json_string_value(json_object_get(params, "name"));
 	struct daemon_ctrlr *dc;
 
-	if (strcmp(method, "event") != 0 || !type || !name ||
-	    strcmp(type, "controller_failed") != 0)
+	if (strcmp(method, "event") != 0 || !type)
+		return;
+	if (strcmp(type, "events_lost") == 0)
+		daemon_conn_events_lost(conn);
+	if (!name)
 		return;
 	TAILQ_FOREACH (dc, &conn->ctrlrs, link) {
 		if (dc->lost || !dc->opened || strcmp(dc->base.trid.trsvcid, name) != 0)
 			continue;
-		dc->lost = true;
-		nvmux_ctrlr_lost(&dc->base,
-				 nvmux_error(conn->nvmux, -ENXIO, "%s: controller %s has failed",
-					     conn->path, name));
+		if (is_end(type))
+			take_event(conn, dc, type,
+				   json_is_true(json_object_get(params, "removed")));
+		else
+			daemon_ctrlr_event(dc, type, params);
 		return; /* a session opens a controller once */
 	}
 }

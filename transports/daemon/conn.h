@@ -128,6 +128,10 @@ int daemon_get_reg(struct daemon_op *op, const json_t *result, const char *name,
 /* Whether it brought @n descriptors: 0 or -EPROTO with an error text. */
 int daemon_check_fds(struct daemon_op *op, const struct rpc_response *response, unsigned n);
 
+/* events.c: an event of an open controller; events of the connection were dropped */
+void daemon_ctrlr_event(struct daemon_ctrlr *dc, const char *type, const json_t *params);
+void daemon_conn_events_lost(struct daemon_conn *conn);
+
 /* memory.c */
 void daemon_mem_alloc(struct nvmux_ctrlr *ctrlr, size_t size, uint32_t flags, nvmux_done_fn done,
 		      void *arg);

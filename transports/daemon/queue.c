@@ -6,7 +6,8 @@
  * Happy path. The admin queue runs over the ring that came with open_controller; its socket is
  * watched, and the ring is armed whenever nothing is left to reap. An I/O queue pair is made by
  * alloc_io_qpair, and needs no connect. Disconnecting is free_io_qpair, which the daemon answers
- * when nothing is in flight: then what it completed is in the ring and is delivered.
+ * when nothing is in flight: then what it completed is in the ring and is delivered. Connecting
+ * after that is alloc_io_qpair once more, with a ring and a descriptor of its own.
  *
  * Failure modes. The daemon closes a ring's socket without the connection: the controller is lost.
  * It doesn't answer free_io_qpair in time: an error, after which libcore gives the controller up.
@@ -100,11 +101,11 @@ static void tell_free(struct daemon_conn *conn, json_int_t id)
 	daemon_tell(conn, "free_io_qpair", json_pack("{s:I}", "qpair", id));
 }
 
-static int create_answer(struct daemon_op *op, struct rpc_response *response, uint64_t *ret_value)
+/* The ring of an answer, which belongs to the caller then. The daemon is told if it isn't used. */
+static int take_ring(struct daemon_op *op, struct rpc_response *response, uint32_t depth_min,
+		     struct ring_client *ret, uint32_t *ret_id)
 {
 	struct nvmux *nvmux = op->conn->nvmux;
-	struct daemon_qpair *dq = NULL;
-	struct ring_client ring;
 	uint64_t id;
 	char why[128];
 	int rc;
@@ -115,40 +116,70 @@ static int create_answer(struct daemon_op *op, struct rpc_response *response, ui
 	rc = daemon_check_fds(op, response, 2);
 	if (rc < 0)
 		goto fail;
-	rc = ring_client_map(&ring, response->fds[0], response->fds[1], why, sizeof(why));
+	rc = ring_client_map(ret, response->fds[0], response->fds[1], why, sizeof(why));
 	if (rc < 0) {
 		nvmux_error(nvmux, rc, "%s: queue pair %u: %s", op->conn->path, (unsigned)id, why);
 		goto fail;
 	}
 	response->fds[0] = response->fds[1] = -1;
-	if (op->ctrlr->base.max_segs > 1 && !ring.list) {
+	if (op->ctrlr->base.max_segs > 1 && !ret->list)
 		rc = nvmux_error(nvmux, -EPROTO,
 				 "%s: queue pair %u: the ring has no room for scatter lists",
 				 op->conn->path, (unsigned)id);
-		goto unmap;
-	}
-	dq = calloc(1, sizeof(*dq));
-	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->queue.qid, ring.depth)
-		: -ENOMEM;
+	else if (ret->depth < depth_min)
+		rc = nvmux_error(nvmux, -EPROTO,
+				 "%s: queue pair %u: its depth is %u, it was %u before",
+				 op->conn->path, (unsigned)id, ret->depth, depth_min);
 	if (rc < 0)
 		goto unmap;
-	dq->rq.ring = ring;
-	dq->id = (uint32_t)id;
-	dq->allocated = true;
-	*ret_value = (uintptr_t)dq;
+	*ret_id = (uint32_t)id;
 	return 0;
 
 unmap:
-	ring_client_unmap(&ring);
-	free(dq);
+	ring_client_unmap(ret);
 fail:
 	tell_free(op->conn, (json_int_t)id);
 	return rc;
 }
 
+static int create_answer(struct daemon_op *op, struct rpc_response *response, uint64_t *ret_value)
+{
+	struct daemon_qpair *dq;
+	struct ring_client ring;
+	uint32_t id;
+	int rc = take_ring(op, response, 1, &ring, &id);
+
+	if (rc < 0)
+		return rc;
+	dq = calloc(1, sizeof(*dq));
+	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->queue.qid, ring.depth)
+		: -ENOMEM;
+	if (rc < 0) {
+		ring_client_unmap(&ring);
+		free(dq);
+		tell_free(op->conn, id);
+		return rc;
+	}
+	dq->rq.ring = ring;
+	dq->id = id;
+	dq->allocated = true;
+	*ret_value = (uintptr_t)dq;
+	return 0;
+}
+
 static void create_late(struct daemon_op *op, struct rpc_response *response)
 {
 	tell_free(op->conn, json_integer_value(json_object_get(response->result, "qpair")));
+}
+
+static void send_alloc(struct daemon_op *op, uint32_t depth)
+{
+	const struct nvmux_ctrlr *ctrlr = &op->ctrlr->base;
+
+	daemon_op_send(op,
+		       json_pack("{s:s, s:I}", "controller", ctrlr->trid.trsvcid, "depth",
+				 (json_int_t)depth),
+		       ctrlr->opts.admin_timeout_ms);
 }
 
 void daemon_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
@@ -173,26 +204,65 @@ void daemon_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entri
 	op->queue.qid = qid;
 	/* A full queue of a controller has one free entry; a ring hasn't. */
 	op->queue.depth = MIN(MAX(entries, 2u) - 1, (uint32_t)NVMUX_RING_DEPTH_MAX);
-	daemon_op_send(op,
-		       json_pack("{s:s, s:I}", "controller", ctrlr->trid.trsvcid, "depth",
-				 (json_int_t)op->queue.depth),
-		       ctrlr->opts.admin_timeout_ms);
+	send_alloc(op, op->queue.depth);
 }
 
 /* ---- both ---- */
 
+static void adminq_connect(struct daemon_ctrlr *dc, struct ring_client *ring, nvmux_done_fn done,
+			   void *arg)
+{
+	int rc = 0;
+
+	if (!dc->wake_watch.fn)
+		rc = nvmux_watch_add(dc->base.nvmux, &dc->wake_watch, ring->wake_fd, EPOLLIN,
+				     adminq_wake, dc);
+	if (rc == 0 && ring_client_arm(ring) == -EAGAIN)
+		nvmux_timer_set(dc->base.nvmux, &dc->wake_timer, 0, adminq_serve, dc);
+	done(arg, rc, 0);
+}
+
+/* A ring anew, in place of that which was given back. */
+static int connect_answer(struct daemon_op *op, struct rpc_response *response, uint64_t *ret_value)
+{
+	struct daemon_qpair *dq = op->qpair;
+	struct ring_client ring;
+	int rc = take_ring(op, response, dq->rq.base.depth, &ring, &dq->id);
+
+	if (rc < 0)
+		return rc;
+	ring_client_unmap(&dq->rq.ring);
+	dq->rq.ring = ring;
+	dq->rq.published = 0;
+	dq->allocated = true;
+	return 0;
+}
+
 void daemon_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
 	struct daemon_ctrlr *dc = daemon_ctrlr(qpair->ctrlr);
-	struct ring_client *ring = &daemon_qpair(qpair)->rq.ring;
-	int rc = 0;
+	struct daemon_qpair *dq = daemon_qpair(qpair);
+	struct daemon_op *op;
 
-	if (qpair->id == 0 && !dc->wake_watch.fn)
-		rc = nvmux_watch_add(dc->base.nvmux, &dc->wake_watch, ring->wake_fd, EPOLLIN,
-				     adminq_wake, dc);
-	if (qpair->id == 0 && rc == 0 && ring_client_arm(ring) == -EAGAIN)
-		nvmux_timer_set(dc->base.nvmux, &dc->wake_timer, 0, adminq_serve, dc);
-	done(arg, rc, 0);
+	if (qpair->id == 0) {
+		adminq_connect(dc, &dq->rq.ring, done, arg);
+		return;
+	}
+	if (dq->allocated) { /* it has just been made */
+		done(arg, 0, 0);
+		return;
+	}
+	if (!dc->conn) {
+		done(arg, nvmux_error(dc->base.nvmux, -ENXIO, "the controller is closed"), 0);
+		return;
+	}
+	op = daemon_op_new(dc->conn, dc, "alloc_io_qpair", done, arg);
+	if (!op)
+		return;
+	op->answer = connect_answer;
+	op->late = create_late;
+	op->qpair = dq;
+	send_alloc(op, qpair->depth);
 }
 
 /* What the daemon has completed is in the ring, unless it doesn't answer. */

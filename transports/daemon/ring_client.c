@@ -326,6 +326,8 @@ int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
 				 __ATOMIC_RELAXED);
 		ring_published(rq); /* what the callbacks have submitted */
 	} else if (unlikely(dead)) {
+		/* all that there was to deliver has been */
+		nvmux_qpair_abort_all(qpair, NVMUX_SC_CTRLR_GONE);
 		return -ENXIO;
 	}
 	return (int)n;

@@ -344,7 +344,7 @@ static uint32_t reset_timeout_ms(const struct daemon_ctrlr *dc)
 	return 2 * MAX((uint32_t)NVME_CAP_TO(dc->cap), 1u) * 500 + RESET_MARGIN_MS;
 }
 
-static void managed_reset(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+static void managed_reset(struct nvmux_ctrlr *ctrlr, bool subsystem, nvmux_done_fn done, void *arg)
 {
 	struct daemon_ctrlr *dc = daemon_ctrlr(ctrlr);
 	struct daemon_op *op;
@@ -353,7 +353,8 @@ static void managed_reset(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *a
 		done(arg, nvmux_error(ctrlr->nvmux, -ENXIO, "the controller is closed"), 0);
 		return;
 	}
-	op = daemon_op_new(dc->conn, dc, "reset_controller", done, arg);
+	op = daemon_op_new(dc->conn, dc, subsystem ? "reset_subsystem" : "reset_controller", done,
+			   arg);
 	if (op)
 		daemon_op_send(op, name_param(dc), reset_timeout_ms(dc));
 }

@@ -35,6 +35,9 @@ struct pcie_dev_ops {
 	/* Connect MSI-X vectors 0 … n-1 to the eventfds; -1: leave a vector unconnected. */
 	void (*set_irqs)(struct pcie_dev *dev, const int *eventfds, uint32_t n, nvmux_done_fn done,
 			 void *arg);
+	/* Reset the function; mappings and interrupts stay. -EOPNOTSUPP: it can't be. NULL: none
+	 * can. */
+	void (*reset)(struct pcie_dev *dev, nvmux_done_fn done, void *arg);
 	/* Doorbells that can't be mapped: any thread; -EAGAIN: try at the next poll. NULL: mapped.
 	 */
 	int (*doorbell_write)(struct pcie_dev *dev, uint32_t offset, uint32_t value);
@@ -59,6 +62,7 @@ struct pcie_dev {
 	struct nvmux *nvmux;
 	struct nvmux_ctrlr *ctrlr;    /* for nvmux_ctrlr_lost() */
 	volatile uint32_t *doorbells; /* mapped at offset 1000h, or NULL */
+	bool doorbells_in_memory;     /* of others, not a device's: a store is cheap */
 	uint32_t doorbell_bytes;      /* from offset 1000h on, mapped or not */
 	uint32_t n_irqs;              /* MSI-X vectors that it offers */
 	uint64_t iova_min, iova_max;  /* what it can map, inclusive; both 0: anything */
@@ -77,6 +81,7 @@ int pcie_ctrlr_alloc(struct nvmux *nvmux, const struct nvmux_trid *trid, struct 
 void pcie_ctrlr_free(struct nvmux_ctrlr *ctrlr);
 void pcie_ctrlr_open(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void pcie_ctrlr_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
+void pcie_ctrlr_identified(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void pcie_reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, nvmux_done_fn done,
 		   void *arg);
 void pcie_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, uint64_t value,
@@ -84,6 +89,7 @@ void pcie_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, u
 void pcie_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_fn done, void *arg);
 void pcie_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_fn done,
 		    void *arg);
+void pcie_function_reset(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 void pcie_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
 		       struct nvmux_poll_group *group, nvmux_done_fn done, void *arg);
 void pcie_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg);
@@ -100,21 +106,14 @@ int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 /* The entries of struct nvmux_transport that all of the family share. */
 #define PCIE_TRANSPORT_OPS                                                                         \
 	.ctrlr_alloc = pcie_ctrlr_alloc, .ctrlr_free = pcie_ctrlr_free,                            \
-	.ctrlr_open = pcie_ctrlr_open, .ctrlr_close = pcie_ctrlr_close, .reg_read = pcie_reg_read, \
+	.ctrlr_open = pcie_ctrlr_open, .ctrlr_close = pcie_ctrlr_close,                            \
+	.ctrlr_identified = pcie_ctrlr_identified, .reg_read = pcie_reg_read,                      \
 	.reg_write = pcie_reg_write, .mem_map = pcie_mem_map, .mem_unmap = pcie_mem_unmap,         \
 	.qpair_create = pcie_qpair_create, .qpair_destroy = pcie_qpair_destroy,                    \
 	.qpair_connect = pcie_qpair_connect, .qpair_disconnect = pcie_qpair_disconnect,            \
 	.adminq_regs = pcie_adminq_regs, .submit = pcie_qpair_submit,                              \
 	.process = pcie_qpair_process, .inflight = pcie_qpair_inflight,                            \
-	.repost = pcie_qpair_repost
-
-/*
- * For a SIGBUS handler: a device that disappears, or another process that shrinks the file behind
- * its BAR, takes away memory that is still mapped here. If @addr lies in the mapping of a
- * controller of @nvmux, a page of ones takes its place, the controller's owner is told from the
- * control thread, and the handler may return. False: the fault has another reason.
- */
-bool pcie_handle_sigbus(const struct nvmux *nvmux, const void *addr);
+	.repost = pcie_qpair_repost, .function_reset = pcie_function_reset
 
 extern const struct pcie_transport pcie_vfio_transport;
 extern const struct pcie_transport pcie_vfio_user_transport;

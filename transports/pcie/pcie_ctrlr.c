@@ -88,6 +88,8 @@ void pcie_ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	NVMUX_ASSERT(!pc->adminq && !pc->open.done);
 	pcie_ctrlr_quiet(pc);
 	pcie_close_fds(pc);
+	if (pc->shadow) /* the device has been let go of, and queue pairs are no more */
+		nvmux_mem_release(pc->shadow);
 	pc->dev->ops->free(pc->dev);
 	free(pc);
 }
@@ -336,6 +338,18 @@ void pcie_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, u
 	pc->dev->ops->reg_write(pc->dev, offset, size, value, done, arg);
 }
 
+void pcie_function_reset(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
+{
+	struct pcie_ctrlr *pc = pcie_ctrlr(ctrlr);
+
+	if (!pc->reachable || !pc->dev->ops->reset) {
+		done(arg, pc->reachable ? -EOPNOTSUPP : -ENXIO, 0);
+		return;
+	}
+	pc->enabled = PCIE_ENABLED_UNKNOWN;
+	pc->dev->ops->reset(pc->dev, done, arg);
+}
+
 /* ---- memory ---- */
 
 void pcie_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_fn done, void *arg)
@@ -373,6 +387,21 @@ void pcie_mem_unmap(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done
 
 /* ---- memory of a BAR that goes away ---- */
 
+static void pcie_bar_lost(void *arg)
+{
+	struct pcie_dev *dev = arg;
+
+	if (dev->ops->bar_fault)
+		dev->ops->bar_fault(dev);
+}
+
+void pcie_bar_mapped(struct pcie_dev *dev, void *bar, size_t bytes)
+{
+	dev->bar = bar;
+	dev->bar_bytes = bytes;
+	nvmux_guard_add(dev->ctrlr, bar, bytes, pcie_bar_lost, dev);
+}
+
 void pcie_bar_detach(struct pcie_dev *dev)
 {
 	if (!dev->bar)
@@ -386,40 +415,11 @@ void pcie_bar_detach(struct pcie_dev *dev)
 
 void pcie_bar_unmap(struct pcie_dev *dev)
 {
-	if (dev->bar)
+	if (dev->bar) {
+		nvmux_guard_del(dev->ctrlr);
 		munmap(dev->bar, dev->bar_bytes);
+	}
 	dev->bar = NULL;
 	dev->bar_bytes = 0;
 	dev->doorbells = NULL;
-}
-
-static bool pcie_is_family(const struct nvmux_ctrlr *ctrlr)
-{
-	return ctrlr->transport && ctrlr->transport->ctrlr_alloc == pcie_ctrlr_alloc;
-}
-
-bool pcie_handle_sigbus(const struct nvmux *nvmux, const void *addr)
-{
-	for (unsigned i = 0; i < NVMUX_CTRLRS_MAX; i++) {
-		struct nvmux_ctrlr *ctrlr = nvmux->ctrlrs[i];
-		struct pcie_dev *dev;
-		uintptr_t off;
-		void *page;
-
-		if (!ctrlr || !pcie_is_family(ctrlr))
-			continue;
-		dev = pcie_ctrlr(ctrlr)->dev;
-		off = (uintptr_t)addr - (uintptr_t)dev->bar;
-		if (!dev->bar || off >= dev->bar_bytes)
-			continue;
-		page = (uint8_t *)dev->bar + (off & ~(uintptr_t)(NVMUX_PAGE_SIZE - 1));
-		if (mmap(page, NVMUX_PAGE_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
-			return false;
-		memset(page, 0xff, NVMUX_PAGE_SIZE);
-		if (dev->ops->bar_fault)
-			dev->ops->bar_fault(dev);
-		return true;
-	}
-	return false;
 }

@@ -27,6 +27,14 @@ static inline void pcie_call_end(struct pcie_call *call, int err, uint64_t value
 		ended.done(ended.arg, err, value);
 }
 
+/* Where one of a queue pair's two doorbells is, where it isn't just a store (pcie_shadow.c). */
+struct pcie_bell {
+	volatile uint32_t *mmio;  /* NULL: by pcie_dev_ops.doorbell_write */
+	uint32_t *shadow; /* NULL: none */
+	uint32_t *event;  /* its EventIdx */
+	uint32_t offset;  /* in BAR0 */
+};
+
 struct pcie_qpair;
 TAILQ_HEAD(pcie_qpair_list, pcie_qpair);
 
@@ -50,6 +58,9 @@ struct pcie_ctrlr {
 	uint32_t broken;          /* queue identifier + 1 of the first broken one; any thread */
 	struct pcie_call delayed; /* a register write that ends after a quirk's delay */
 	struct nvmux_timer delay_timer;
+	struct pcie_call prepare;        /* pcie_ctrlr_identified() */
+	struct nvmux_mem *shadow;        /* doorbell buffers, a page for each; or NULL */
+	bool shadowed;                   /* the controller uses them */
 	struct pcie_qpair_list settling; /* queue pairs that wait for a quirk's delay */
 };
 
@@ -59,7 +70,7 @@ struct pcie_qpair {
 	/* the I/O path */
 	struct nvmux_cmd *sq;
 	struct nvmux_cpl *cq;
-	volatile uint32_t *sq_db; /* NULL: by pcie_dev_ops.doorbell_write */
+	volatile uint32_t *sq_db; /* NULL: by pcie_ring_far() */
 	volatile uint32_t *cq_db;
 	struct pcie_dev *dev;
 	void (*kick)(struct pcie_dev *dev, uint16_t qid);
@@ -77,8 +88,8 @@ struct pcie_qpair {
 	struct nvmux_cmd *sent; /* the entry of each command, by its identifier */
 
 	/* the rest */
-	uint32_t sq_db_offset; /* in BAR0 */
-	uint32_t cq_db_offset;
+	struct pcie_bell sq_bell;
+	struct pcie_bell cq_bell;
 	struct nvmux_mem *mem; /* submission queue, completion queue, lists */
 	uint64_t sq_iova;
 	uint64_t cq_iova;
@@ -97,6 +108,17 @@ static inline struct pcie_qpair *pcie_qpair(struct nvmux_qpair *qpair)
 {
 	return container_of(qpair, struct pcie_qpair, base);
 }
+
+/*
+ * pcie_shadow.c. Set one doorbell that isn't only a store to sq_db or cq_db; 0, or as
+ * pcie_dev_ops.doorbell_write(). @old: the value before. init: where the doorbells are, of a new
+ * queue pair; -ENOSPC: the device has no such doorbells. attach: before the controller learns of an
+ * I/O queue pair.
+ */
+int pcie_ring_far(const struct pcie_qpair *q, const struct pcie_bell *bell, uint32_t value,
+		  uint32_t old);
+int pcie_bells_init(struct pcie_qpair *q);
+void pcie_bells_attach(struct pcie_qpair *q);
 
 /* Give a queue up, and let the control thread give up the controller. The queue's thread. */
 void pcie_qpair_break(struct pcie_qpair *q);
@@ -138,6 +160,8 @@ void pcie_sysfs_enumerate(struct nvmux *nvmux, const struct nvmux_trid *trid, nv
 /* The IOMMU group of a function that is bound to vfio-pci; -ENODEV, -EBUSY, -EOPNOTSUPP. */
 int pcie_sysfs_group(struct nvmux *nvmux, const char *bdf, unsigned *ret_group);
 
+/* (Part of) BAR0 is mapped here: guard it against SIGBUS. */
+void pcie_bar_mapped(struct pcie_dev *dev, void *bar, size_t bytes);
 /*
  * Put anonymous memory in the place of a device's BAR, for when the device is let go of: other
  * threads may still write doorbells until they have been told. pcie_bar_unmap() when none can.

@@ -41,29 +41,6 @@ static void pcie_qpair_free_struct(struct pcie_qpair *q)
 	free(q);
 }
 
-/* Where a queue's doorbells are; -ENOSPC when the device has no such doorbell. */
-static int pcie_qpair_doorbells(struct pcie_qpair *q)
-{
-	struct nvmux_ctrlr *ctrlr = q->base.ctrlr;
-	uint32_t stride = pcie_ctrlr(ctrlr)->db_stride;
-	uint64_t sq = (uint64_t)2 * q->base.id * stride;
-	uint64_t cq = sq + stride;
-
-	if (cq + sizeof(uint32_t) > q->dev->doorbell_bytes)
-		return nvmux_error(ctrlr->nvmux, -ENOSPC,
-				   "queue %u: its doorbells at %#llx lie outside the %u bytes that "
-				   "the device offers",
-				   q->base.id, (unsigned long long)(PCIE_DOORBELL_BASE + sq),
-				   q->dev->doorbell_bytes);
-	q->sq_db_offset = (uint32_t)(PCIE_DOORBELL_BASE + sq);
-	q->cq_db_offset = (uint32_t)(PCIE_DOORBELL_BASE + cq);
-	if (q->dev->doorbells) {
-		q->sq_db = &q->dev->doorbells[sq / sizeof(uint32_t)];
-		q->cq_db = &q->dev->doorbells[cq / sizeof(uint32_t)];
-	}
-	return 0;
-}
-
 static int pcie_qpair_memory(struct pcie_qpair *q)
 {
 	size_t sq_bytes = align_up((uint64_t)q->entries * sizeof(*q->sq), NVMUX_PAGE_SIZE);
@@ -106,7 +83,7 @@ static int pcie_qpair_alloc(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 		free(q);
 		return err;
 	}
-	err = pcie_qpair_doorbells(q);
+	err = pcie_bells_init(q);
 	if (!err)
 		err = pcie_qpair_memory(q);
 	if (err) {
@@ -322,14 +299,15 @@ static void pcie_cq_created(void *arg, const struct nvmux_cpl *cpl)
 		pcie_qpair_end(q, err);
 		return;
 	}
-	pcie_create_queue(q, nvme_admin_create_sq, (uint32_t)q->base.id << 16 | (uint32_t)q->base.qprio << PCIE_SQ_QPRIO | PCIE_SQ_PC,
+	pcie_create_queue(q, nvme_admin_create_sq,
+			  (uint32_t)q->base.id << 16 |
+				  (uint32_t)q->base.qprio << PCIE_SQ_QPRIO | PCIE_SQ_PC,
 			  q->sq_iova, pcie_sq_created);
 }
 
 void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
-	bool sgl;
 
 	NVMUX_ASSERT(!q->call.done);
 	pcie_qpair_rewind(q);
@@ -337,10 +315,7 @@ void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg
 		done(arg, 0, 0);
 		return;
 	}
-	/* PRPs first; SGLs for what these can't express. Identify Controller, SGLS. */
-	sgl = le32_to_cpu(qpair->ctrlr->id.sgls) & SGL_SUPPORT_MASK;
-	if (qpair->ctrlr->sgl != sgl) /* not while others read it */
-		qpair->ctrlr->sgl = sgl;
+	pcie_bells_attach(q);
 	q->call = (struct pcie_call){done, arg};
 	q->call_err = 0;
 	pcie_create_queue(q, nvme_admin_create_cq, PCIE_CQ_PC, q->cq_iova, pcie_cq_created);

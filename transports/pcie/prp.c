@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* PRP lists: commands of more than two pages, or of several segments; SGLs for what else there is. */
+/* PRP lists: commands of more than two pages, or of several segments; SGLs for the rest. */
 #include "prp.h"
 
 /* The entries as they are collected: the first goes to PRP1, the others into the list. */

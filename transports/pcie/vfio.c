@@ -12,11 +12,13 @@
  * - Any step of open fails: what was opened is closed again in the reverse order, and the reason
  *   names the step and what would help.
  * - Mapping fails for want of locked memory or of mapping entries: explained, nothing is mapped.
- * - The kernel wants the device back (removal, unbind: the request eventfd), or the device reports
- *   an error that can't be corrected (the error eventfd): the controller is lost. Whoever owns
- *   it closes it; the kernel waits for that. The request repeats until then and is told once.
+ * - The kernel wants the device back (removal, unbind: the request eventfd): the owner is told, and
+ *   has some time to let go of it (removal.c); the kernel waits for that. The request repeats
+ *   until then and is told once.
+ * - The device reports an error that can't be corrected (the error eventfd): the controller is
+ *   lost.
  * - The device has gone: registers read as all ones, -ENODEV; or its BAR isn't there any more, then
- *   the program's SIGBUS handler puts ones there (pcie_handle_sigbus()).
+ *   the program's SIGBUS handler puts ones there (nvmux_handle_sigbus()).
  */
 #include <fcntl.h>
 #include <linux/pci_regs.h>
@@ -281,8 +283,7 @@ static int vfio_map_bar(struct vfio_dev *vd)
 	bar = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vd->device, (off_t)info.offset);
 	if (bar == MAP_FAILED)
 		return nvmux_error(nvmux, -errno, "%s: mapping BAR0: %s", vd->bdf, strerror(errno));
-	vd->base.bar = bar;
-	vd->base.bar_bytes = bytes;
+	pcie_bar_mapped(&vd->base, bar, bytes);
 	vd->regs = bar;
 	vd->base.doorbells = &vd->regs[PCIE_DOORBELL_BASE / sizeof(uint32_t)];
 	vd->base.doorbell_bytes = (uint32_t)(bytes - PCIE_DOORBELL_BASE);
@@ -337,8 +338,8 @@ static void vfio_requested(void *arg, uint32_t epoll_events)
 	struct vfio_dev *vd = arg;
 
 	(void)epoll_events;
-	vd->base.ctrlr->wanted_back = true;
-	vfio_lost(vd, "the kernel wants the device back");
+	nvmux_watch_del(vd->base.nvmux, &vd->request.watch);
+	nvmux_ctrlr_wanted_back(vd->base.ctrlr);
 }
 
 static void vfio_errored(void *arg, uint32_t epoll_events)
@@ -611,6 +612,36 @@ static void vfio_set_irqs(struct pcie_dev *dev, const int *eventfds, uint32_t n,
 	done(arg, err, 0);
 }
 
+/*
+ * By whatever the kernel has for this function: function level reset, or another that hits nobody
+ * else. It keeps the configuration space, MSI-X included; bus mastering is made sure of.
+ */
+static int vfio_reset_function(struct vfio_dev *vd)
+{
+	struct vfio_device_info info = {.argsz = sizeof(info)};
+	int err;
+
+	if (ioctl(vd->device, VFIO_DEVICE_GET_INFO, &info) < 0)
+		return nvmux_error(vd->base.nvmux, -EIO, "%s: asking whether it can be reset: %s",
+				   vd->bdf, strerror(errno));
+	if (!(info.flags & VFIO_DEVICE_FLAGS_RESET))
+		return nvmux_error(vd->base.nvmux, -EOPNOTSUPP,
+				   "%s: the function has no reset of its own", vd->bdf);
+	if (ioctl(vd->device, VFIO_DEVICE_RESET) < 0)
+		return nvmux_error(vd->base.nvmux, -EIO, "%s: resetting the function: %s", vd->bdf,
+				   strerror(errno));
+	err = vfio_set_command(vd, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
+	if (err)
+		return nvmux_error(vd->base.nvmux, -EIO, "%s: turning bus mastering on: %s",
+				   vd->bdf, strerror(-err));
+	return 0;
+}
+
+static void vfio_reset(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
+{
+	done(arg, vfio_reset_function(vfio_dev(dev)), 0);
+}
+
 static const struct pcie_dev_ops vfio_dev_ops = {
 	.alloc = vfio_alloc,
 	.free = vfio_free,
@@ -621,6 +652,7 @@ static const struct pcie_dev_ops vfio_dev_ops = {
 	.dma_map = vfio_dma_map,
 	.dma_unmap = vfio_dma_unmap,
 	.set_irqs = vfio_set_irqs,
+	.reset = vfio_reset,
 	.bar_fault = vfio_bar_fault,
 };
 

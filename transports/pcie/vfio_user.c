@@ -4,7 +4,8 @@
  *
  * The happy path of open: connect ──► VERSION ──► DEVICE_GET_INFO ──► region info of BAR0, whose
  * doorbells are mapped if the server lets them be ──► number of MSI-X vectors ──► identity and
- * class code ──► memory space and bus master on. The steps are a table; each sends a message and
+ * class code ──► memory space and bus master on ──► an eventfd for when the server wants the device
+ * back, if it can say so. The steps are a table; each sends a message and
  * takes its reply. Later, registers are read and written by message, memory is mapped by passing
  * its descriptor, and doorbells are stores into the shared page, or messages without a reply.
  * Close: DEVICE_RESET, so that nothing is written to memory any more ──► the connection is closed.
@@ -19,7 +20,7 @@
  *   the controller; the call ends with success when that is closed.
  * - The file behind BAR0 is too short, not a memory file, not page-aligned, or comes from a server
  *   of another user: doorbells go by message. A file that shrinks later raises SIGBUS: see
- *   pcie_handle_sigbus().
+ *   nvmux_handle_sigbus().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,8 @@
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +68,11 @@ struct vu_dev {
 	uint32_t n_maps;
 	uint64_t bar0_size;
 	uint16_t command; /* PCI command register */
+	uint32_t n_irq_types;
+	bool can_request;  /* it can say that it wants the device back */
+	int request_fd;    /* that is what this is for, -1: none */
+	bool bar_lost;     /* atomic; the file behind the doorbells has shrunk */
+	struct nvmux_watch request_watch;
 };
 
 /* A call that waits for a reply. */
@@ -216,6 +224,7 @@ static int vu_take_device_info(struct vu_dev *vd, const void *payload, uint32_t 
 		return -EPROTO;
 	}
 	vd->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
+	vd->n_irq_types = info.num_irqs;
 	return 0;
 }
 
@@ -303,9 +312,9 @@ static const char *vu_map_doorbells(struct vu_dev *vd, const struct vfio_region_
 	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)start);
 	if (map == MAP_FAILED)
 		return strerror(errno);
-	vd->base.bar = map;
-	vd->base.bar_bytes = bytes;
+	pcie_bar_mapped(&vd->base, map, bytes);
 	vd->base.doorbells = map;
+	vd->base.doorbells_in_memory = true;
 	vd->base.doorbell_bytes = (uint32_t)bytes;
 	return NULL;
 }
@@ -471,6 +480,89 @@ static int vu_take_written(struct vu_dev *vd, const void *payload, uint32_t len)
 	return -EPROTO;
 }
 
+/* ---- the steps of open: the request for the device's return ---- */
+
+static bool vu_wants_request_info(const struct vu_dev *vd)
+{
+	return vd->n_irq_types > VFIO_PCI_REQ_IRQ_INDEX;
+}
+
+static int vu_send_request_info(struct vu_dev *vd)
+{
+	const struct vfio_irq_info info = {.argsz = sizeof(info), .index = VFIO_PCI_REQ_IRQ_INDEX};
+
+	return vu_step_send(vd, VU_DEVICE_GET_IRQ_INFO, &info, sizeof(info), sizeof(info),
+			    VU_PAYLOAD_MAX);
+}
+
+static int vu_take_request_info(struct vu_dev *vd, const void *payload, uint32_t len)
+{
+	struct vfio_irq_info info;
+
+	memcpy(&info, payload, sizeof(info));
+	if (info.index != VFIO_PCI_REQ_IRQ_INDEX) {
+		vu_conn_fail(vd->conn, -EPROTO, "interrupt info of type %u instead of %u",
+			     info.index, VFIO_PCI_REQ_IRQ_INDEX);
+		return -EPROTO;
+	}
+	vd->can_request = info.count && info.flags & VFIO_IRQ_INFO_EVENTFD;
+	return 0;
+}
+
+static bool vu_wants_request(const struct vu_dev *vd)
+{
+	return vd->can_request;
+}
+
+/* The server has this eventfd too: it is watched for edges, and never read. */
+static void vu_requested(void *arg, uint32_t epoll_events)
+{
+	struct vu_dev *vd = arg;
+
+	(void)epoll_events;
+	nvmux_watch_del(vd->base.nvmux, &vd->request_watch);
+	nvmux_ctrlr_wanted_back(vd->base.ctrlr);
+}
+
+static int vu_send_request_fd(struct vu_dev *vd)
+{
+	const struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_EVENTFD,
+		.index = VFIO_PCI_REQ_IRQ_INDEX,
+		.count = 1,
+	};
+	struct vu_request request = {.command = VU_DEVICE_SET_IRQS,
+				     .payload = &set,
+				     .len = sizeof(set),
+				     .fds = &vd->request_fd,
+				     .n_fds = 1,
+				     .fn = vu_step_reply,
+				     .arg = vd};
+	int err;
+
+	vd->request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vd->request_fd < 0)
+		return -errno;
+	err = nvmux_watch_add(vd->base.nvmux, &vd->request_watch, vd->request_fd,
+			      EPOLLIN | EPOLLET, vu_requested, vd);
+	return err ? err : vu_conn_send(vd->conn, &request);
+}
+
+static int vu_take_nothing(struct vu_dev *vd, const void *payload, uint32_t len)
+{
+	return 0;
+}
+
+static void vu_close_request(struct vu_dev *vd)
+{
+	nvmux_watch_del(vd->base.nvmux, &vd->request_watch);
+	if (vd->request_fd >= 0)
+		close(vd->request_fd);
+	vd->request_fd = -1;
+	vd->can_request = false;
+}
+
 /* ---- the steps of open: the table ---- */
 
 static const struct vu_step {
@@ -478,21 +570,28 @@ static const struct vu_step {
 	int (*send)(struct vu_dev *vd);
 	/* What the reply says; a failure has failed the connection already. */
 	int (*take)(struct vu_dev *vd, const void *payload, uint32_t len);
+	bool (*wanted)(const struct vu_dev *vd); /* NULL: always */
 } vu_steps[] = {
-	{"negotiating the version", vu_send_version, vu_take_version},
-	{"asking for the device's info", vu_send_device_info, vu_take_device_info},
-	{"asking for BAR0", vu_send_bar0_info, NULL}, /* takes a descriptor as well */
-	{"asking for the interrupts", vu_send_irq_info, vu_take_irq_info},
-	{"reading vendor and device", vu_send_read_id, vu_take_id},
-	{"reading the class code", vu_send_read_class, vu_take_class},
-	{"reading the command register", vu_send_read_command, vu_take_command},
-	{"turning bus mastering on", vu_send_write_command, vu_take_written},
+	{"negotiating the version", vu_send_version, vu_take_version, NULL},
+	{"asking for the device's info", vu_send_device_info, vu_take_device_info, NULL},
+	{"asking for BAR0", vu_send_bar0_info, NULL, NULL}, /* takes a descriptor as well */
+	{"asking for the interrupts", vu_send_irq_info, vu_take_irq_info, NULL},
+	{"reading vendor and device", vu_send_read_id, vu_take_id, NULL},
+	{"reading the class code", vu_send_read_class, vu_take_class, NULL},
+	{"reading the command register", vu_send_read_command, vu_take_command, NULL},
+	{"turning bus mastering on", vu_send_write_command, vu_take_written, NULL},
+	{"asking for the removal event", vu_send_request_info, vu_take_request_info,
+	 vu_wants_request_info},
+	{"connecting the removal event", vu_send_request_fd, vu_take_nothing, vu_wants_request},
 };
 
 static void vu_step_start(struct vu_dev *vd)
 {
 	int err;
 
+	while (vd->step < ARRAY_SIZE(vu_steps) && vu_steps[vd->step].wanted &&
+	       !vu_steps[vd->step].wanted(vd))
+		vd->step++;
 	if (vd->step == ARRAY_SIZE(vu_steps)) {
 		vd->state = VU_DEV_OPEN;
 		pcie_call_end(&vd->open, 0, 0);
@@ -543,6 +642,7 @@ static void vu_shut(struct vu_dev *vd)
 	vd->state = VU_DEV_CLOSED;
 	vd->close = (struct pcie_call){0};
 	vu_conn_close(vd->conn);
+	vu_close_request(vd);
 	pcie_bar_detach(&vd->base);
 	vd->n_maps = 0;
 	pcie_call_end(&vd->open, -ECANCELED, 0);
@@ -564,6 +664,10 @@ static void vu_broken(void *arg, int err)
 		break;
 	case VU_DEV_OPEN:
 		vd->state = VU_DEV_LOST;
+		if (__atomic_load_n(&vd->bar_lost, __ATOMIC_RELAXED))
+			err = nvmux_error(vd->base.nvmux, -ENODEV,
+					  "%s: the file of its BAR has shrunk, the device has gone",
+					  vd->path);
 		nvmux_ctrlr_lost(vd->base.ctrlr, err);
 		break;
 	case VU_DEV_CLOSING: vu_shut(vd); break;
@@ -596,6 +700,7 @@ static int vu_alloc(struct nvmux *nvmux, const struct nvmux_trid *trid, struct p
 	if (!vd)
 		return -ENOMEM;
 	TAILQ_INIT(&vd->unmaps);
+	vd->request_fd = -1;
 	*ret = &vd->base;
 	return 0;
 }
@@ -628,6 +733,7 @@ static void vu_open(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
 	}
 	vd->state = VU_DEV_OPENING;
 	vd->step = 0;
+	vd->bar_lost = false;
 	vd->open = (struct pcie_call){done, arg};
 	vu_step_start(vd);
 }
@@ -662,6 +768,7 @@ static void vu_close(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
 
 static void vu_bar_fault(struct pcie_dev *dev)
 {
+	__atomic_store_n(&vu_dev(dev)->bar_lost, true, __ATOMIC_RELAXED);
 	if (vu_dev(dev)->conn)
 		vu_conn_interrupt(vu_dev(dev)->conn);
 }
@@ -912,6 +1019,55 @@ static void vu_set_irqs(struct pcie_dev *dev, const int *eventfds, uint32_t n, n
 	vu_op_start(vd, &request, (struct vu_op){.done = done, .arg = arg});
 }
 
+/* The command register is as we want it again. */
+static void vu_restored(void *arg, int err, const void *payload, uint32_t len, int fd)
+{
+	if (!err && !vu_same_access(payload, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
+				    sizeof(__le16)))
+		vu_op_mixed_up(arg, "REGION_WRITE");
+	else
+		vu_op_end(arg, err, 0);
+}
+
+/* A reset clears the command register. */
+static void vu_function_reset(void *arg, int err, const void *payload, uint32_t len, int fd)
+{
+	struct vu_op *op = arg;
+	uint8_t msg[sizeof(struct vu_region_access) + sizeof(__le16)];
+	const struct vu_region_access access = {.offset = PCI_COMMAND,
+						.region = VFIO_PCI_CONFIG_REGION_INDEX,
+						.count = sizeof(__le16)};
+	const __le16 command = cpu_to_le16(op->vd->command);
+	const struct vu_request request = {.command = VU_REGION_WRITE,
+					   .payload = msg,
+					   .len = sizeof(msg),
+					   .reply_min = sizeof(access),
+					   .reply_max = sizeof(access),
+					   .fn = vu_restored,
+					   .arg = op};
+
+	memcpy(msg, &access, sizeof(access));
+	memcpy(msg + sizeof(access), &command, sizeof(command));
+	if (!err)
+		err = op->vd->state == VU_DEV_OPEN ? vu_conn_send(op->vd->conn, &request) : -ENXIO;
+	if (err)
+		vu_op_end(op, err, 0);
+}
+
+static void vu_reset(struct pcie_dev *dev, nvmux_done_fn done, void *arg)
+{
+	struct vu_dev *vd = vu_dev(dev);
+	struct vu_request request = {.command = VU_DEVICE_RESET, .fn = vu_function_reset};
+
+	if (vd->can_reset)
+		vu_op_start(vd, &request, (struct vu_op){.done = done, .arg = arg});
+	else
+		done(arg,
+		     nvmux_error(dev->nvmux, -EOPNOTSUPP, "%s: the server offers no DEVICE_RESET",
+				 vd->path),
+		     0);
+}
+
 static int vu_doorbell_write(struct pcie_dev *dev, uint32_t offset, uint32_t value)
 {
 	return vu_conn_post_write(vu_dev(dev)->conn, VFIO_PCI_BAR0_REGION_INDEX, offset, value);
@@ -927,6 +1083,7 @@ static const struct pcie_dev_ops vu_dev_ops = {
 	.dma_map = vu_dma_map,
 	.dma_unmap = vu_dma_unmap,
 	.set_irqs = vu_set_irqs,
+	.reset = vu_reset,
 	.doorbell_write = vu_doorbell_write,
 	.bar_fault = vu_bar_fault,
 };

@@ -25,10 +25,11 @@ struct nvme_id_ctrl; /* <nvme/types.h> */
  *256.
  * @admin_queue_depth: entries of the admin queue; 16 to 4096; default 32.
  * @admin_timeout_ms: deadline of an admin command during start and of helpers; default 10 000.
+ *	When it passes the controller is reset, where io_timeout_ms is set, else it fails.
  * @keep_alive_timeout_ms: KATO for transports that use it, 0: none; default 10 000.
  * @use_shutdown_notification: set CC.SHN when detaching; default true.
  * @hostnqn: NQN of this host for fabrics; empty: the context's.
- * @hostid: identifier of this host for fabrics; all zero: the context's.
+ * @hostid: identifier of this host, for fabrics and reservations; all zero: the context's.
  * @reconnect_delay_sec: fabrics: time between two attempts to connect again after a loss of the
  *	connection (the first is made at once); 1 to 3600; default 2.
  * @fast_io_fail_timeout_sec: fabrics: this long after the loss, commands end with a path error
@@ -42,15 +43,20 @@ struct nvme_id_ctrl; /* <nvme/types.h> */
  * @path_retry_timeout_ms: how long a command that ends with a path related status (status code
  *	type 3h) is repeated before that status is passed on; default 30 000.
  * @io_timeout_ms: an I/O command that isn't answered for so long is aborted; after as long again
- *	its queue pair is deleted and made anew, then the controller is reset, then its subsystem or
- *	function, then it fails. 0: never; default 0 in a program, 30 000 in the daemon. Checked to
- *	a quarter of it.
+ *	its queue pair is deleted and made anew, then the controller is reset, then its function,
+ *	then its subsystem, then it fails: docs/faults.md, with what bounds it all. 0: never;
+ *	default 0 in a program, 30 000 in the daemon. Checked to a quarter of it; time in which
+ *	the queue pair isn't polled doesn't count.
  * @retry_count: how often a command that ended with a status that allows it (DNR clear, and one
  *	that may go away by itself) is repeated, after the time that CRD asks for; default 4.
  * @arbitration: 0 round robin; 1 weighted round robin with urgent class, for which the controller
  *	must offer it (CAP.AMS), else attaching fails with -EOPNOTSUPP. Default 0.
  * @arbitration_burst: 2^n commands, 7: no limit; default 7.
  * @low_weight, @medium_weight, @high_weight: 1 to 256 with weighted round robin; default 1.
+ * @removal_timeout_ms: a device that is wanted back (hot plug, its driver is to be taken away) is
+ *	let go of by its owner within so many milliseconds after NVMUX_CTRLR_REMOVING; then it is
+ *	taken from him. 0: at once, without that event. At most 600 000; default 0 in a program,
+ *	10 000 in the daemon.
  * @transport_ack_timeout: RDMA: local ACK time-out of the connection, 4.096 us * 2^n; 0: the
  *	connection manager's own; at most 31; default 0.
  */
@@ -77,6 +83,7 @@ struct nvmux_ctrlr_opts {
 	uint32_t low_weight;
 	uint32_t medium_weight;
 	uint32_t high_weight;
+	uint32_t removal_timeout_ms;
 };
 
 /** nvmux_ctrlr_opts_init() - the defaults; @size is sizeof(*opts). Thread: any. */
@@ -106,7 +113,10 @@ typedef void (*nvmux_attach_cb)(void *arg, const struct nvmux_trid *trid, struct
 /**
  * typedef nvmux_remove_cb - a controller has failed for good or is gone.
  *
- * Its queue pairs complete everything with an error. The caller still detaches it.
+ * Its queue pairs complete everything with an error. The caller still detaches it. Of a device that
+ * was removed, in order or by surprise, commands in flight end with NVMUX_SC_CTRLR_GONE, and calls
+ * fail with -ENODEV from then on; one that appears at the same place is another controller. Called
+ * once.
  */
 typedef void (*nvmux_remove_cb)(void *arg, struct nvmux_ctrlr *ctrlr);
 
@@ -130,6 +140,26 @@ typedef void (*nvmux_remove_cb)(void *arg, struct nvmux_ctrlr *ctrlr);
 NVMUX_API int nvmux_probe(struct nvmux *nvmux, const struct nvmux_trid *trid,
 			  nvmux_probe_cb probe_cb, nvmux_attach_cb attach_cb,
 			  nvmux_remove_cb remove_cb, void *arg);
+
+/**
+ * typedef nvmux_hotplug_filter_cb - whether a local device is looked at.
+ * @arg: of nvmux_pcie_set_hotplug_filter().
+ * @trid: its address.
+ */
+typedef bool (*nvmux_hotplug_filter_cb)(void *arg, const struct nvmux_trid *trid);
+
+/**
+ * nvmux_pcie_set_hotplug_filter() - which local devices probes without an address pass over.
+ * @nvmux: the context.
+ * @filter: asked for each that isn't attached yet, before probe_cb; NULL: none is passed over.
+ * @arg: passed to it.
+ *
+ * To follow devices that come, probe again every now and then: those that this context has attached
+ * are passed over, a device that was removed and came back is found once its old controller has
+ * been detached. Thread: that of the context.
+ */
+NVMUX_API void nvmux_pcie_set_hotplug_filter(struct nvmux *nvmux, nvmux_hotplug_filter_cb filter,
+					     void *arg);
 
 /**
  * nvmux_probe_async() - the same without waiting.
@@ -196,9 +226,9 @@ NVMUX_API int nvmux_ctrlr_reset(struct nvmux_ctrlr *ctrlr);
 NVMUX_API int nvmux_ctrlr_reset_subsystem(struct nvmux_ctrlr *ctrlr);
 
 /**
- * nvmux_ctrlr_disconnect() - disable the controller and keep it: queue pairs take no commands, those
- * in flight end. nvmux_ctrlr_reconnect_start() and nvmux_ctrlr_reconnect_poll_async() (-EAGAIN while
- * it goes on) start it again. In-process only: -EACCES through the daemon.
+ * nvmux_ctrlr_disconnect() - disable the controller and keep it: queue pairs take no commands,
+ * those in flight end. nvmux_ctrlr_reconnect_start() and nvmux_ctrlr_reconnect_poll_async()
+ * (-EAGAIN while it goes on) start it again. In-process only: -EACCES through the daemon.
  */
 NVMUX_API int nvmux_ctrlr_disconnect(struct nvmux_ctrlr *ctrlr);
 NVMUX_API int nvmux_ctrlr_reconnect_start(struct nvmux_ctrlr *ctrlr);
@@ -263,6 +293,7 @@ enum nvmux_ctrlr_event {
 	NVMUX_CTRLR_REPLAYED,         /* the rest has been repeated or ended */
 	NVMUX_CTRLR_NS_CHANGED,       /* namespaces were looked at anew: some may have changed */
 	NVMUX_CTRLR_ANA_CHANGED,      /* asymmetric namespace access states were read anew */
+	NVMUX_CTRLR_REMOVING,         /* wanted back: let go of it within removal_timeout_ms */
 };
 
 /** typedef nvmux_ctrlr_event_cb - called in the control thread; must not free @ctrlr. */

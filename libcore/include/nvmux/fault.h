@@ -13,18 +13,24 @@ extern "C" {
 /**
  * typedef nvmux_timeout_cb - a command has not been answered in time.
  * @qpair: its queue pair; NULL: the admin queue.
- * @cid: its identifier, for nvmux_ctrlr_cmd_abort().
+ * @cid: its identifier, for nvmux_ctrlr_cmd_abort(); NVMUX_CID_UNKNOWN: the queue pair has commands
+ *	in flight and hasn't been polled for a time-out, so that nobody knows what of it is overdue.
  *
  * Called once for each such command, by the thread that polls the queue pair; for the admin queue
  * and for queue pairs that nobody polls, by the control thread.
  */
+#define NVMUX_CID_UNKNOWN 0xffffu
 typedef void (*nvmux_timeout_cb)(void *arg, struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
 				 uint16_t cid);
 
 /**
  * nvmux_ctrlr_register_timeout_callback() - be told, in place of the ladder of
  * nvmux_ctrlr_opts.io_timeout_ms: what is done about it is the caller's.
- * @io_ms, @admin_ms: 0: never. @cb NULL: as before.
+ * @io_ms: 0: never. @admin_ms: 0: not told, and nvmux_ctrlr_opts.admin_timeout_ms applies.
+ * @cb NULL: as before.
+ *
+ * Only the time counts in which the queue pair is polled: what its owner doesn't take isn't late.
+ * With a callback nothing is done about CSTS.CFS either; a device that has gone is lost as always.
  */
 NVMUX_API int nvmux_ctrlr_register_timeout_callback(struct nvmux_ctrlr *ctrlr, uint32_t io_ms,
 						    uint32_t admin_ms, nvmux_timeout_cb cb,

@@ -53,8 +53,8 @@ enum nvmux_io_flags {
  * Both are called during submission, and again when a part of it is sent later; same thread.
  */
 typedef void (*nvmux_reset_sgl_cb)(void *arg, uint32_t offset);
-/** typedef nvmux_next_sge_cb - the piece at the place (not empty), and go behind it. Return: 0; else
- * the call is refused with -EINVAL, or, where parts of it have been sent, it ends with Invalid
+/** typedef nvmux_next_sge_cb - the piece at the place (not empty), and go behind it. Return: 0;
+ * else the call is refused with -EINVAL, or, where parts of it have been sent, it ends with Invalid
  * Field. All of a payload is looked at before anything is sent: up to 4 GiB less a byte. */
 typedef int (*nvmux_next_sge_cb)(void *arg, void **ret_address, uint32_t *ret_length);
 
@@ -62,7 +62,8 @@ typedef int (*nvmux_next_sge_cb)(void *arg, void **ret_address, uint32_t *ret_le
  * struct nvmux_io_ext - what reads, writes and compares can have beyond the usual.
  * @size: sizeof(struct nvmux_io_ext) of the caller.
  * @flags: enum nvmux_io_flags.
- * @md: separate metadata, one piece for all blocks; NULL: none.
+ * @md: separate metadata, one piece for all blocks; NULL: none. -EOPNOTSUPP over fabrics, where a
+ *      capsule has no place for it (NVMe over Fabrics wants it interleaved).
  * @apptag_mask, @apptag: application tag (LBATM, LBAT, CDW15).
  * @cdw13: as in the command (dataset management hints, directive specific).
  * @reftag: initial reference tag with type 3; with types 1 and 2 it is the block's number.
@@ -160,7 +161,11 @@ NVMUX_API int nvmux_ns_cmd_compare_and_write(struct nvmux_ns *ns, struct nvmux_q
 /** nvmux_ns_cmd_flush() - make completed writes durable. Base specification 2.0, section 7.1. */
 NVMUX_API int nvmux_ns_cmd_flush(struct nvmux_ns *ns, struct nvmux_qpair *qpair, nvmux_cmd_cb cb,
 				 void *arg);
-/** nvmux_ns_cmd_write_zeroes() - section 3.2.8; @flags may have bit 25, deallocate (DEAC). */
+/** nvmux_ns_cmd_write_zeroes() - section 3.2.8; @flags may have bit 25, deallocate (DEAC).
+ *
+ * This one, verify and write uncorrectable are split by their own limits (WZSL, VSL, WUSL of the
+ * NVM command set's Identify Controller, CNS 06h), or by the transfer limit where there are none.
+ */
 #define NVMUX_IO_DEALLOCATE (1u << 25)
 NVMUX_API int nvmux_ns_cmd_write_zeroes(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 					uint64_t lba, uint32_t lba_count, uint32_t flags,
@@ -194,6 +199,9 @@ NVMUX_STATIC_ASSERT(sizeof(struct nvmux_dsm_range) == 16, "layout");
  * nvmux_ns_cmd_dataset_management() - hints, and deallocation, for up to 256 ranges.
  * @type: enum nvmux_dsm_type, or'ed.
  * @ranges: copied during the call.
+ *
+ * Never split: more ranges, or more blocks in one or in all of them, than the controller takes
+ * (DMRL, DMRSL, DMSL of Identify CNS 06h) are refused with -E2BIG.
  */
 NVMUX_API int nvmux_ns_cmd_dataset_management(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 					      uint32_t type, const struct nvmux_dsm_range *ranges,
@@ -212,7 +220,10 @@ struct nvmux_copy_range {
 NVMUX_STATIC_ASSERT(sizeof(struct nvmux_copy_range) == 32, "layout");
 
 /** nvmux_ns_cmd_copy() - copy blocks inside the namespace to @dest_lba; ranges are copied.
- * @flags: what they say of protection information holds for source and destination. */
+ * @flags: what they say of protection information holds for source and destination.
+ *
+ * Never split: more ranges, or more blocks in one or in all of them, than the namespace takes
+ * (MSRC, MSSRL, MCL) are refused with -E2BIG. */
 NVMUX_API int nvmux_ns_cmd_copy(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 				const struct nvmux_copy_range *ranges, uint32_t n_ranges,
 				uint64_t dest_lba, uint32_t flags, nvmux_cmd_cb cb, void *arg);
@@ -285,7 +296,8 @@ NVMUX_API int nvmux_ns_cmd_io_mgmt_send(struct nvmux_ns *ns, struct nvmux_qpair 
 NVMUX_API int nvmux_ctrlr_cmd_io_raw(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
 				     const struct nvmux_cmd *cmd, void *buf, uint32_t len,
 				     nvmux_cmd_cb cb, void *arg);
-/** nvmux_ctrlr_cmd_io_raw_with_md() - the same with @md_len bytes of separate metadata. */
+/** nvmux_ctrlr_cmd_io_raw_with_md() - the same with @md_len bytes of separate metadata, which is
+ * -EOPNOTSUPP over fabrics. */
 NVMUX_API int nvmux_ctrlr_cmd_io_raw_with_md(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
 					     const struct nvmux_cmd *cmd, void *buf, uint32_t len,
 					     void *md, uint32_t md_len, nvmux_cmd_cb cb, void *arg);

@@ -23,16 +23,17 @@
  * flight; then neither ring can overflow: the submission entry at the tail was last used by a
  * command that has been copied, and each command in flight has its place in the completion ring.
  *
- * Scatter lists (since 1.1). A command with NVMUX_RING_F_LIST names its data by segments in the list
- * area: any that lie next to each other, 1 to NVMUX_RING_LIST_PER_CMD and at most max_segs of them.
- * The area has NVMUX_RING_LIST_PER_CMD for each of depth commands, so that each can have places of
- * its own; admin rings have none. The daemon copies them when it takes the command, before its
- * completion. Where the header doesn't say NVMUX_RING_SGL, only the first segment may start and only
- * the last may end elsewhere than at a multiple of 4096 of its region. All but the last have a
+ * Scatter lists (since 1.1). A command with NVMUX_RING_F_LIST names its data by segments in the
+ * list area: any that lie next to each other, 1 to NVMUX_RING_LIST_PER_CMD and at most max_segs of
+ * them. The area has NVMUX_RING_LIST_PER_CMD for each of depth commands, so that each can have
+ * places of its own; admin rings have none. The daemon copies them when it takes the command, before its
+ * completion. Where the header doesn't say NVMUX_RING_SGL, only the first segment may start and
+ * only the last may end elsewhere than at a multiple of 4096 of its region. All but the last have a
  * length that is a multiple of 4.
  *
- * Fused commands (since 1.1), FUSE in the flags: the second is the entry after the first. The daemon
- * takes the first and waits for the next entry; both reach the controller together, or neither.
+ * Fused commands (since 1.1), FUSE in the flags: the second is the entry after the first. The
+ * daemon takes the first and waits for the next entry; both reach the controller together, or
+ * neither.
  *
  * Sleeping. A reader that wants to sleep sets its sleep flag, issues membarrier(GLOBAL_EXPEDITED),
  * looks at the ring once more, and then waits on its end of the socket pair. A writer publishes

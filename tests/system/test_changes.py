@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Commands that change namespaces or the controller, under load: no reset, all are told."""
+
+import os
+import socket
+import struct
+import threading
+
+from nvmux_test import (CALL_SECONDS, Counts, Run, RpcError, Session, Suite, attach, daemon_trid,
+                        expect_error, wait_until)
+
+NVME_STATUS = -32003
+INVALID_NAMESPACE, LENGTH_MISMATCH, LBA_RANGE = 0x0b, 0x703, 0x80
+REGION_BYTES = 1 << 20
+FORMAT_NVM, NS_MGMT, NS_ATTACH, SANITIZE, IDENTIFY = 0x80, 0x0d, 0x15, 0x84, 0x06
+
+suite = Suite()
+RUN = Run()
+DAEMON = EMULATOR = SESSION = EVENTS = REGION = RING = LOAD = None
+COUNTS = []
+
+
+def call(method, **params):
+    return SESSION.rpc.call(method, controller="nvme0", **params)
+
+
+def here(offset=0):
+    return {"region": REGION, "offset": offset}
+
+
+def controller():
+    (ctrl,) = SESSION.rpc.call("get_controllers", name="nvme0")
+    return ctrl
+
+
+def namespaces():
+    return {ns["nsid"]: ns for ns in SESSION.rpc.call("get_namespaces", controller="nvme0")}
+
+
+def told(kind, **members):
+    """Wait for an event with these members; earlier ones are forgotten."""
+    def look():
+        EVENTS.call("get_version")
+        while EVENTS.notifications:
+            event = EVENTS.notifications.pop(0)["params"]
+            if event["type"] == kind and all(event.get(k) == v for k, v in members.items()):
+                return event
+        return None
+    return wait_until(look, what=f"event {kind} {members}")
+
+
+def fault(line):
+    """Tell the emulator by its control socket; returns its answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.connect(os.path.join(EMULATOR.dir, "control"))
+        control.sendall(line.encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"ok\n"):
+            answer += control.recv(4096)
+            assert b"error" not in answer, answer
+        return answer.decode()
+
+
+@suite.test("a controller with two namespaces, load on the first", essential=True)
+def start():
+    global DAEMON, EMULATOR, SESSION, EVENTS, REGION, RING, LOAD
+    EMULATOR = RUN.emulator("mem,size=64M,bs=512", "mem,size=64M,bs=512")
+    DAEMON = RUN.daemon()
+    attach(DAEMON, EMULATOR, "nvme0")
+    COUNTS.append(Counts(DAEMON))
+    LOAD = RUN.load("load", daemon_trid(DAEMON, "nvme0"), "--qpairs", 2, "--nsid", 1, seconds=12)
+    SESSION = Session(DAEMON, "nvme0")
+    REGION = SESSION.memory(REGION_BYTES)
+    RING = SESSION.qpair()
+    EVENTS = DAEMON.rpc()
+    EVENTS.call("subscribe_events")
+
+
+@suite.test("format by RPC: the new geometry holds at once, for commands by RPC and in rings")
+def format_by_rpc():
+    for lbaf, size in ((1, 4096), (0, 512)):
+        formats = call("identify", cns=0, nsid=2)["lbafs"]
+        lbaf = next(i for i, f in enumerate(formats) if 1 << f["ds"] == size and f["ms"] == 0)
+        call("format", nsid=2, lbaf=lbaf)
+        assert namespaces()[2]["block_size"] == size
+        told("namespace_formatted", name="nvme0", nsid=2, block_size=size)
+        call("read", nsid=2, lba=0, lba_count=1, **here())
+        count = (64 << 20) // size
+        read = {"nsid": 2, "data": REGION << 48}
+        assert RING.submit(2, **read, data_len=size, cdw=(count - 1,)) == 0
+        assert RING.submit(2, **read, data_len=size, cdw=(count,)) == LBA_RANGE
+        assert RING.submit(2, **read, data_len=size - 512 or 4, cdw=(0,)) == LENGTH_MISMATCH
+    assert controller()["resets"] == 0
+
+
+@suite.test("format in an admin ring: what follows is answered as usual")
+def format_in_ring():
+    for _ in range(5):
+        assert SESSION.admin.submit(FORMAT_NVM, nsid=2) == 0
+        assert SESSION.admin.submit(IDENTIFY, nsid=0, data=REGION << 48, data_len=4096,
+                                    cdw=(2,)) == 0
+        assert struct.unpack("<III", SESSION.maps[REGION][:12]) == (1, 2, 0)
+    assert controller()["resets"] == 0
+
+
+@suite.test("a namespace is deleted, created, attached and detached; subscribers are told")
+def management():
+    call("delete_ns", nsid=2)
+    told("namespace_removed", name="nvme0", nsid=2)
+    assert list(namespaces()) == [1]
+    assert RING.submit(2, nsid=2, data=REGION << 48, data_len=512, cdw=(0,)) == INVALID_NAMESPACE
+    nsid = call("create_ns", blocks=32768)["dw0"]
+    assert list(namespaces()) == [1]
+    call("attach_ns", nsid=nsid)
+    told("namespace_added", name="nvme0", nsid=nsid, blocks=32768)
+    assert namespaces()[nsid]["blocks"] == 32768
+    assert RING.submit(2, nsid=nsid, data=REGION << 48, data_len=512, cdw=(32767,)) == 0
+    call("detach_ns", nsid=nsid)
+    told("namespace_removed", name="nvme0", nsid=nsid)
+    call("attach_ns", nsid=nsid)
+    assert sorted(namespaces()) == sorted({1, nsid})
+    error = expect_error(call, "delete_ns", nsid=77, code=NVME_STATUS)
+    assert error.data["nvme_status"] == INVALID_NAMESPACE, str(error)
+    assert controller()["resets"] == 0
+
+
+@suite.test("requests that come while a change is under way wait for it; none fails")
+def many():
+    nsid = max(namespaces())
+    failures = []
+
+    def client(number):
+        try:
+            with Session(DAEMON, "nvme0") as session:
+                region = session.memory(65536)
+                for i in range(12):
+                    if (i + number) % 3 == 0:
+                        session.rpc.call("format", controller="nvme0", nsid=nsid,
+                                         lbaf=0)
+                    session.rpc.call("read", controller="nvme0", nsid=1, lba=8, lba_count=8,
+                                     region=region)
+                    session.rpc.call("get_log_page", controller="nvme0", lid=2, length=512,
+                                     region=region)
+                    session.rpc.call("identify", controller="nvme0", cns=1)
+        except (RpcError, OSError, EOFError, AssertionError) as error:
+            failures.append(f"client {number}: {error}")
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(4 * CALL_SECONDS)
+    assert not failures and not any(t.is_alive() for t in threads), failures
+    assert controller()["resets"] == 0
+
+
+@suite.test("critical warnings are told in words")
+def warnings():
+    fault("smart warning=03")
+    event = told("controller_health", name="nvme0", critical_warning=3)
+    assert event["warnings"] == ["available_spare", "temperature"], event
+    fault("smart warning=00")
+
+
+@suite.test("a command that doesn't end is let go of by a reset, and others go on")
+def stuck():
+    fault("drop:opc=80:qid=0")
+    ident = SESSION.rpc.request("format", {"controller": "nvme0", "nsid": max(namespaces())})
+    wait_until(lambda: "drop" not in fault("list"), what="the command has been dropped")
+    with DAEMON.rpc() as other:
+        other.call("reset_controller", name="nvme0")
+    error = expect_error(SESSION.rpc.answer, ident, code=NVME_STATUS)
+    assert error.data["nvme_status"] in (0x07, 0x08), str(error)
+    call("read", nsid=1, lba=0, lba_count=1, **here())
+    assert RING.submit(2, nsid=1, data=REGION << 48, data_len=512, cdw=(0,)) == 0
+    assert controller()["resets"] == 1
+
+
+@suite.test("a client that dies while its command changes something leaves nothing")
+def death():
+    for delay in (0, 1, 5, 50):
+        session = Session(DAEMON, "nvme0")
+        session.rpc.request("format", {"controller": "nvme0", "nsid": max(namespaces())})
+        if delay:
+            threading.Event().wait(delay / 1000)
+        session.close()
+        call("read", nsid=1, lba=0, lba_count=1, **here())
+
+
+@suite.test("no I/O of the load has failed")
+def load():
+    assert LOAD.wait() == 0, LOAD.err()
+
+
+@suite.test("sanitize: its log can be read at once, and its end is an event")
+def sanitize():
+    call("sanitize", action="crypto_erase")
+    call("get_log_page", lid=0x81, length=512, **here())
+    assert struct.unpack_from("<H", SESSION.maps[REGION], 2)[0] & 7 in (1, 2)
+    told("aer", name="nvme0", information_text="sanitize operation completed",
+         log_page_text="sanitize status")
+    assert controller()["resets"] == 1
+
+
+@suite.test("everything is given back")
+def end():
+    EVENTS.close()
+    SESSION.close()
+    COUNTS[0].same()
+    RUN.stop()
+
+
+try:
+    suite.main()
+finally:
+    RUN.clean_up()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Hot plug for real: a controller behind a root port is unplugged and plugged in again, under
+# verified load of two clients, while another one goes on undisturbed. QEMU does it; the host's side
+# of the third serial port (lab.py) asks for it and says how long the guest took to let go.
+. "$LAB_TREE/tests/vm/guest/lib.sh"
+
+rounds=20
+deadline=60
+steady=0000:00:04.0
+hot=0000:01:00.0
+
+stty -F /dev/ttyS2 raw -echo
+exec 3<> /dev/ttyS2
+
+# host WORD…: have the host do something; its answer in $answer; success if it begins with ok.
+host() {
+	local line
+	echo "$*" >&3
+	read -r -t 300 answer <&3 || answer="no answer"
+	echo "+ host $*: $answer" >&2
+	[ "${answer%% *}" = ok ]
+}
+
+attached() {
+	nvmux -o json list | python3 -c '
+import json, sys
+name = sys.argv[1]
+def walk(value):
+    if isinstance(value, dict):
+        if value.get("name") == name and value.get("state") == "ready":
+            sys.exit(0)
+        value = list(value.values())
+    for part in value if isinstance(value, list) else []:
+        walk(part)
+walk(json.load(sys.stdin))
+sys.exit(1)' "$1"
+}
+
+# commands NAME: that queue pairs of clients have sent to a controller.
+commands() {
+	nvmux rpc get_qpairs | python3 -c '
+import json, sys
+print(sum(q["commands"] for q in json.load(sys.stdin) if q["controller"] == sys.argv[1]))' "$1"
+}
+
+busy() {
+	local done
+	done=$(commands "$1") && [ "${done:-0}" -gt "$2" ]
+}
+
+# Whatever is plugged in belongs to vfio-pci from the start.
+check "steady: bind" nvmux bind $steady
+modprobe -r nvme
+echo 1b36 0010 > /sys/bus/pci/drivers/vfio-pci/new_id
+host device_add
+ok $? "a device is plugged in"
+wait_for 120 test -e /sys/bus/pci/devices/$hot/driver
+[ "$(driver_of $hot)" = vfio-pci ] || nvmux bind $hot >&2
+same "vfio-pci has it" vfio-pci "$(driver_of $hot)"
+start_daemon "[controller steady]
+trtype = PCIE
+traddr = $steady
+[controller hot]
+trtype = PCIE
+traddr = $hot
+removal_timeout_ms = 30000"
+ok $? "the daemon runs"
+nvmux events > "$LAB_WORK/events" 2>&1 &
+events_pid=$!
+wait_for 120 attached hot
+ok $? "both are attached"
+wait_for 60 attached steady
+
+load 3000 steady --owner 9 --depth 4 --max 4096 > "$LAB_WORK/steady" 2>&1 &
+steady_pid=$!
+half=$(((8 << 20) / 512))
+load 3000 hot --again --owner 1 --blocks $half --depth 8 --max 16384 > "$LAB_WORK/first" 2>&1 &
+first=$!
+load 3000 hot --again --owner 2 --start $half --blocks $half --depth 8 --max 16384 \
+	> "$LAB_WORK/second" 2>&1 &
+second=$!
+
+maps() {
+	ls "/proc/$daemon_pid/fd" | wc -l
+	grep -c -e vfio -e memfd "/proc/$daemon_pid/maps"
+}
+
+good=0
+held_first=''
+held_last=''
+for round in $(seq $rounds); do
+	wait_for 120 busy hot 40 || { echo "# round $round: no load"; break; }
+	[ $round != 2 ] || held_first=$(maps)
+	held_last=$(maps)
+	before=$(commands steady)
+	host device_del $deadline || { echo "# round $round: $answer"; break; }
+	echo "# round $round: let go of after ${answer#ok } s"
+	wait_for 60 busy steady "$before" || { echo "# round $round: the other one stands"; break; }
+	host device_add || { echo "# round $round: $answer"; break; }
+	wait_for 120 attached hot || { echo "# round $round: not attached again"; break; }
+	good=$((good + 1))
+done
+same "unplugged in order and attached again, $rounds times" $rounds $good
+same "descriptors and mappings are as at the beginning" "$held_first" "$held_last"
+wait_for 120 busy hot 40
+kill -TERM $first $second $steady_pid
+wait $first
+ok $? "the first client finds its data right"
+wait $second
+ok $? "the second client finds its data right"
+wait $steady_pid
+ok $? "the client of the other controller saw no error"
+sed 's/^/# /' "$LAB_WORK/first" "$LAB_WORK/second" "$LAB_WORK/steady"
+kill $events_pid
+for type in controller_removing controller_removed device_added controller_attached; do
+	[ "$(grep -c "$type" "$LAB_WORK/events")" -ge $rounds ]
+	ok $? "nvmux events shows each $type"
+done
+head -n 12 "$LAB_WORK/events" >&2
+stop_daemon
+ok $? "the daemon ends cleanly"
+finish
