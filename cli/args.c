@@ -29,7 +29,8 @@ static const struct {
 const struct cli_option cli_common_options[] = {
 	{"socket", 'S', "SOCKET", "RPC socket of nvmuxd (default /run/nvmux/nvmux.sock)"},
 	{"output-format", 'o', "json|normal",
-	 "json: nothing but one JSON value on standard output"},
+	 "json: nothing but one JSON value on standard output; a command that fails prints none "
+	 "there, but its message on standard error"},
 	{"help", 'h', NULL, "explain the command"},
 	{0},
 };
@@ -440,6 +441,25 @@ int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, u
 	return err;
 }
 
+/* In most commands -t is the transport; where it is something else, somebody may have meant it. */
+static bool is_transport(const char *text)
+{
+	static const char *const names[] = {"pcie", "rdma", "vfio-user", "vfiouser", "loopback"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcasecmp(text, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static int letter_of(const struct cli_args *args, const char *name)
+{
+	int place = find(args, name);
+
+	return place < 0 ? 0 : option_at(args->command, (unsigned)place)->letter;
+}
+
 int cli_args_number(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
 		    uint64_t *value, char *why, size_t why_size)
 {
@@ -454,6 +474,11 @@ int cli_args_number(const struct cli_args *args, const char *name, uint64_t min,
 	err = in_range(name, text, err, v, min, max, "a number", why, why_size);
 	if (!err)
 		*value = v;
+	else if (letter_of(args, name) == 't' && is_transport(text))
+		cli_refuse(why, why_size,
+			   "--%s: \"%s\" isn't a number; the transport is --transport here, and "
+			   "its address --traddr",
+			   name, text);
 	return err;
 }
 

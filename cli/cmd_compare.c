@@ -28,15 +28,20 @@ static int take_options(struct cli *cli, const struct cli_args *args, struct com
 	const struct cli_value values[] = {
 		{"start-block", &c->slba, 0, UINT64_MAX},
 		{"block-count", &c->count, 0, UINT32_MAX},
-		{"data-size", &c->data_size, 1, UINT64_MAX},
-		{"metadata-size", &c->md_size, 1, UINT64_MAX},
 		{"dir-type", &c->dtype, 0, 15},
 		{"dir-spec", &c->dspec, 0, UINT16_MAX},
 		{"dsm", &c->dsm, 0, UINT8_MAX},
 		{0},
 	};
+	const struct cli_value sizes[] = {
+		{"data-size", &c->data_size, 1, UINT64_MAX},
+		{"metadata-size", &c->md_size, 1, UINT64_MAX},
+		{0},
+	};
 	int code = cli_values(cli, args, values);
 
+	if (!code)
+		code = cli_sizes(cli, args, sizes);
 	c->dry_run = cli_args_get(args, "dry-run");
 	c->show = c->dry_run || cli_args_get(args, "show-command");
 	c->latency = cli_args_get(args, "latency");

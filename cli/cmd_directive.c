@@ -3,6 +3,7 @@
 #include <nvme/types.h>
 
 #include "cli/verb.h"
+#include "decode/fields.h"
 
 #define DATA_MAX         (1u << 20)
 #define DOPER_ENABLE     1u /* Identify, send */
@@ -180,7 +181,7 @@ static int show(struct cli_device *dev, const struct cli_args *args, const struc
 	if (fields)
 		json_object_update(more, fields);
 	else if (data->len)
-		json_object_set_new(more, "data", cli_data_json(data->bytes, data->len));
+		json_object_set_new(more, "data", decode_hex_json(data->bytes, data->len));
 	return cli_report(dev, more, "directive type %llu, operation %llu: result %#x",
 			  (unsigned long long)d->dtype, (unsigned long long)d->doper, dev->dw0);
 }

@@ -3,6 +3,7 @@
 #include <nvme/types.h>
 
 #include "cli/verb.h"
+#include "decode/fields.h"
 
 #define DATA_MAX (1u << 20)
 
@@ -68,7 +69,7 @@ static int show(struct cli_device *dev, const char *file, const struct cli_data 
 		cli_data_show(data->bytes, data->len);
 		return CLI_OK;
 	}
-	return cli_report(dev, json_pack("{s:o}", "data", cli_data_json(data->bytes, data->len)),
+	return cli_report(dev, json_pack("{s:o}", "data", decode_hex_json(data->bytes, data->len)),
 			  "%zu bytes", data->len);
 }
 

@@ -10,11 +10,15 @@
 #include <time.h>
 #include <nvme/types.h>
 
+#include "cli/confirm.h"
 #include "cli/show_cmd.h"
 #include "cli/verb.h"
+#include "decode/fields.h"
 
 #define DATA_MAX    (16u << 20)
 #define OPC_SEND    1u
+#define ZONES_ALL   (1u << 8) /* of Zone Management Send */
+#define NS_MGMT_DELETE 1u
 #define OPC_RECEIVE 2u
 
 struct passthru {
@@ -153,8 +157,8 @@ static int show_result(struct cli_device *dev, const struct cli_args *args,
 	more = json_pack("{s:I, s:I, s:I}", "result", (json_int_t)dev->dw0, "result_high",
 			 (json_int_t)dev->dw1, "latency_us", (json_int_t)us);
 	if (receives && !p->data_file)
-		json_object_set_new(more, "data", cli_data_json(data->bytes, data->len));
-	return cli_report(dev, more, "%s command %02xh succeeded, result %#010x",
+		json_object_set_new(more, "data", decode_hex_json(data->bytes, data->len));
+	return cli_report(dev, more, "%s command %02xh succeeded, result 0x%08x",
 			  p->io ? "I/O" : "admin", p->cmd.opc, dev->dw0);
 }
 
@@ -195,6 +199,47 @@ static void take_nsid(const struct cli_device *dev, struct passthru *p)
 		p->cmd.nsid = htole32(dev->nsid);
 }
 
+/* The same for a command that isn't sent, so that nothing is opened. */
+static int name_nsid(struct cli *cli, const struct cli_args *args, struct passthru *p)
+{
+	struct cli_target target;
+	char why[512];
+	uint32_t nsid;
+
+	if (cli_device_target(cli, args, &target, &nsid, why, sizeof(why)))
+		return cli_usage_error(cli, "%s", why);
+	if (!p->nsid_given)
+		p->cmd.nsid = htole32(nsid);
+	return CLI_OK;
+}
+
+/* What the commands for it ask about. */
+static int confirm(struct cli *cli, const struct cli_args *args, const struct passthru *p)
+{
+	uint8_t zone_action = (uint8_t)p->cdw[13];
+
+	if (p->io && p->opcode == nvme_zns_cmd_mgmt_send) {
+		if (zone_action == NVME_ZNS_ZSA_OFFLINE)
+			return cli_confirm(cli, args, "zones are taken offline for good");
+		if (zone_action == NVME_ZNS_ZSA_RESET && p->cdw[13] & ZONES_ALL)
+			return cli_confirm(cli, args, "all data of the namespace's zones is lost");
+	}
+	if (p->io)
+		return CLI_OK;
+	switch (p->opcode) {
+	case nvme_admin_format_nvm:
+		return cli_confirm(cli, args, "formatting erases all data of the namespace");
+	case nvme_admin_sanitize_nvm:
+		return cli_confirm(cli, args, "sanitizing erases all data of the subsystem");
+	case nvme_admin_ns_mgmt:
+		if ((p->cdw[10] & 0xf) == NS_MGMT_DELETE)
+			return cli_confirm(cli, args,
+					   "the namespace and all its data will be gone");
+		return CLI_OK;
+	default: return CLI_OK;
+	}
+}
+
 static int run_passthru(struct cli *cli, const struct cli_args *args, struct passthru *p)
 {
 	static const char *const needed[] = {"opcode", NULL};
@@ -209,9 +254,15 @@ static int run_passthru(struct cli *cli, const struct cli_args *args, struct pas
 		return code;
 	fill_cmd(p);
 	if (cli_args_get(args, "dry-run")) {
+		code = name_nsid(cli, args, p);
+		if (code)
+			return code;
 		cli_show_command(&p->cmd, p->data_len, p->md_len, p->timeout_ms);
 		return CLI_OK;
 	}
+	code = confirm(cli, args, p);
+	if (code)
+		return code;
 	code = cli_device_open(cli, args, p->io ? CLI_DEVICE_IO : 0, &dev);
 	if (!code) {
 		take_nsid(&dev, p);
@@ -263,6 +314,7 @@ static const struct cli_option passthru_options[] = {
 	{"show-command", 's', NULL, "show the command before it is sent"},
 	{"dry-run", 'd', NULL, "show the command instead of sending it"},
 	{"latency", 'T', NULL, "say how long it took"},
+	CLI_FORCE_OPTION,
 	CLI_DEVICE_OPTIONS,
 	{0},
 };
@@ -287,7 +339,9 @@ const struct cli_command cli_cmd_admin_passthru = {
 	.usage = PASSTHRU_USAGE,
 	.description = PASSTHRU_TEXT
 	"\n\nThrough the daemon, commands that others would notice need the admin right; "
-	"those that would take its queues or connection away are refused.",
+	"those that would take its queues or connection away are refused."
+	"\n\nAsks before Format NVM, Sanitize and the deletion of namespaces, as the commands "
+	"for these do.",
 	.options = passthru_options,
 	.examples = admin_examples,
 	.max_args = 1,
@@ -307,7 +361,8 @@ const struct cli_command cli_cmd_io_passthru = {
 	.usage = PASSTHRU_USAGE,
 	.description = PASSTHRU_TEXT
 	"\n\nThe daemon checks the command as it checks its clients' commands: the data must "
-	"be as long as the command says.",
+	"be as long as the command says."
+	"\n\nAsks before all zones are reset, or zones taken offline.",
 	.options = passthru_options,
 	.examples = io_examples,
 	.max_args = 1,

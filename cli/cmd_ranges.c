@@ -131,6 +131,7 @@ const struct cli_command cli_cmd_dsm = {
 struct copy {
 	uint64_t sdlba, prinfow, prinfor, ref_tag, app_tag, app_tag_mask, dtype, dspec, format;
 	unsigned n;
+	bool ref_tag_given, ref_tags_given;
 	struct nvmux_copy_range ranges[NVMUX_COPY_RANGES_MAX];
 };
 
@@ -193,7 +194,22 @@ static int take_copy_ranges(struct cli *cli, const struct cli_args *args, struct
 		};
 	}
 	c->n = lists[0].n;
+	c->ref_tag_given = cli_args_get(args, "ref-tag");
+	c->ref_tags_given = lists[2].n;
 	return code;
+}
+
+/* With types 1 and 2 of protection information a block's tag is that of its number. */
+static void default_ref_tags(const struct cli_device *dev, struct copy *c)
+{
+	enum nvmux_pi_type type = nvmux_ns_get_pi_type(dev->ns);
+
+	if (type != NVMUX_PI_TYPE1 && type != NVMUX_PI_TYPE2)
+		return;
+	if (!c->ref_tag_given)
+		c->ref_tag = (uint32_t)c->sdlba;
+	for (unsigned i = 0; !c->ref_tags_given && i < c->n; i++)
+		c->ranges[i].reftag = htole32((uint32_t)le64toh(c->ranges[i].lba));
 }
 
 static int send_copy(struct cli_device *dev, const struct cli_args *args, struct copy *c)
@@ -237,8 +253,10 @@ static int run_copy(struct cli *cli, const struct cli_args *args)
 	if (code)
 		return code;
 	code = cli_device_open(cli, args, CLI_DEVICE_NS | CLI_DEVICE_IO, &dev);
-	if (!code)
+	if (!code) {
+		default_ref_tags(&dev, &c);
 		code = send_copy(&dev, args, &c);
+	}
 	cli_device_close(&dev);
 	return code;
 }
@@ -252,8 +270,10 @@ static const struct cli_option copy_options[] = {
 	{"force-unit-access", 'f', NULL, "the command ends when the data is on the media"},
 	{"prinfow", 'p', "BITS", "protection information of the destination, 0 to 15"},
 	{"prinfor", 'P', "BITS", "that of the sources"},
-	{"ref-tag", 'r', "NUM", "reference tag of the destination's first block"},
-	{"expected-ref-tags", 'R', "LIST", "those of the sources"},
+	{"ref-tag", 'r', "NUM",
+	 "reference tag of the destination's first block (default with protection types 1 and 2: "
+	 "the low 32 bits of its number)"},
+	{"expected-ref-tags", 'R', "LIST", "those of the sources (default likewise)"},
 	{"app-tag", 'a', "NUM", "application tag of the destination"},
 	{"expected-app-tags", 'A', "LIST", "those of the sources"},
 	{"app-tag-mask", 'm', "NUM", "mask of the destination's application tag"},

@@ -78,11 +78,26 @@ static int wait_sanitized(struct cli_device *dev)
 	return CLI_FAILED;
 }
 
+/* False only if the log says that the last operation hasn't failed. */
+static bool has_failed(struct cli_device *dev)
+{
+	struct nvme_sanitize_log_page log = {0};
+	unsigned status;
+	int code;
+
+	dev->quiet = true;
+	code = cli_get_log(dev, NVME_LOG_LID_SANITIZE, NSID_ALL, false, &log, sizeof(log));
+	dev->quiet = false;
+	status = le16toh(log.sstat) & NVME_SANITIZE_SSTAT_STATUS_MASK;
+	return code || status == NVME_SANITIZE_SSTAT_STATUS_COMPLETED_FAILED;
+}
+
 static int send_sanitize(struct cli_device *dev, const struct nvmux_sanitize *s, bool wait)
 {
 	static const char *const names[] = {"", "failure mode left", "block erase", "overwrite",
 					    "cryptographic erase"};
 	bool starts = s->action != NVMUX_SANITIZE_EXIT_FAILURE;
+	bool nothing = !starts && !has_failed(dev);
 	int err, code;
 
 	dev->done = false;
@@ -94,7 +109,7 @@ static int send_sanitize(struct cli_device *dev, const struct nvmux_sanitize *s,
 		return code;
 	return cli_report(
 		dev, json_pack("{s:i, s:b}", "sanact", (int)s->action, "done", wait || !starts),
-		"%s%s", names[s->action],
+		"%s%s", nothing ? "there was no failure mode to leave" : names[s->action],
 		!starts ? ""
 		: wait  ? " done"
 			: " begun; the sanitize log says how far it is");

@@ -3,6 +3,7 @@
 #include <nvme/types.h>
 
 #include "cli/verb.h"
+#include "decode/fields.h"
 
 #define DATA_MAX (1u << 20)
 
@@ -87,7 +88,7 @@ static int show_received(struct cli_device *dev, bool raw, const struct cli_data
 		return cli_data_write(dev->cli, NULL, data->bytes, data->len);
 	if (!dev->cli->json)
 		cli_data_show(data->bytes, data->len);
-	return cli_report(dev, json_pack("{s:o}", "data", cli_data_json(data->bytes, data->len)),
+	return cli_report(dev, json_pack("{s:o}", "data", decode_hex_json(data->bytes, data->len)),
 			  "received %zu bytes", data->len);
 }
 

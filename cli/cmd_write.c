@@ -258,7 +258,7 @@ static int flush_target(struct cli *cli, const struct cli_target *target, struct
 	CLI_JSON *value = NULL;
 	int code;
 
-	code = cli_nsio_open(cli, target, io);
+	code = cli_nsio_choose(cli, target, io); /* no data, so any format will do */
 	if (!code)
 		code = cli_nsio_open_qpair(io, &depth, 0);
 	if (!code)

@@ -277,6 +277,9 @@ static int run_append(struct cli *cli, const struct cli_args *args)
 	struct append a = {0};
 	const struct cli_value values[] = {
 		{"zslba", &a.zslba, 0, UINT64_MAX},
+		{0},
+	};
+	const struct cli_value sizes[] = {
 		{"data-size", &a.data_size, 1, UINT32_MAX},
 		{"metadata-size", &a.md_size, 1, UINT32_MAX},
 		{0},
@@ -286,6 +289,8 @@ static int run_append(struct cli *cli, const struct cli_args *args)
 
 	if (!code)
 		code = cli_values(cli, args, values);
+	if (!code)
+		code = cli_sizes(cli, args, sizes);
 	if (!code)
 		code = cli_pi_from_args(cli, args, &a.pi);
 	if (code)
@@ -320,14 +325,25 @@ static const struct cli_option asking_options[] = {
 
 #define ACTION_USAGE CLI_VERB_NS_USAGE " -s LBA|--select-all [-t MS]"
 
+static const char *const zns_open_zone_examples[] = {
+	"nvmux zns open-zone nvme0/2 -s 0x4000",
+	NULL,
+};
+
 static const struct cli_command zns_open = {
 	.name = "zns open-zone",
 	.summary = "open zones",
 	.usage = ACTION_USAGE,
 	.description = "Zone Management Send, action 3h.",
 	.options = open_options,
+	.examples = zns_open_zone_examples,
 	.max_args = 1,
 	.run = run_open,
+};
+
+static const char *const zns_close_zone_examples[] = {
+	"nvmux zns close-zone nvme0/2 -s 0x4000",
+	NULL,
 };
 
 static const struct cli_command zns_close = {
@@ -336,8 +352,14 @@ static const struct cli_command zns_close = {
 	.usage = ACTION_USAGE,
 	.description = "Zone Management Send, action 1h.",
 	.options = action_options,
+	.examples = zns_close_zone_examples,
 	.max_args = 1,
 	.run = run_close,
+};
+
+static const char *const zns_finish_zone_examples[] = {
+	"nvmux zns finish-zone nvme0/2 -s 0x4000",
+	NULL,
 };
 
 static const struct cli_command zns_finish = {
@@ -346,8 +368,14 @@ static const struct cli_command zns_finish = {
 	.usage = ACTION_USAGE,
 	.description = "Zone Management Send, action 2h.",
 	.options = action_options,
+	.examples = zns_finish_zone_examples,
 	.max_args = 1,
 	.run = run_finish,
+};
+
+static const char *const zns_reset_zone_examples[] = {
+	"nvmux zns reset-zone nvme0/2 -s 0x4000",
+	NULL,
 };
 
 static const struct cli_command zns_reset = {
@@ -357,8 +385,14 @@ static const struct cli_command zns_reset = {
 	.description = "Zone Management Send, action 4h: the zones' data is lost. For all zones it "
 		       "asks first; where nobody can be asked, --force is needed.",
 	.options = asking_options,
+	.examples = zns_reset_zone_examples,
 	.max_args = 1,
 	.run = run_reset,
+};
+
+static const char *const zns_offline_zone_examples[] = {
+	"nvmux zns offline-zone nvme0/2 -s 0x4000",
+	NULL,
 };
 
 static const struct cli_command zns_offline = {
@@ -368,6 +402,7 @@ static const struct cli_command zns_offline = {
 	.description = "Zone Management Send, action 5h. Asks first; where nobody can be asked, "
 		       "--force is needed.",
 	.options = asking_options,
+	.examples = zns_offline_zone_examples,
 	.max_args = 1,
 	.run = run_offline,
 };
@@ -380,12 +415,18 @@ static const struct cli_option flush_options[] = {
 	{0},
 };
 
+static const char *const zns_zrwa_flush_zone_examples[] = {
+	"nvmux zns zrwa-flush-zone nvme0/2 -l 0x4010",
+	NULL,
+};
+
 static const struct cli_command zns_flush = {
 	.name = "zns zrwa-flush-zone",
 	.summary = "flush a zone's random write area up to a block",
 	.usage = CLI_VERB_NS_USAGE " -l LBA [-t MS]",
 	.description = "Zone Management Send, action 11h.",
 	.options = flush_options,
+	.examples = zns_zrwa_flush_zone_examples,
 	.max_args = 1,
 	.run = run_flush,
 };
@@ -400,6 +441,11 @@ static const struct cli_option set_desc_options[] = {
 	{0},
 };
 
+static const char *const zns_set_zone_desc_examples[] = {
+	"nvmux zns set-zone-desc nvme0/2 -s 0x4000 -d text.bin",
+	NULL,
+};
+
 static const struct cli_command zns_set_desc = {
 	.name = "zns set-zone-desc",
 	.summary = "give an empty zone a descriptor extension",
@@ -407,6 +453,7 @@ static const struct cli_command zns_set_desc = {
 	.description =
 		"Zone Management Send, action 10h. As many bytes are read as the format says.",
 	.options = set_desc_options,
+	.examples = zns_set_zone_desc_examples,
 	.max_args = 1,
 	.run = run_set_desc,
 };
@@ -424,12 +471,18 @@ static const struct cli_option mgmt_send_options[] = {
 	{0},
 };
 
+static const char *const zns_zone_mgmt_send_examples[] = {
+	"nvmux zns zone-mgmt-send nvme0/2 -s 0x4000 -z 3",
+	NULL,
+};
+
 static const struct cli_command zns_mgmt_send = {
 	.name = "zns zone-mgmt-send",
 	.summary = "send one Zone Management Send",
 	.usage = ACTION_USAGE " -z NUM [-d FILE] [-l BYTES] ...",
 	.description = "Any send action. The same are asked about as by the commands of their own.",
 	.options = mgmt_send_options,
+	.examples = zns_zone_mgmt_send_examples,
 	.max_args = 1,
 	.run = run_mgmt_send,
 };
@@ -448,12 +501,19 @@ static const struct cli_option append_options[] = {
 	{0},
 };
 
+static const char *const zns_zone_append_examples[] = {
+	"nvmux zns zone-append nvme0/2 -s 0 -d block.bin",
+	"nvmux zns zone-append nvme0/2 -s 0 -z 64K",
+	NULL,
+};
+
 static const struct cli_command zns_append = {
 	.name = "zns zone-append",
 	.summary = "write at a zone's write pointer",
 	.usage = CLI_VERB_NS_USAGE " -s LBA [-d FILE] [-z BYTES] ...",
 	.description = "Sends one Zone Append, and says where the data has gone.",
 	.options = append_options,
+	.examples = zns_zone_append_examples,
 	.max_args = 1,
 	.run = run_append,
 };

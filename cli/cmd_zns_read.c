@@ -5,6 +5,7 @@
 
 #include "cli/zns.h"
 #include "cli/zns_report.h"
+#include "decode/fields.h"
 
 #define CHUNK_BYTES (64u << 10)
 #define PARTIAL     (1u << 16)
@@ -190,10 +191,11 @@ static int show_all(struct cli_device *dev, const struct report *r, struct cli_d
 			break;
 		show_zones(dev->cli, r, data->bytes + sizeof(*head), n);
 		last = (const void *)(data->bytes + sizeof(*head) + (n - 1) * entry);
-		if (le64toh(last->zslba) < slba)
-			break; /* it would never end */
-		slba = le64toh(last->zslba) + zone;
 		total -= n;
+		if (le64toh(last->zslba) < slba || le64toh(last->zslba) >= end)
+			break; /* it would never end */
+		slba = le64toh(last->zslba);
+		slba = end - slba > zone ? slba + zone : end;
 	}
 	return code;
 }
@@ -220,6 +222,8 @@ static int report_zones(struct cli_device *dev, struct report *r)
 	if (code)
 		return code;
 	total = le64toh(((const struct nvme_zone_report *)(const void *)data.bytes)->nr_zones);
+	if (total > nvmux_zns_ns_get_num_zones(dev->ns))
+		total = nvmux_zns_ns_get_num_zones(dev->ns);
 	n = r->descs && r->descs < total ? r->descs : total;
 	if (r->partial)
 		total = n;
@@ -291,7 +295,7 @@ static int show_received(struct cli *cli, const struct cli_data *data, uint64_t 
 			cli_data_show(data->bytes, data->len);
 			return CLI_OK;
 		}
-		value = json_pack("{s:o}", "data", cli_data_json(data->bytes, data->len));
+		value = json_pack("{s:o}", "data", decode_hex_json(data->bytes, data->len));
 		return cli_print_json(cli, value);
 	}
 	n = le64toh(head->nr_zones) < n ? le64toh(head->nr_zones) : n;

@@ -37,20 +37,43 @@ static int take_nsid(struct cli_device *dev, const struct cli_args *args,
 	return 0;
 }
 
+/* To the label, as cli_nsio_find() does with an active one. */
+static void add_nsid(struct cli_device *dev)
+{
+	size_t len = strlen(dev->io.label);
+
+	if (dev->nsid && dev->nsid != UINT32_MAX)
+		snprintf(dev->io.label + len, sizeof(dev->io.label) - len, "/%u", dev->nsid);
+}
+
 static int open_namespace(struct cli_device *dev, unsigned flags)
 {
 	int code;
 
 	if (!(flags & (CLI_DEVICE_NS | CLI_DEVICE_NSID)))
 		return CLI_OK;
-	if (flags & CLI_DEVICE_NSID && dev->nsid_given)
+	if (flags & CLI_DEVICE_NSID && dev->nsid_given) {
+		add_nsid(dev);
 		return CLI_OK;
+	}
 	if (dev->nsid_given && !dev->nsid)
 		return cli_usage_error(dev->cli, "--namespace-id: 0 isn't a namespace");
 	code = cli_nsio_find(&dev->io, dev->nsid);
 	dev->nsid = dev->io.nsid;
 	dev->ns = flags & CLI_DEVICE_NS ? dev->io.ns : NULL;
 	return code;
+}
+
+int cli_device_target(struct cli *cli, const struct cli_args *args, struct cli_target *target,
+		      uint32_t *ret_nsid, char *why, size_t why_size)
+{
+	struct cli_device dev = {0};
+
+	if (cli_target_of_ctrlr(args, cli->socket, target, &dev.first_free, why, why_size) ||
+	    take_nsid(&dev, args, target, why, why_size))
+		return -EINVAL;
+	*ret_nsid = dev.nsid;
+	return 0;
 }
 
 int cli_device_open(struct cli *cli, const struct cli_args *args, unsigned flags,

@@ -51,6 +51,11 @@ struct cli_device {
 	uint32_t dw0, dw1;
 };
 
+/* What the options and the first positional argument name, without opening it. 0 or -EINVAL with
+ * @why. */
+int cli_device_target(struct cli *cli, const struct cli_args *args, struct cli_target *target,
+		      uint32_t *ret_nsid, char *why, size_t why_size);
+
 /*
  * Attach the target of the options and of the first positional argument. SIGINT and SIGTERM are
  * caught from here on. CLI_OK, or an exit code after a message; CLI_INTERRUPTED without one. In

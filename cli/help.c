@@ -27,7 +27,9 @@ static const struct {
 static const char about[] =
 	"nvmux steers nvmuxd, the daemon that shares NVMe controllers between programs, moves data "
 	"to and from namespaces, and measures them. Commands that move data go through the daemon "
-	"(CTRL/NSID), or drive a controller themselves, in their own process (-t and -a).";
+	"(CTRL/NSID), or drive a controller themselves, in their own process "
+	"(--transport and --traddr; -t and -a, where a command has no other use for these "
+	"letters).";
 
 /* Print @text, which goes on at column @at, wrapped so that all further lines start there too. */
 static void print_wrapped(FILE *out, const char *text, int at)

@@ -115,6 +115,21 @@ static int unknown_command(const struct cli *cli, const char *word,
 static int run_one_of(struct cli *cli, const struct cli_command *const *among, int argc,
 		      char **argv);
 
+/* "zns help", "zns help open-zone". */
+static int help_of_one(struct cli *cli, int argc, char **argv)
+{
+	const struct cli_command *found = cli->command;
+
+	if (argc > 1)
+		return cli_usage_error(cli, "unexpected argument \"%s\"", argv[1]);
+	if (argc)
+		found = cli_find_command(cli->command->subcommands, argv[0]);
+	if (!found)
+		return unknown_command(cli, argv[0], cli->command->subcommands);
+	cli_help_command(stdout, found);
+	return CLI_OK;
+}
+
 /* Parse and run @cli->command; argv[0] is its name. */
 static int run_command(struct cli *cli, int argc, char **argv)
 {
@@ -131,6 +146,8 @@ static int run_command(struct cli *cli, int argc, char **argv)
 	code = take_common(cli, &args);
 	if (code || !cli->command->subcommands)
 		return code ? code : cli->command->run(cli, &args);
+	if (!strcmp(args.positional[0], "help"))
+		return help_of_one(cli, args.n_positional - 1, args.positional + 1);
 	return run_one_of(cli, cli->command->subcommands, args.n_positional, args.positional);
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <nvme/types.h>
 
 #include "cli/nsio.h"
 #include "emulator/loopback.h"
@@ -208,21 +209,28 @@ int cli_nsio_attach(struct cli *cli, const struct cli_target *target, struct cli
 	return attach(io, target);
 }
 
+int cli_nsio_choose(struct cli *cli, const struct cli_target *target, struct cli_nsio *io)
+{
+	int code = cli_nsio_attach(cli, target, io);
+
+	return code ? code : cli_nsio_find(io, target->nsid);
+}
+
 int cli_nsio_open(struct cli *cli, const struct cli_target *target, struct cli_nsio *io)
 {
-	int code;
+	int code = cli_nsio_choose(cli, target, io);
 
-	code = cli_nsio_attach(cli, target, io);
-	if (!code)
-		code = cli_nsio_find(io, target->nsid);
 	if (code)
 		return code;
 	io->block_size = nvmux_ns_get_sector_size(io->ns);
 	io->blocks = nvmux_ns_get_num_sectors(io->ns);
 	if (nvmux_ns_get_md_size(io->ns)) {
-		cli_error(cli, "%s: formatted with %u bytes of metadata per block, which this "
-			       "command can't carry",
-			  io->label, nvmux_ns_get_md_size(io->ns));
+		cli_error(cli,
+			  "%s: formatted with %u bytes of metadata per block, which this command "
+			  "can't carry; use io-passthru -m, compare%s, or write-zeroes and verify, "
+			  "which move none",
+			  io->label, nvmux_ns_get_md_size(io->ns),
+			  nvmux_ns_get_csi(io->ns) == NVME_CSI_ZNS ? ", zns zone-append" : "");
 		return CLI_FAILED;
 	}
 	if (!io->block_size || io->block_size > 1u << 20 || !io->blocks ||

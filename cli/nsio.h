@@ -38,6 +38,9 @@ int cli_nsio_open(struct cli *cli, const struct cli_target *target, struct cli_n
 int cli_nsio_attach(struct cli *cli, const struct cli_target *target, struct cli_nsio *io);
 int cli_nsio_find(struct cli_nsio *io, uint32_t nsid);
 
+/* Attach and find, without a look at the format: for what moves no data. */
+int cli_nsio_choose(struct cli *cli, const struct cli_target *target, struct cli_nsio *io);
+
 /* A queue pair for at most *@depth commands, which is lowered to what is granted, and @size bytes
  * of I/O memory. */
 int cli_nsio_open_qpair(struct cli_nsio *io, uint32_t *depth, size_t size);

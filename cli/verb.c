@@ -18,16 +18,27 @@
 #define REPEATS   50
 #define REPEAT_MS 100
 
-int cli_values(struct cli *cli, const struct cli_args *args, const struct cli_value *values)
+static int take(struct cli *cli, const struct cli_args *args, const struct cli_value *values,
+		typeof(cli_args_number) *parse)
 {
 	char why[512];
 
 	for (; values->name; values++) {
-		if (cli_args_number(args, values->name, values->min, values->max, values->value,
-				    why, sizeof(why)))
+		if (parse(args, values->name, values->min, values->max, values->value, why,
+			  sizeof(why)))
 			return cli_usage_error(cli, "%s", why);
 	}
 	return CLI_OK;
+}
+
+int cli_values(struct cli *cli, const struct cli_args *args, const struct cli_value *values)
+{
+	return take(cli, args, values, cli_args_number);
+}
+
+int cli_sizes(struct cli *cli, const struct cli_args *args, const struct cli_value *values)
+{
+	return take(cli, args, values, cli_args_size);
 }
 
 int cli_wanted(struct cli *cli, const struct cli_args *args, const char *const *names)
@@ -233,24 +244,6 @@ void cli_data_show(const void *bytes, size_t len)
 			putchar(b[at + i] >= 0x20 && b[at + i] < 0x7f ? b[at + i] : '.');
 		puts("\"");
 	}
-}
-
-json_t *cli_data_json(const void *bytes, size_t len)
-{
-	static const char digits[] = "0123456789abcdef";
-	const uint8_t *b = bytes;
-	char *hex = malloc(2 * len + 1);
-	json_t *value;
-
-	if (!hex)
-		return json_null();
-	for (size_t i = 0; i < len; i++) {
-		hex[2 * i] = digits[b[i] >> 4];
-		hex[2 * i + 1] = digits[b[i] & 15];
-	}
-	value = json_stringn(hex, 2 * len);
-	free(hex);
-	return value;
 }
 
 /* ---- results ---- */

@@ -33,6 +33,8 @@ struct cli_value {
 
 /* All of a table. CLI_OK, or CLI_USAGE after a message. */
 int cli_values(struct cli *cli, const struct cli_args *args, const struct cli_value *values);
+/* The same of sizes in bytes, such as 1M. */
+int cli_sizes(struct cli *cli, const struct cli_args *args, const struct cli_value *values);
 /* Each of these options (ended by NULL) must be given. */
 int cli_wanted(struct cli *cli, const struct cli_args *args, const char *const *names);
 /* A list such as "1,0x10,32" of 64-bit numbers, at most @max_entries. *@count: 0 if not given. */
@@ -57,8 +59,6 @@ int cli_data_fill(struct cli *cli, const char *path, struct cli_data *data);
 int cli_data_write(struct cli *cli, const char *path, const void *bytes, size_t len);
 /* As nvme-cli shows them: 16 bytes a line, and as characters. */
 void cli_data_show(const void *bytes, size_t len);
-/* The same as a JSON string of hexadecimal digits. New reference. */
-json_t *cli_data_json(const void *bytes, size_t len);
 
 /*
  * What was done: "LABEL: text", or with -o json an object with target, namespace (if it has one)

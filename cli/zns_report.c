@@ -3,6 +3,7 @@
 #include <nvme/types.h>
 
 #include "cli/zns_report.h"
+#include "decode/fields.h"
 
 /* nvme-cli's words. */
 static const char *state_name(unsigned state)
@@ -71,7 +72,7 @@ void cli_zones_json(const uint8_t *descs, uint64_t count, size_t ext, json_t *li
 			(int)d->za);
 
 		if (ext && d->za & NVME_ZNS_ZA_ZDEV)
-			json_object_set_new(zone, "ext_data", cli_data_json(d + 1, ext));
+			json_object_set_new(zone, "ext_data", decode_hex_json(d + 1, ext));
 		else if (ext)
 			json_object_set_new(zone, "ext_data", json_string("Not valid"));
 		json_array_append_new(list, zone);

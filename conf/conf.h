@@ -36,6 +36,7 @@ struct conf_limits {
 	uint32_t admin_in_flight;  /* admin commands and commands by RPC, per controller */
 	uint32_t max_clients;      /* connections of all clients together */
 	uint32_t drain_timeout_ms; /* wait for a client's commands before the controller is reset */
+	uint32_t change_timeout_ms; /* of a command that all others wait for, the same */
 };
 
 /*

@@ -400,6 +400,8 @@ const struct conf_key conf_keys[] = {
 	 "admin commands, and commands by RPC, that a client has in flight on one controller"},
 	{"limits", "drain_timeout_ms", set_u32, OFF(limits.drain_timeout_ms), 0, 600000, "5000",
 	 "milliseconds to wait for a leaving client's commands"},
+	{"limits", "change_timeout_ms", set_u32, OFF(limits.change_timeout_ms), 1000, 86400000,
+	 "600000", "milliseconds to wait for a command that keeps all others waiting"},
 	{"controller", "trid", set_trid, 0, 0, 0, "", "transport id in one string"},
 	{"controller", "trtype", set_trtype, 0, 0, 0, "", "transport type"},
 	{"controller", "traddr", set_text, COFF(trid.traddr), 0, NVMUX_TRADDR_MAX - 1, "",

@@ -6,6 +6,11 @@
 #define IDENTIFY_SIZE 4096
 #define OPC_DATA_BITS 0x03 /* 00b: the command has no data */
 
+/* Base specification 2.1, figure 386. */
+#define FID_FDP            0x1d
+#define FID_FDP_EVENTS     0x1e
+#define FID_NS_ADMIN_LABEL 0x1f
+
 #define LID_TELEMETRY_HOST 0x07
 #define LID_PERSISTENT     0x0d
 #define LOG_RAE            (1u << 15)
@@ -98,6 +103,9 @@ static const struct feature_rule features[256] = {
 	[NVME_FEAT_FID_ENDURANCE_EVT_CFG] = {USER, ADMIN, 0},
 	[NVME_FEAT_FID_IOCS_PROFILE] = {USER, NOBODY, 512},
 	[NVME_FEAT_FID_SPINUP_CONTROL] = {USER, ADMIN, 0},
+	[FID_FDP] = {USER, ADMIN, 0},
+	[FID_FDP_EVENTS] = {USER, ADMIN, 0},
+	[FID_NS_ADMIN_LABEL] = {USER, ADMIN, 256},
 	[NVME_FEAT_FID_ENH_CTRL_METADATA] = {USER, ADMIN, 4096},
 	[NVME_FEAT_FID_CTRL_METADATA] = {USER, ADMIN, 4096},
 	[NVME_FEAT_FID_NS_METADATA] = {USER, ADMIN, 4096},
@@ -140,6 +148,8 @@ static uint16_t check_feature(const struct nvmux_ring_cmd *copy, bool admin, uin
 	if (status)
 		return status;
 	*ret_length = rule->length;
+	if (fid == FID_FDP_EVENTS) /* a type each, or a descriptor of two bytes */
+		*ret_length = (le32_to_cpu(copy->cdw11) >> 16 & 0xff) * (set ? 1u : 2u);
 	if (fid == NVME_FEAT_FID_HOST_ID && !(le32_to_cpu(copy->cdw11) & 1))
 		*ret_length = 8; /* EXHID clear: the short form */
 	if (!set && (cdw10 >> 8 & 7) == 3)
@@ -158,6 +168,9 @@ static uint16_t check_log(const struct nvmux_ring_cmd *copy, bool admin, struct 
 
 	/* these make the controller take a new snapshot, which others may be reading */
 	if ((lid == LID_TELEMETRY_HOST || lid == LID_PERSISTENT) && lsp && !admin)
+		return refuse(NVMUX_SC_ACCESS_DENIED);
+	/* each read takes one notification, of reservations that are the whole host's */
+	if (lid == NVME_LOG_LID_RESERVATION && !admin)
 		return refuse(NVMUX_SC_ACCESS_DENIED);
 	cmd->cdw10 = cpu_to_le32(cdw10 | LOG_RAE);
 	*ret_length = (numd + 1) * 4;
@@ -247,6 +260,14 @@ static void copy_fields(struct nvmux_cmd *cmd, const struct nvmux_ring_cmd *copy
 	cmd->cdw15 = copy->cdw15;
 }
 
+/* Whether the controller alone knows how much it moves. */
+static bool is_opaque(const struct nvmux_ring_cmd *copy)
+{
+	if (copy->opc == nvme_admin_set_features || copy->opc == nvme_admin_get_features)
+		return features[(uint8_t)le32_to_cpu(copy->cdw10)].get == NOBODY;
+	return rules[copy->opc].length == LEN_BUFFER;
+}
+
 bool admin_is_known(uint8_t opc)
 {
 	return rules[opc].who != NOBODY;
@@ -271,6 +292,12 @@ uint16_t admin_check(const struct nvmux_ring_cmd *copy, const struct admin_view 
 	status = derive_length(copy, view->admin, &checked.cmd, &length);
 	if (!status && length)
 		status = check_region(copy, view, length, &checked.seg);
+	if (!status && is_opaque(copy)) {
+		checked.cmd.flags |= NVMUX_CMD_OPAQUE;
+		/* Of PRPs the second page could be taken for a list of others. */
+		if (length && !view->keys && nvmux_num_pages(&checked.seg, length) == 2)
+			status = refuse(NVMUX_SC_LENGTH_LIMIT);
+	}
 	if (!status)
 		*ret = checked;
 	return status;

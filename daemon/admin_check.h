@@ -16,6 +16,7 @@
 struct admin_view {
 	bool admin;            /* the client has the admin right */
 	uint32_t max_transfer; /* bytes of one command */
+	bool keys; /* data is described by keys with a length: over a fabric */
 	const struct region_view *regions;
 	uint32_t n_regions;
 };

@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "libcore/aer.h"
 
 #define TYPE_HEALTH 1u
 #define TYPE_NOTICE 2u
+#define TYPE_IO     6u
 #define NS_CHANGED  0u /* information of a notice */
 #define LOG_RAE     (1u << 15)
 
@@ -151,10 +153,34 @@ static void read_health(struct controller *c)
 	}
 }
 
+/* ---- reservations ---- */
+
+/* Reading the log page to clear the event has taken this one from it: nobody else sees it. */
+static void tell_reservation(struct controller *c, const struct nvme_resv_notification_log *log)
+{
+	static const char *const words[] = {
+		[NVME_RESV_NOTIFY_RNLPT_REGISTRATION_PREEMPTED] = "registration_preempted",
+		[NVME_RESV_NOTIFY_RNLPT_RESERVATION_RELEASED] = "reservation_released",
+		[NVME_RESV_NOTIFY_RNLPT_RESERVATION_PREEMPTED] = "reservation_preempted",
+	};
+	const char *word = NULL;
+
+	if (!log || log->rnlpt == NVME_RESV_NOTIFY_RNLPT_EMPTY)
+		return;
+	if (log->rnlpt < ARRAY_SIZE(words))
+		word = words[log->rnlpt];
+	events_emit(c->d, "reservation_notification",
+		    json_pack("{s:s,s:I,s:I,s:i,s:s,s:i}", "name", c->name, "nsid",
+			      (json_int_t)le32_to_cpu(log->nsid), "count",
+			      (json_int_t)le64_to_cpu(log->lpc), "notification", (int)log->rnlpt,
+			      "notification_text", word ?: "unknown", "available", (int)log->nalp));
+}
+
 /* ---- any ---- */
 
-void controller_aer(struct controller *c, uint32_t dw0)
+void controller_aer(struct controller *c, const struct nvmux_cpl *event)
 {
+	uint32_t dw0 = le32_to_cpu(event->dw0);
 	uint8_t type = dw0 & 7, info = (uint8_t)(dw0 >> 8), lid = (uint8_t)(dw0 >> 16);
 	const char *info_text = word_of(info_words, ARRAY_SIZE(info_words), type, info);
 	const char *log_text = word_of(log_words, ARRAY_SIZE(log_words), 0, lid);
@@ -167,6 +193,8 @@ void controller_aer(struct controller *c, uint32_t dw0)
 			      (int)type, "information", (int)info, "log_page", (int)lid,
 			      "event_type_text", type_words[type] ?: "unknown", "information_text",
 			      info_text, "log_page_text", log_text));
+	if (type == TYPE_IO && lid == NVME_LOG_LID_RESERVATION)
+		tell_reservation(c, ctrlr_aer_log(c->ctrlr, event));
 	if (type == TYPE_HEALTH)
 		read_health(c);
 	if (type == TYPE_NOTICE && info == NS_CHANGED)

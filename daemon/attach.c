@@ -47,7 +47,7 @@ static void on_removed(void *arg, struct nvmux_ctrlr *ctrlr)
 
 static void on_aer(void *arg, const struct nvmux_cpl *cpl)
 {
-	controller_aer(arg, le32_to_cpu(cpl->dw0));
+	controller_aer(arg, cpl);
 }
 
 static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_event event)
@@ -83,7 +83,6 @@ static void on_started(void *arg, const struct nvmux_trid *trid, struct nvmux_ct
 		ctrlr->attention_arg = c;
 		nvmux_ctrlr_set_remove_cb(ctrlr, on_removed, c);
 		nvmux_ctrlr_set_event_cb(ctrlr, on_event, c);
-		nvmux_ctrlr_register_aer_callback(ctrlr, on_aer, c);
 	}
 	op_release(op, 0);
 }
@@ -255,6 +254,9 @@ static void attach_succeeded(struct attach_op *attach)
 	events_controller(c, "controller_attached");
 	if (attach->req)
 		rpc_reply(attach->req, attach_result(c));
+	/* now, so that events of the start follow the one of the attachment */
+	nvmux_ctrlr_register_aer_callback(c->ctrlr, on_aer, c);
+	c->ctrlr->takes_notices = true;
 	controller_check_lost(c);
 	controller_check_removed(c);
 	daemon_progress(d);

@@ -117,8 +117,8 @@ static uint16_t check_slow(const struct channel *channel, const struct nvmux_rin
 				  &ret->cmd, &ret->list);
 }
 
-/* Send one that has been checked. There is room. */
-static void submit_slow(struct channel *channel, const struct nvmux_ring_cmd *cmd,
+/* Send one that has been checked. There is room. False: it has been refused. */
+static bool submit_slow(struct channel *channel, const struct nvmux_ring_cmd *cmd,
 			const struct checked_slow *checked)
 {
 	struct nvmux_qpair *qpair = channel->hwq->qpair;
@@ -136,10 +136,11 @@ static void submit_slow(struct channel *channel, const struct nvmux_ring_cmd *cm
 	slot->drops = channel->drops;
 	slot->bytes = checked->list.len;
 	slot->writes = cmd->opc & 1;
-	if (qpair->transport->submit(qpair, &checked->cmd.cmd, &payload, complete, slot)) {
-		channel->n_free++;
-		refuse(channel, cmd, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
-	}
+	if (!qpair->transport->submit(qpair, &checked->cmd.cmd, &payload, complete, slot))
+		return true;
+	channel->n_free++;
+	refuse(channel, cmd, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+	return false;
 }
 
 static void serve_list(struct channel *channel, const struct nvmux_ring_cmd *cmd)
@@ -178,8 +179,10 @@ static void serve_pair(struct channel *channel, const struct nvmux_ring_cmd *fir
 		return;
 	}
 	NVMUX_ASSERT(channel->hwq->qpair->n_free >= 2);
-	submit_slow(channel, first, &checked[0]);
-	submit_slow(channel, second, &checked[1]);
+	if (submit_slow(channel, first, &checked[0]))
+		submit_slow(channel, second, &checked[1]);
+	else
+		refuse(channel, second, NVME_SC_FUSED_FAIL | NVMUX_STATUS_DNR);
 }
 
 /* A command with flags, or any after the first of two fused ones. */

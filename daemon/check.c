@@ -110,6 +110,8 @@ static uint16_t check_rights(uint8_t opc, const struct op_rule *rule, const stru
 			return NVMUX_SC_ACCESS_DENIED;
 	} else if (!view->admin) {
 		return NVMUX_SC_ACCESS_DENIED;
+	} else if (opc >= 0x80 && view->noticed[(opc - 0x80) / 32] >> opc % 32 & 1) {
+		return NVMUX_SC_OPCODE_REFUSED;
 	}
 	return !writes || ns->writable ? 0 : NVMUX_SC_ACCESS_DENIED;
 }
@@ -328,6 +330,34 @@ static inline uint16_t check_md(const struct nvmux_ring_cmd *copy, uint64_t md_l
 	return check_buffer(copy->md, copy->md_len, md_len, regions, n_regions, &ret->md);
 }
 
+/* Whether the device alone knows how much it moves. */
+static inline bool is_opaque(const struct nvmux_ring_cmd *copy)
+{
+	uint8_t kind = op_rules[copy->opc].kind;
+
+	return unlikely(kind == OP_PRIVILEGED || kind == OP_UNKNOWN ||
+			(kind == OP_MGMT_SEND &&
+			 (uint8_t)le32_to_cpu(copy->cdw10) > MO_RUH_UPDATE));
+}
+
+/*
+ * It must not find anything behind its data. An SGL has a length, PRP lists end with nothing; but
+ * of exactly two pages the second could be taken for a list.
+ */
+static uint16_t check_pages(const struct nvmux_seg *segs, uint32_t n, const struct ctrlr_view *view,
+			    struct nvmux_cmd *cmd)
+{
+	bool sgl = view->sgl, keys = !view->separate_md; /* over a fabric */
+	uint64_t len = 0;
+
+	cmd->flags |= NVMUX_CMD_OPAQUE;
+	for (uint32_t i = 0; i < n; i++) {
+		len += segs[i].len;
+		sgl &= !(segs[i].len & 3);
+	}
+	return len && !sgl && !keys && nvmux_num_pages(segs, len) == 2 ? NVMUX_SC_LENGTH_LIMIT : 0;
+}
+
 static inline uint16_t check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
 			     const struct region_view *regions, uint32_t n_regions,
 			     struct checked_cmd *ret)
@@ -353,6 +383,8 @@ static inline uint16_t check(const struct nvmux_ring_cmd *copy, const struct ctr
 	if (unlikely(status))
 		return status;
 	fill_cmd(copy, &ret->cmd);
+	if (unlikely(is_opaque(copy)))
+		return check_pages(&ret->seg, 1, view, &ret->cmd);
 	return 0;
 }
 
@@ -408,8 +440,11 @@ static uint16_t check_pieces(const struct nvmux_ring_seg *list, uint32_t n, uint
 
 		if (status)
 			return status;
-		if (part)
+		if (part) {
+			ret->regions[ret->n] =
+				(uint16_t)(list[i].region_offset >> NVMUX_RING_OFFSET_BITS);
 			ret->segs[ret->n++] = seg;
+		}
 		left -= part;
 	}
 	return left ? NVMUX_SC_LENGTH_MISMATCH : 0;
@@ -431,19 +466,17 @@ static uint16_t check_list(const struct nvmux_ring_cmd *copy, const struct nvmux
 	status = check_cmd(copy, have, view, &len, &md_len);
 	if (status)
 		return status;
-	ret_list->n = 0;
-	ret_list->len = 0;
-	if (len) { /* pieces that nothing moves aren't looked at, as any other such buffer */
-		status = check_pieces(list, n, len, regions, n_regions, ret_list);
-		if (status)
-			return status;
-	}
+	if (n && !len) /* of a command without data */
+		return NVMUX_SC_LIST_INVALID;
+	status = check_pieces(list, n, len, regions, n_regions, ret_list);
+	if (status)
+		return status;
 	status = check_md(copy, md_len, view, regions, n_regions, ret);
 	if (status)
 		return status;
 	fill_cmd(copy, &ret->cmd);
 	ret->cmd.flags = copy->flags & FLAGS_FUSE;
-	return 0;
+	return is_opaque(copy) ? check_pages(ret_list->segs, ret_list->n, view, &ret->cmd) : 0;
 }
 
 uint16_t channel_check_list(const struct nvmux_ring_cmd *copy, const struct nvmux_ring_seg *list,

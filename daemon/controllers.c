@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "daemon/effects.h"
 #include "libcore/transport.h"
 
 const char *controller_state_name(enum controller_state state)
@@ -78,10 +79,7 @@ struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *
 		return NULL;
 	}
 	if (c->state == CONTROLLER_FAILED && !controller_is_removed(c)) {
-		rpc_reply_errno(
-			req, -ENXIO,
-			"controller '%s' has failed; detach it, then it can be attached again",
-			name);
+		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, name);
 		return NULL;
 	}
 	if (controller_is_removed(c)) {
@@ -119,12 +117,14 @@ struct controller *controller_new(struct nvmuxd *d, const char *name, const stru
 void controller_free(struct controller *c)
 {
 	NVMUX_ASSERT(TAILQ_EMPTY(&c->hw_queues) && TAILQ_EMPTY(&c->holds));
-	NVMUX_ASSERT(op_queue_idle(&c->ops) && TAILQ_EMPTY(&c->deferred));
+	NVMUX_ASSERT(op_queue_idle(&c->ops) && TAILQ_EMPTY(&c->repeated));
+	controller_refuse_deferred(c); /* it was detached before they had their turn */
 	TAILQ_REMOVE(&c->d->controllers, c, link);
 	c->d->n_controllers--;
 	if (c->retry)
 		event_free(c->retry);
 	nvmux_timer_cancel(c->d->nvmux, &c->revive_timer);
+	siblings_go_on(c);
 	ctl_staging_drop(c);
 	free(c->view);
 	free(c);
@@ -171,6 +171,15 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 	return view;
 }
 
+struct ctrlr_view *controller_make_channel_view(const struct controller *c, bool admin)
+{
+	struct ctrlr_view *view = controller_make_view(c, admin);
+
+	if (view)
+		effects_noticed(c->ctrlr, view->noticed);
+	return view;
+}
+
 /* Both come from calloc(), so that their padding is equal too. */
 static bool view_equal(const struct ctrlr_view *a, const struct ctrlr_view *b)
 {
@@ -205,7 +214,7 @@ void controller_refresh_views(struct controller *c)
 		{
 			if (q->hold != hold || q->state != CHANNEL_STARTED)
 				continue;
-			copy = controller_make_view(c, hold->session->admin);
+			copy = controller_make_channel_view(c, hold->session->admin);
 			if (copy) {
 				channel_set_view(q->channel, copy, view_is_set, NULL);
 				continue;
@@ -327,6 +336,7 @@ static void lost_done(struct op *op)
 	struct hold *hold;
 
 	free(lost);
+	controller_go_on(c); /* what has waited for a change or a reset is refused */
 	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
 	session_close_hold(hold->session, hold, NULL);
 	controller_check_removed(c);

@@ -156,6 +156,7 @@ struct controller {
 	struct change_op *change; /* what is known of it changes: that is under way */
 	bool changing;            /* commands of clients wait for that */
 	bool look_queued;
+	struct controller *held_for; /* another one of its subsystem that is changed; or NULL */
 	uint32_t n_admin; /* clients' admin commands in flight, that of the change not counted */
 	struct deferred_list deferred;
 	struct user_cmd_list repeated; /* when that has ended */
@@ -192,6 +193,9 @@ struct hw_queue {
 	uint32_t generation; /* of the controller's view, when it last went on */
 };
 
+/* What whoever uses a failed controller is told; its name is the argument. */
+#define CONTROLLER_FAILED_TEXT \
+	"controller '%s' has failed; detach it, then it can be attached again"
 const char *controller_state_name(enum controller_state state);
 struct controller *controller_find(struct nvmuxd *d, const char *name);
 /* The one that this transport id names, or NULL. */
@@ -203,6 +207,8 @@ struct controller *controller_new(struct nvmuxd *d, const char *name,
 				  const struct nvmux_trid *trid);
 void controller_free(struct controller *c);
 struct ctrlr_view *controller_make_view(const struct controller *c, bool admin);
+/* The same for a channel, which doesn't get to send what others have to stop for. */
+struct ctrlr_view *controller_make_channel_view(const struct controller *c, bool admin);
 /* Look whether namespaces have changed, and tell the channels. */
 void controller_refresh_views(struct controller *c);
 /* No DMA comes from it: it is disabled, or libnvmux has let go of the device. */
@@ -239,8 +245,10 @@ void controllers_cancel_retries(struct nvmuxd *d);
 void controller_detach(struct controller *c, struct rpc_request *req);
 /* Look at them again (change.c). */
 void controller_namespaces_changed(struct controller *c);
-/* Without @req a reset that is already waiting for its turn will do. */
-void controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
+/* The reactors' answers take a moment even when nothing is in flight. */
+#define DRAIN_MIN_MS 50
+/* Without @req a reset that is already waiting for its turn will do. False: there is no memory. */
+bool controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
 /* libnvmux stops queue pairs: clients' commands by the control plane wait until it is through. */
 void controller_stopped(struct controller *c);
 /* So it is, until the end of that goes on with what waits. */
@@ -255,7 +263,7 @@ void controller_reset_after(struct controller *c, struct user_cmd *cmd, const st
 			    const char *reason);
 
 /* The same for a fabrics controller, without a word to its channels: by a new connection. */
-void controller_renew(struct controller *c, struct rpc_request *req, const char *reason);
+bool controller_renew(struct controller *c, struct rpc_request *req, const char *reason);
 /* Admin commands can be sent: no connection, or one that isn't being restored. */
 bool controller_has_path(const struct controller *c);
 /* It is to be detached: operations don't wait for its connection any more. */
@@ -270,10 +278,12 @@ void controller_wait_link(struct controller *c, struct op *op,
 /* ---- changes of what is known of a controller, without a reset (change.c) ---- */
 
 struct effects_plan;
-/* Send an admin command as @plan says. */
+/* Send a command as @plan says. */
 void controller_change(struct controller *c, struct user_cmd *cmd, const struct effects_plan *plan);
 /* A change is under way: keep the request, which is handled anew after that. */
 bool controller_defer(struct controller *c, struct rpc_request *req);
+/* It goes: answer those that are kept. */
+void controller_refuse_deferred(struct controller *c);
 /* A client's admin command has ended. */
 void controller_admin_ended(struct controller *c);
 /* A command that changes something is in flight, and not for so long that a reset is due. */
@@ -282,6 +292,19 @@ bool controller_change_is_patient(const struct controller *c);
 void controller_skip_change(struct controller *c);
 /* What a change held up goes on: that, or the reset for which it was let go, has ended. */
 void controller_go_on(struct controller *c);
+
+/* ---- others of its NVM subsystem, which have the same namespaces (siblings.c) ---- */
+
+bool controllers_are_siblings(const struct controller *a, const struct controller *b);
+/* One of them is in a change. */
+bool siblings_are_busy(const struct controller *c);
+/* Hold their queue pairs, for a change of @c. */
+void siblings_hold(struct controller *c, struct op *op);
+void siblings_stop_holding(struct controller *c);
+/* Those that aren't held look at their namespaces. */
+void siblings_look(struct controller *c);
+/* Those that are held do, and go on. */
+void siblings_go_on(struct controller *c);
 
 /* For struct nvmux_ctrlr's attention: let the reactor of this queue pair look at it; @arg: the
  * struct controller. */
@@ -503,8 +526,9 @@ struct user_cmd {
 	struct rpc_request *req; /* NULL: from the admin ring */
 	uint16_t cid;            /* of the client, in the admin ring */
 	bool io;
-	bool look;  /* at namespaces, when it has succeeded */
 	bool admin; /* counted as an admin command in flight */
+	bool repeated;    /* once is enough */
+	uint64_t sent_ms; /* to the admin queue */
 	int staged; /* page of staging memory, -1: none */
 	uint32_t n_regions; /* in use by it */
 	uint16_t regions[USER_CMD_REGIONS];
@@ -533,8 +557,12 @@ void user_cmd_send(struct hold *hold, const struct user_request *request, struct
 /* It has completed; @cmd is freed. */
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status);
 void user_cmd_cpl(void *arg, const struct nvmux_cpl *cpl);
+/* Send an I/O command for change.c, which gets its completion. -ENXIO: there is no queue. */
+int user_cmd_submit_io(struct user_cmd *cmd, nvmux_cmd_cb cb, void *arg);
 /* Send those again that a reset has ended and that only read. */
 void user_cmds_repeat(struct controller *c);
+/* Whether an admin command wasn't answered in its time, so that a reset for it won't help. */
+bool user_cmd_is_overdue(const struct controller *c, uint64_t sent_ms);
 /* Why nothing can be sent now, 0: it can. */
 uint16_t user_cmd_unavailable(const struct controller *c);
 /* RPC_NVME_STATUS in words. */
@@ -548,6 +576,8 @@ void events_controller(struct controller *c, const char *type);
 void events_client(struct session *s, const char *type);
 /* Its device is wanted back. */
 void events_removing(struct controller *c);
+/* It has been reset, by the daemon or by libnvmux. */
+void events_reset(struct controller *c, const char *reason);
 /* For its session only: the daemon has closed it. */
 void events_closed(const struct hold *hold);
 /* An attempt to attach it, which nobody waits for, failed. */
@@ -559,7 +589,7 @@ void events_discovery(struct nvmuxd *d, const char *name, enum nvmux_ctrlr_event
 void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event);
 
 /* An asynchronous event of a controller: log, tell, and do what it asks for (aer.c). */
-void controller_aer(struct controller *c, uint32_t dw0);
+void controller_aer(struct controller *c, const struct nvmux_cpl *event);
 /* Namespaces that came, went or changed between two views (aer.c). */
 void events_namespaces(const struct controller *c, const struct ctrlr_view *before,
 		       const struct ctrlr_view *after);

@@ -6,15 +6,18 @@
  * CSE, submission and execution: while such an admin command is in flight nothing else is, on any
  * namespace of the controller: a queue pair isn't of one namespace. NCC and NIC, namespaces: they
  * are identified anew after it; where blocks may change (NCC) nothing may be checked by the old
- * geometry meanwhile. CCC, the controller: it is reset after it, which identifies it; not after
- * firmware commands, as a reset would activate an image that the client wants to be activated at a
- * time of its own choice, and not after those whose change is one of namespaces.
+ * geometry meanwhile. CCC, the controller: it is identified anew, and reset if something differs
+ * that can't be changed in place, unless that would undo the command; neither after firmware
+ * commands, as a reset would activate an image that the client wants to be activated at a time of
+ * its own choice, nor after those whose change is one of namespaces.
  *
  * What a log says less than the specification of the commands below doesn't count.
  */
+#include <string.h>
 #include <nvmux/admin.h>
 #include "daemon/effects.h"
 
+#define OPC_IO_VENDOR 0x80
 #define EFFECTS_CSE \
 	(7u << NVMUX_EFFECT_CSE_SHIFT) /* base specification 2.0, section 5.16.1.6: 0: none */
 #define EFFECTS_NAMESPACES (NVMUX_EFFECT_NS_CAPABILITY | NVMUX_EFFECT_NS_INVENTORY)
@@ -41,6 +44,13 @@ static bool is_firmware_command(uint8_t opc)
 	return opc == nvme_admin_fw_commit || opc == nvme_admin_fw_download;
 }
 
+/* A reset would undo what these do. */
+static bool is_undone(uint8_t opc)
+{
+	return opc == nvme_admin_set_features || opc == nvme_admin_dev_self_test ||
+	       opc == nvme_admin_directive_send || opc == nvme_admin_security_send;
+}
+
 /* These only read, whatever a log says. */
 static bool is_harmless(uint8_t opc)
 {
@@ -59,24 +69,35 @@ bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_c
 	uint32_t effects = effects_of(ctrlr, io, cmd);
 
 	*ret = (struct effects_plan){0};
-	if (io) {
-		/* Commands of the specification change blocks only, and what vendors' commands may
-		 * change is seen afterwards. */
-		ret->look = cmd->opc >= 0x80 && effects & EFFECTS_NAMESPACES;
-		return ret->look;
-	}
-	if (is_harmless(cmd->opc))
+	/* I/O commands of the specification change blocks only. */
+	if (io ? cmd->opc < OPC_IO_VENDOR : is_harmless(cmd->opc))
 		return false;
 	ret->hold = effects & (EFFECTS_CSE | NVMUX_EFFECT_NS_CAPABILITY);
 	ret->look = effects & EFFECTS_NAMESPACES;
-	ret->reset = effects & NVMUX_EFFECT_CTRLR && !is_firmware_command(cmd->opc) &&
-		     !least_effects(cmd);
-	return ret->hold || ret->look || ret->reset;
+	ret->identify = effects & NVMUX_EFFECT_CTRLR &&
+			(io || (!is_firmware_command(cmd->opc) && !least_effects(cmd)));
+	ret->reset = ret->identify && (io || !is_undone(cmd->opc));
+	ret->hold |= ret->identify;
+	ret->look |= ret->identify;
+	return ret->hold || ret->look;
+}
+
+void effects_noticed(const struct nvmux_ctrlr *ctrlr, uint32_t ret_bits[4])
+{
+	struct effects_plan unused;
+
+	memset(ret_bits, 0, 4 * sizeof(ret_bits[0]));
+	for (unsigned opc = OPC_IO_VENDOR; opc < 256; opc++) {
+		const struct nvmux_cmd cmd = {.opc = (uint8_t)opc};
+
+		if (effects_plan(ctrlr, true, &cmd, &unused))
+			ret_bits[(opc - OPC_IO_VENDOR) / 32] |= 1u << opc % 32;
+	}
 }
 
 bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd)
 {
-	if (io ? cmd->opc < 0x80 : is_harmless(cmd->opc))
+	if (io ? cmd->opc < OPC_IO_VENDOR : is_harmless(cmd->opc))
 		return false;
 	return effects_of(ctrlr, io, cmd) & EFFECTS_OTHERS;
 }

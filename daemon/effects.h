@@ -10,7 +10,8 @@
 struct effects_plan {
 	bool hold;  /* nothing else runs on the controller meanwhile */
 	bool look;  /* namespaces are looked at anew after it */
-	bool reset; /* the controller is, after it */
+	bool identify; /* so is the controller */
+	bool reset;    /* it may be, if that has changed what can't be changed in place */
 };
 
 /* enum nvmux_effects of a command. */
@@ -18,6 +19,8 @@ uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux
 /* False: it is sent as any other. */
 bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd,
 		  struct effects_plan *ret);
+/* The vendor's I/O commands that there is a plan for, a bit for each opcode from 80h on. */
+void effects_noticed(const struct nvmux_ctrlr *ctrlr, uint32_t ret_bits[4]);
 /* Others would notice: a client needs the admin right for it. */
 bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd);
 /* {admin: [{opc, lbcc, ncc, nic, ccc, cse}, …], io: …} of the commands that are supported. */

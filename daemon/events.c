@@ -45,6 +45,21 @@ void events_removing(struct controller *c)
 	events_emit(c->d, "controller_removing", params);
 }
 
+/* Texts of the library may quote what a target sent. */
+static json_t *reason_json(const char *reason)
+{
+	return decode_text_json(reason, strlen(reason), false);
+}
+
+void events_reset(struct controller *c, const char *reason)
+{
+	json_t *params = controller_params(c);
+
+	if (params)
+		json_object_set_new(params, "reason", reason_json(reason));
+	events_emit(c->d, "controller_reset", params);
+}
+
 void events_closed(const struct hold *hold)
 {
 	struct session *s = hold->session;
@@ -66,12 +81,6 @@ void events_client(struct session *s, const char *type)
 	events_emit(s->d, type,
 		    json_pack("{s:i,s:i,s:i,s:s}", "client", (int)s->id, "pid", (int)s->cred.pid,
 			      "uid", (int)s->cred.uid, "command", s->command));
-}
-
-/* Texts of the library may quote what a target sent. */
-static json_t *reason_json(const char *reason)
-{
-	return decode_text_json(reason, strlen(reason), false);
 }
 
 void events_attach_failed(struct controller *c)
@@ -143,6 +152,9 @@ static void log_ctrlr_event(struct controller *c, enum nvmux_ctrlr_event event,
 		log_info(log, "ctrlr", "%s: namespace access states have changed", c->name);
 		break;
 	case NVMUX_CTRLR_REMOVING: break; /* removal.c */
+	case NVMUX_CTRLR_RESET:
+		log_warning(log, "ctrlr", "%s: libnvmux has reset it: %s", c->name, info->reason);
+		break;
 	}
 }
 
@@ -153,6 +165,12 @@ void events_ctrlr(struct controller *c, enum nvmux_ctrlr_event event)
 
 	nvmux_ctrlr_get_connection(c->ctrlr, &info);
 	log_ctrlr_event(c, event, &info);
+	if (event == NVMUX_CTRLR_RESET) {
+		json_decref(params);
+		c->resets++;
+		events_reset(c, info.reason);
+		return;
+	}
 	if (!params)
 		return;
 	if (event == NVMUX_CTRLR_RECONNECT_FAILED)

@@ -171,7 +171,7 @@ static void open_begin(struct op *op)
 	else if (controller_is_removed(c))
 		op_fail(op, -ENODEV, "controller '%s' is being removed", open->name);
 	else if (c->lost || c->state == CONTROLLER_FAILED)
-		op_fail(op, -ENXIO, "controller '%s' has failed", open->name);
+		op_fail(op, -ENXIO, CONTROLLER_FAILED_TEXT, open->name);
 	else if (c->detaching || c->state == CONTROLLER_ATTACHING)
 		op_fail(op, -EBUSY, "controller '%s' is being %s", open->name,
 			c->detaching ? "detached" : "attached");
@@ -242,7 +242,7 @@ static void open_prepare(struct op *op)
 	if (!hold->event || !hold->later)
 		op_fail(op, -ENOMEM, "out of memory");
 	else if (hold->controller->lost)
-		op_fail(op, -ENXIO, "controller '%s' has failed", open->name);
+		op_fail(op, -ENXIO, CONTROLLER_FAILED_TEXT, open->name);
 	else if (!open->result)
 		op_fail(op, -ENOMEM, "out of memory");
 }

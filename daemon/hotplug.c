@@ -8,9 +8,9 @@
  *
  * Failure modes. Attaching fails because whoever gives us access to /dev/vfio comes later: tried
  * again a few times. A controller that had been at this place is still being removed: attached when
- * that has ended. Events were lost (the socket was full): all places that the configuration names
- * are looked at. There is no such socket: a line in the log, and devices have to be attached by
- * hand.
+ * that has ended; one that had failed is detached first. Events were lost (the socket was
+ * full): all places that the configuration names are looked at. There is no such socket: a line in
+ * the log, and devices have to be attached by hand.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -115,8 +115,12 @@ static void appeared(struct hotplug *hp, const char *slot)
 	log_info(&d->log, "hotplug", "%s: a controller has appeared%s", slot,
 		 i >= 0 ? "" : ", which the configuration doesn't name");
 	events_emit(d, "device_added", params);
+	if (c && c->state == CONTROLLER_FAILED && !c->ctrlr->device_open)
+		c->removed = true; /* what had failed has gone: this is another start */
 	if (c)
 		c->came_back = controller_is_removed(c);
+	if (c && c->removed)
+		controller_check_removed(c);
 	if (i < 0)
 		return;
 	hp->tries[i] = TRIES;
@@ -165,13 +169,14 @@ static bool has_driver(const char *slot)
 static void look_everywhere(struct hotplug *hp)
 {
 	const struct conf_controller *cc = hp->d->config.controllers;
+	const struct controller *c;
 	char slot[PCI_ADDRESS_SIZE];
 
 	log_warning(&hp->d->log, "hotplug", "too many events at once: looking at all places");
 	for (uint32_t i = 0; i < hp->d->config.n_controllers; i++) {
 		if (cc[i].trid.trtype == NVMUX_TRTYPE_PCIE &&
 		    !pci_address_parse(cc[i].trid.traddr, slot) && has_driver(slot) &&
-		    !controller_at(hp->d, slot))
+		    (!(c = controller_at(hp->d, slot)) || controller_is_removed(c)))
 			appeared(hp, slot);
 	}
 }

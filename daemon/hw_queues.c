@@ -101,6 +101,8 @@ void hw_queues_take_back(struct controller *c, struct op *op)
 		if (queue->taken)
 			continue;
 		queue->taken = true;
+		if (queue->held)
+			hwq_stop_holding(queue->hwq); /* nothing ends in it any more */
 		op_hold(op);
 		hwq_take_back(queue->hwq, release_op, op);
 	}

@@ -6,10 +6,10 @@
  * and then processes completions, which also rings the doorbell. When the queue is full the next
  * turn begins with the channel that comes next. Of several channels each has its share of the queue
  * and no more in flight, or a deep one would fill it and leave the others a few places at a time.
- * Life: running → taken (with the control thread) → running; running → failed, when the transport
- * gives up → taken → running. One that is taken or has failed isn't touched, but for an abort,
+ * Life: running → taken (with the control thread), to be deleted; running → failed, when the
+ * transport gives up → taken. One that is taken or has failed isn't touched, but for an abort,
  * which the control thread orders while the queue is taken and the device has let go of it. What is
- * done about a connection that is lost is in hwq_link.c.
+ * done about a connection that is lost, and about resets, is in hwq_link.c.
  * Held: what is in flight ends, nothing more is taken from channels; it stays with its reactor.
  * From a failure until the abort, the device may still write to the memory of commands that have
  * been completed: that is what `dirty` is for.
@@ -126,6 +126,12 @@ static bool send_next(struct hwq *hwq)
 
 	if (!msg)
 		return false;
+	if (unlikely(msg->request.cmd.flags & NVMUX_IO_FUSE_SECOND)) {
+		/* its first was failed before this one came */
+		TAILQ_REMOVE(&hwq->requests, msg, waiting);
+		request_fail(msg, NVME_SC_FUSED_MISSING | NVMUX_STATUS_DNR);
+		return true;
+	}
 	if (likely(!(msg->request.cmd.flags & NVMUX_IO_FUSE_FIRST))) {
 		send_request(hwq, msg);
 		return true;
@@ -231,8 +237,7 @@ void hwq_fail(struct reactor *r, struct hwq *hwq)
 	hwq_answer_hold(r, hwq, true);
 	hwq->failed.kind = MSG_HWQ_FAILED;
 	hwq->failed.hwq = hwq;
-	/* It can't be on its way already: between two failures lies a resumption, which the control
-	 * thread orders after it has taken the queue back, by a later message than this. */
+	/* It can't be on its way already: this is for good. */
 	reactor_reply(r, &hwq->failed);
 }
 
@@ -328,15 +333,6 @@ void hwq_handle(struct reactor *r, struct message *msg)
 		hwq_fail_requests(hwq, NULL, msg->status);
 		hwq->dirty = false;
 		break;
-	case MSG_HWQ_RESUME:
-		NVMUX_ASSERT(nvmux_qpair_outstanding(hwq->qpair) == 0);
-		hwq->state = HWQ_RUNNING;
-		hwq->held = false;
-		hwq->go = false;
-		hwq->dirty = false;
-		hwq_show_state(hwq, NVMUX_RING_READY);
-		reactor_activate(r, hwq);
-		break;
 	case MSG_HWQ_DESTROY:
 		NVMUX_ASSERT(TAILQ_EMPTY(&hwq->channels) && !hwq->active);
 		hwq_fail_requests(hwq, NULL, NVMUX_SC_CTRLR_GONE | NVMUX_STATUS_DNR);
@@ -398,14 +394,6 @@ void hwq_go(struct hwq *hwq, bool changed)
 
 	msg->changed = changed;
 	send(hwq, msg);
-}
-
-void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg)
-{
-	NVMUX_ASSERT(hwq->ctl_state == HWQ_BACK);
-	hwq->ctl_state = HWQ_GIVEN;
-	hwq->qpair->handed_over = true;
-	send(hwq, message_new(MSG_HWQ_RESUME, cb, arg));
 }
 
 void hwq_abort(struct hwq *hwq, uint16_t status, reactor_cb cb, void *arg)

@@ -240,8 +240,8 @@ static void remove_error_injection(struct rpc_request *req, const json_t *params
 
 	if (!c)
 		return;
-	nvmux_qpair_remove_cmd_error_injection(c->ctrlr, NULL, (uint8_t)get(params, "opc", 0));
-	rpc_reply(req, json_true());
+	rpc_reply(req, json_boolean(nvmux_qpair_remove_cmd_error_injection(
+			       c->ctrlr, NULL, (uint8_t)get(params, "opc", 0))));
 }
 
 /* ---- the tables ---- */
@@ -547,11 +547,14 @@ const struct rpc_method admin_methods[] = {
 	 "cse need the admin right, and admin commands among them run while nothing else does.",
 	 "{admin: [{opc, lbcc, ncc, nic, ccc, cse}, …], io: the same}", get_effects},
 	{"add_error_injection", RPC_RIGHT_ADMIN, add_injection_params,
-	 "Let admin commands of an opcode end with a status, of all clients. It replaces one for "
+	 "Let admin commands of an opcode end with a status: those of all clients, and those that "
+	 "the daemon and its library send for themselves, such as the ones of a start or reset. It "
+	 "replaces one for "
 	 "the same opcode, and stays until count commands have met it or the controller is "
 	 "detached. For a queue pair the client's own library does it.",
 	 "true", add_error_injection},
 	{"remove_error_injection", RPC_RIGHT_ADMIN, remove_injection_params,
-	 "End what add_error_injection has begun.", "true", remove_error_injection},
+	 "End what add_error_injection has begun.",
+	 "true; false if there is none for the opcode", remove_error_injection},
 	{NULL, 0, NULL, NULL, NULL, NULL},
 };

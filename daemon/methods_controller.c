@@ -29,6 +29,12 @@ static void default_name(struct nvmuxd *d, char *buf, size_t size)
 	}
 }
 
+/* Nobody but the administrator ends one that has failed. */
+static const char *advice_on(const struct controller *c)
+{
+	return c->state == CONTROLLER_FAILED ? "; detach it, then it can be attached again" : "";
+}
+
 /* Whether this name and this transport id are free; else the request is answered. */
 static bool may_attach(struct nvmuxd *d, struct rpc_request *req, const char *name,
 		       const struct nvmux_trid *trid)
@@ -48,17 +54,18 @@ static bool may_attach(struct nvmuxd *d, struct rpc_request *req, const char *na
 	}
 	c = controller_find(d, name);
 	if (c) {
-		rpc_reply_errno(req, -EEXIST, "there is a controller '%s' already: %s %s (%s)",
+		rpc_reply_errno(req, -EEXIST, "there is a controller '%s' already: %s %s (%s)%s",
 				c->name, nvmux_trtype_string(c->trid.trtype), c->trid.traddr,
-				controller_state_name(c->state));
+				controller_state_name(c->state), advice_on(c));
 		return false;
 	}
 	/* a loopback controller is made anew each time */
 	c = trid->trtype == NVMUX_TRTYPE_LOOPBACK ? NULL : controller_find_trid(d, trid);
 	if (c) {
-		rpc_reply_errno(req, -EEXIST, "%s %s is attached already, as controller '%s' (%s)",
+		rpc_reply_errno(req, -EEXIST,
+				"%s %s is attached already, as controller '%s' (%s)%s",
 				nvmux_trtype_string(trid->trtype), trid->traddr, c->name,
-				controller_state_name(c->state));
+				controller_state_name(c->state), advice_on(c));
 		return false;
 	}
 	return true;
@@ -175,12 +182,14 @@ struct identify_job {
 	struct rpc_request *req;
 	struct controller *c;
 	uint8_t cns;
+	uint64_t sent_ms;
 };
 
-/* It was with the controller when that was disabled: asked for once more after the reset. */
+/* It was with the controller when that was disabled, for another reason: asked for once more. */
 static bool is_repeated(const struct identify_job *job, const struct nvmux_cpl *cpl)
 {
 	return (nvmux_cpl_status(cpl) & NVMUX_STATUS_CODE_MASK) == NVME_SC_ABORT_QUEUE &&
+	       job->c->ctrlr && !user_cmd_is_overdue(job->c, job->sent_ms) &&
 	       controller_defer(job->c, job->req);
 }
 
@@ -209,14 +218,14 @@ static void identified(void *arg, const struct nvmux_cpl *cpl)
 static void identify(struct rpc_request *req, const json_t *params)
 {
 	const char *name = rpc_get_string(params, "controller", "");
-	struct controller *c = controller_for_request(daemon_of(req), req, name);
-	struct session *s = c ? session_of(req) : NULL;
+	struct session *s = session_of(req);
+	struct controller *c = s ? controller_for_request(s->d, req, name) : NULL;
 	struct nvmux_cmd cmd = {.opc = nvme_admin_identify};
 	const struct hold *hold;
 	struct identify_job *job;
 	int err;
 
-	if (!s || controller_defer(c, req))
+	if (!c || controller_defer(c, req))
 		return;
 	hold = session_hold(s, name);
 	if (s->n_identify + (hold ? hold->in_flight : 0) >= s->limits.admin_in_flight) {
@@ -231,6 +240,7 @@ static void identify(struct rpc_request *req, const json_t *params)
 	}
 	job->req = req;
 	job->c = c;
+	job->sent_ms = nvmux_now_ms();
 	job->cns = (uint8_t)rpc_get_integer(params, "cns", 0);
 	cmd.cdw10 = cpu_to_le32(job->cns |
 				(uint32_t)rpc_get_integer(params, "cntid", 0) << 16);

@@ -90,13 +90,14 @@ static int count_descriptors(void)
 
 static json_t *limits_json(const struct conf_limits *l)
 {
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "max_clients",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "max_clients",
 			 (json_int_t)l->max_clients, "max_memory", (json_int_t)l->max_memory,
 			 "max_regions", (json_int_t)l->max_regions, "max_qpairs",
 			 (json_int_t)l->max_qpairs, "max_queue_depth",
 			 (json_int_t)l->max_queue_depth, "admin_in_flight",
 			 (json_int_t)l->admin_in_flight, "drain_timeout_ms",
-			 (json_int_t)l->drain_timeout_ms);
+			 (json_int_t)l->drain_timeout_ms, "change_timeout_ms",
+			 (json_int_t)l->change_timeout_ms);
 }
 
 static void get_stats(struct rpc_request *req, const json_t *params)
@@ -164,7 +165,8 @@ const struct rpc_method info_methods[] = {
 	 get_stats},
 	{"subscribe_events", RPC_RIGHT_USER, NULL,
 	 "Get notifications (method event, params with type): controller_attached, "
-	 "controller_detached, controller_reset, controller_failed {name, state, removed}; "
+	 "controller_detached, controller_failed {name, state, removed}; controller_reset {name, "
+	 "state, reason}, whoever has reset it; "
 	 "controller_removing {name, state, removed, timeout_ms} of one whose device is wanted "
 	 "back, "
 	 "controller_closed, to who had it open, and controller_removed {name, state, removed}; "
@@ -177,6 +179,8 @@ const struct rpc_method info_methods[] = {
 	 "and controller_ana_changed {name}; aer {name, event_type, information, log_page, "
 	 "event_type_text, information_text, log_page_text}, whose log page the daemon has read; "
 	 "controller_health {name, critical_warning, warnings, …} after one about health; "
+	 "reservation_notification {name, nsid, count, notification, notification_text, available} "
+	 "after one about reservations, as its log page loses what is read; "
 	 "namespace_added, namespace_removed, namespace_resized and namespace_formatted {name, "
 	 "nsid, "
 	 "blocks, block_size, metadata_size}; "

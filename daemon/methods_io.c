@@ -68,6 +68,8 @@ const struct rpc_method io_methods[] = {
 	 "notice runs while nothing else does.",
 	 CMD_RESULT, admin_raw},
 	{"io_raw", RPC_RIGHT_USER, io_raw_params,
-	 "Send an I/O command, checked as one from a queue pair.", CMD_RESULT, io_raw},
+	 "Send an I/O command, checked as one from a queue pair; also vendor commands that others "
+	 "would notice by get_effects, which queue pairs refuse: nothing else runs meanwhile.",
+	 CMD_RESULT, io_raw},
 	{NULL, 0, NULL, NULL, NULL, NULL},
 };

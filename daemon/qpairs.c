@@ -136,7 +136,7 @@ static int make_channel(struct session *s, struct client_qpair *q)
 	struct channel_opts opts = {
 		.depth = q->depth,
 		.n_regions = s->limits.max_regions,
-		.view = controller_make_view(q->hold->controller, s->admin),
+		.view = controller_make_channel_view(q->hold->controller, s->admin),
 		.regions = regions,
 	};
 	int err = -ENOMEM;
@@ -157,7 +157,7 @@ static void alloc_start(struct op *op)
 	int err;
 
 	if (qop->s->closing || c->lost || c->state == CONTROLLER_FAILED) {
-		op_fail(op, -ENXIO, "controller '%s' has failed", c->name);
+		op_fail(op, -ENXIO, CONTROLLER_FAILED_TEXT, c->name);
 		return;
 	}
 	err = make_channel(qop->s, q);

@@ -50,7 +50,6 @@ static void handle_message(struct reactor *r, struct message *msg)
 	case MSG_HWQ_STOP_HOLDING:
 	case MSG_HWQ_RELEASE:
 	case MSG_HWQ_GO:
-	case MSG_HWQ_RESUME:
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:
 	case MSG_HWQ_REQUEST:
@@ -228,7 +227,7 @@ static bool can_doze(const struct reactor *r)
 	TAILQ_FOREACH (hwq, &r->active, link) {
 		if (hwq->state != HWQ_RUNNING || !TAILQ_EMPTY(&hwq->requests) ||
 		    nvmux_qpair_get_state(hwq->qpair) != NVMUX_QPAIR_CONNECTED ||
-		    !hwq->qpair->transport->group_arm)
+		    !hwq->qpair->transport->group_arm || nvmux_qpair_needs_turns(hwq->qpair))
 			return false;
 	}
 	return !TAILQ_EMPTY(&r->active); /* else it sleeps anyway */
@@ -344,7 +343,6 @@ static void deliver(struct reactor *r, struct message *msg)
 	case MSG_HWQ_STOP_HOLDING:
 	case MSG_HWQ_RELEASE:
 	case MSG_HWQ_GO:
-	case MSG_HWQ_RESUME:
 	case MSG_HWQ_ABORT:
 	case MSG_HWQ_DESTROY:
 	case MSG_HWQ_REQUEST:

@@ -36,9 +36,9 @@ struct reactor_opts {
 	/*
 	 * A hardware queue pair broke: everything in flight has been completed with an error, the
 	 * channels bound to it are paused. The control plane takes it back, stops the controller
-	 * (or deletes the queue), calls hwq_abort(), and resumes it when it is connected again.
-	 * Until hwq_abort() the device counts as able to write to memory: channel_stop() and
-	 * channel_drop_region() of its channels wait for it. May be NULL.
+	 * (or deletes the queue), calls hwq_abort(), and destroys it. Until hwq_abort() the device
+	 * counts as able to write to memory: channel_stop() and channel_drop_region() of its
+	 * channels wait for it. May be NULL.
 	 */
 	void (*hwq_failed)(void *arg, struct hwq *hwq);
 	void *arg;
@@ -90,7 +90,7 @@ void hwq_take_back(struct hwq *hwq, reactor_cb cb, void *arg);
 void hwq_hold(struct hwq *hwq, reactor_cb cb, void *arg);
 /* Don't wait any longer for what is in flight: @cb of hwq_hold() is called soon. */
 void hwq_stop_holding(struct hwq *hwq);
-/* Go on with the channels of one that is held. Taking it back and resuming it does that too. */
+/* Go on with the channels of one that is held. */
 void hwq_release(struct hwq *hwq);
 /*
  * libnvmux has stopped its queue pair, whose transport has no connection, and lets it go on
@@ -99,8 +99,6 @@ void hwq_release(struct hwq *hwq);
  * end with Command Aborted due to SQ Deletion.
  */
 void hwq_go(struct hwq *hwq, bool changed);
-/* Give it to its reactor again, after a reset: connected anew, nothing in flight. */
-void hwq_resume(struct hwq *hwq, reactor_cb cb, void *arg);
 /* In the reactor's thread, of a queue pair that was taken back and whose controller has stopped or
  * deleted it: complete everything in flight with @status (to the channels' rings, or to the
  * callbacks of hwq_submit(), those that still wait to be sent included). */
@@ -167,6 +165,9 @@ struct ctrlr_view {
 	bool separate_md;      /* metadata can have a buffer of its own */
 	bool admin;            /* commands whose length can't be derived are allowed */
 	bool reservations;     /* reservation commands are allowed: they act for the whole host */
+	/* Vendor commands that others have to stop for or hear of, a bit for each opcode from 80h
+	 * on: only the control plane sends them. */
+	uint32_t noticed[4];
 	uint32_t n_ns;
 	struct ns_view ns[]; /* in the order of their ids */
 };
@@ -187,6 +188,7 @@ struct checked_cmd {
 /* The pieces of one command. */
 struct checked_list {
 	struct nvmux_seg segs[NVMUX_RING_LIST_PER_CMD]; /* together exactly what it moves */
+	uint16_t regions[NVMUX_RING_LIST_PER_CMD];      /* where each lies, by number */
 	uint32_t n;
 	uint32_t len; /* their sum */
 };
@@ -202,8 +204,8 @@ uint16_t channel_check(const struct nvmux_ring_cmd *copy, const struct ctrlr_vie
 		       struct checked_cmd *ret);
 /*
  * The same for a command whose data is in pieces: @list is a private copy of its scatter list, @n
- * entries; copy->data and copy->data_len aren't looked at. Without data @ret_list has no pieces,
- * and ret->seg is not filled. The fuse bits are forwarded; whoever calls pairs the commands.
+ * entries; copy->data and copy->data_len aren't looked at. A command without data has no list.
+ * ret->seg is not filled. The fuse bits are forwarded; whoever calls pairs the commands.
  */
 uint16_t channel_check_list(const struct nvmux_ring_cmd *copy, const struct nvmux_ring_seg *list,
 			    uint32_t n, const struct ctrlr_view *view,
@@ -254,7 +256,7 @@ void channel_drop_region(struct channel *channel, uint32_t number, reactor_cb cb
 /* Replace what commands are checked against; bumps the ring's generation. */
 void channel_set_view(struct channel *channel, struct ctrlr_view *view, reactor_cb cb, void *arg);
 /* Tell the client by the ring's header (enum nvmux_ring_state), and wake it. NVMUX_RING_DEAD is for
- * good. Taking a hardware queue back pauses its channels, resuming makes them ready: by itself. */
+ * good. Taking a hardware queue back pauses its channels by itself. */
 void channel_set_state(struct channel *channel, uint32_t state);
 
 struct channel_stats {

@@ -42,6 +42,7 @@ static struct region *region_of(struct op *op)
 
 void region_get(struct session *s, uint32_t number)
 {
+	NVMUX_ASSERT(number < s->limits.max_regions && s->regions[number].ready);
 	s->regions[number].users++;
 }
 
@@ -50,7 +51,7 @@ void region_put(struct session *s, uint32_t number)
 	struct region *region = &s->regions[number];
 	struct op *waiter = region->waiter;
 
-	NVMUX_ASSERT(region->users > 0);
+	NVMUX_ASSERT(number < s->limits.max_regions && region->users > 0);
 	if (--region->users || !waiter)
 		return;
 	region->waiter = NULL;

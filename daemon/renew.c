@@ -136,7 +136,7 @@ static void renew_done(struct op *op)
 	} else {
 		c->resets++;
 		log_info(&c->d->log, "ctrlr", "%s: ready again", c->name);
-		events_controller(c, "controller_reset");
+		events_reset(c, renew->reason);
 		if (renew->req)
 			rpc_reply(renew->req, json_true());
 	}
@@ -153,18 +153,18 @@ static const struct op_step renew_steps[] = {
 
 static const struct op_kind renew_kind = {"reset", renew_steps, renew_done};
 
-void controller_renew(struct controller *c, struct rpc_request *req, const char *reason)
+bool controller_renew(struct controller *c, struct rpc_request *req, const char *reason)
 {
 	struct renew_op *renew;
 
 	/* one that waits for its turn or is under way ends the commands of all */
 	if (!req && (c->n_resets_queued || c->renewing))
-		return;
+		return true;
 	renew = calloc(1, sizeof(*renew));
 	if (!renew) {
 		if (req)
 			rpc_reply_errno(req, -ENOMEM, "out of memory");
-		return;
+		return false;
 	}
 	renew->c = c;
 	renew->req = req;
@@ -173,6 +173,7 @@ void controller_renew(struct controller *c, struct rpc_request *req, const char 
 	op_submit(&c->ops, &renew->op, &renew_kind, c->name);
 	if (req || !controller_change_is_patient(c))
 		controller_skip_change(c);
+	return true;
 }
 
 bool controller_has_path(const struct controller *c)

@@ -88,7 +88,8 @@ static void attempt(void *arg)
 	struct controller *c = reset->c;
 
 	daemon_clear_error(c->d);
-	revive_async(c->ctrlr, reset->subsystem ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, revived, reset);
+	revive_async(c->ctrlr, reset->subsystem ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, NULL, revived,
+		     reset);
 }
 
 static void reset_revive(struct op *op)
@@ -108,10 +109,7 @@ static void reset_others(const struct controller *c)
 	struct controller *other;
 
 	TAILQ_FOREACH (other, &c->d->controllers, link) {
-		if (other != c && other->ctrlr && other->state == CONTROLLER_READY &&
-		    !controller_is_fabrics(other) &&
-		    memcmp(other->ctrlr->id.subnqn, c->ctrlr->id.subnqn,
-			   sizeof(c->ctrlr->id.subnqn)) == 0)
+		if (controllers_are_siblings(c, other) && other->state == CONTROLLER_READY)
 			controller_reset(other, NULL, "its NVM subsystem has been reset");
 	}
 }
@@ -135,7 +133,7 @@ static void reset_done(struct op *op)
 		c->state = CONTROLLER_READY;
 		c->resets++;
 		log_info(&c->d->log, "ctrlr", "%s: ready again", c->name);
-		events_controller(c, "controller_reset");
+		events_reset(c, reset->reason);
 		if (reset->req)
 			rpc_reply(reset->req, json_true());
 		if (c->ns_changed)
@@ -208,16 +206,12 @@ static struct reset_op *submit(struct controller *c, struct rpc_request *req, bo
 	return reset;
 }
 
-void controller_reset(struct controller *c, struct rpc_request *req, const char *reason)
+bool controller_reset(struct controller *c, struct rpc_request *req, const char *reason)
 {
-	if (controller_is_fabrics(c)) {
-		controller_renew(c, req, reason);
-		return;
-	}
+	if (controller_is_fabrics(c))
+		return controller_renew(c, req, reason);
 	/* one that waits for its turn does for all who want to get rid of their commands */
-	if (!req && c->n_resets_queued)
-		return;
-	submit(c, req, false, reason);
+	return (!req && c->n_resets_queued) || submit(c, req, false, reason);
 }
 
 void controller_reset_after(struct controller *c, struct user_cmd *cmd, const struct nvmux_cpl *cpl,

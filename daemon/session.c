@@ -190,7 +190,7 @@ struct hold *session_hold_for_request(struct session *s, struct rpc_request *req
 	else if (!controller_find(s->d, controller))
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", controller);
 	else if (hold && hold->controller->state == CONTROLLER_FAILED)
-		rpc_reply_errno(req, -ENXIO, "controller '%s' has failed", controller);
+		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, controller);
 	else
 		rpc_reply_errno(req, -ENOTCONN,
 				"controller '%s' isn't open in this session; call open_controller",

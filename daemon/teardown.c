@@ -18,7 +18,6 @@
 #include <string.h>
 #include "daemon/daemon.h"
 
-#define DRAIN_MIN_MS 50 /* the reactors' answers take a moment even when nothing is in flight */
 
 static struct teardown_op *teardown_of(struct op *op)
 {

@@ -20,6 +20,7 @@
 #include "daemon/admin_check.h"
 #include "daemon/daemon.h"
 #include "daemon/effects.h"
+#include "libcore/faults.h"
 
 void reply_nvme_status(struct rpc_request *req, uint16_t status, const char *what)
 {
@@ -62,19 +63,12 @@ static void drop(struct user_cmd *cmd)
 	free(cmd);
 }
 
-static void look_at_namespaces(const struct user_cmd *cmd, uint16_t status)
-{
-	if (cmd->look && !(status & NVMUX_STATUS_CODE_MASK))
-		controller_namespaces_changed(cmd->hold->controller);
-}
-
 /* Neither it nor, of two fused ones, the other is in flight any more. */
 static void finish(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
 {
 	struct hold *hold = cmd->hold;
 	struct op *waiter = hold->waiter;
 
-	look_at_namespaces(cmd, status);
 	answer(hold, cmd->req, cmd->cid, dw0, dw1, status);
 	put_regions(cmd);
 	if (cmd->admin)
@@ -90,9 +84,15 @@ static void finish(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t st
 	hold_serve_ring_later(hold);
 }
 
+bool user_cmd_is_overdue(const struct controller *c, uint64_t sent_ms)
+{
+	return nvmux_now_ms() - sent_ms >= timeout_admin_ms(c->ctrlr);
+}
+
 /*
  * It was with the controller when that was disabled. What only reads is sent once more when the
- * controller works again, with its regions in use meanwhile.
+ * controller works again, with its regions in use meanwhile; but not what may be the reason of the
+ * reset: that would be followed by the next one.
  */
 static bool is_repeated(const struct user_cmd *cmd, uint16_t status)
 {
@@ -101,6 +101,7 @@ static bool is_repeated(const struct user_cmd *cmd, uint16_t status)
 
 	return cmd->admin && (status & NVMUX_STATUS_CODE_MASK) == NVME_SC_ABORT_QUEUE &&
 	       hold->controller->changing && !hold->closing && !hold->session->closing &&
+	       !cmd->repeated && !user_cmd_is_overdue(hold->controller, cmd->sent_ms) &&
 	       (opc == nvme_admin_identify || opc == nvme_admin_get_log_page ||
 		opc == nvme_admin_get_features);
 }
@@ -115,6 +116,7 @@ void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_
 		return;
 	}
 	cmd->admin = false;
+	cmd->repeated = true;
 	controller_admin_ended(c);
 	TAILQ_INSERT_TAIL(&c->repeated, cmd, link);
 }
@@ -162,6 +164,7 @@ static void send_admin(struct user_cmd *cmd)
 		return;
 	}
 	cmd->admin = true;
+	cmd->sent_ms = nvmux_now_ms();
 	c->n_admin++;
 	if (!controller_has_path(c))
 		user_cmd_complete(cmd, 0, 0, NVMUX_PATH_ERROR);
@@ -212,20 +215,26 @@ static void set_payload(struct user_cmd *cmd)
 	};
 }
 
+int user_cmd_submit_io(struct user_cmd *cmd, nvmux_cmd_cb cb, void *arg)
+{
+	struct hw_queue *queue = base_queue(cmd->hold->controller);
+
+	if (!queue)
+		return -ENXIO;
+	set_payload(cmd);
+	hwq_submit_payload(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, cb, arg);
+	return 0;
+}
+
 static void send_io(struct user_cmd *cmd)
 {
-	const struct controller *c = cmd->hold->controller;
-	struct hw_queue *queue = base_queue(c);
+	struct controller *c = cmd->hold->controller;
 	struct effects_plan plan;
 
-	if (!queue) {
+	if (effects_plan(c->ctrlr, true, &cmd->checked.cmd, &plan))
+		controller_change(c, cmd, &plan);
+	else if (user_cmd_submit_io(cmd, user_cmd_cpl, cmd))
 		user_cmd_complete(cmd, 0, 0, NVME_SC_ABORT_QUEUE);
-		return;
-	}
-	cmd->look = effects_plan(c->ctrlr, true, &cmd->checked.cmd, &plan);
-	set_payload(cmd);
-	hwq_submit_payload(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, user_cmd_cpl,
-			   cmd);
 }
 
 static void send_fused(struct user_cmd *first, struct user_cmd *second)
@@ -297,6 +306,7 @@ static uint16_t check(const struct user_cmd *cmd, const struct nvmux_ring_cmd *c
 		struct admin_view view = {
 			.admin = s->admin,
 			.max_transfer = c->ctrlr->max_transfer,
+			.keys = controller_is_fabrics(c),
 			.regions = regions,
 			.n_regions = n_regions,
 		};
@@ -307,25 +317,22 @@ static uint16_t check(const struct user_cmd *cmd, const struct nvmux_ring_cmd *c
 	return status;
 }
 
-static void use_region(struct user_cmd *cmd, uint64_t address)
+static void use_region(struct user_cmd *cmd, uint16_t number)
 {
-	uint16_t number = (uint16_t)(address >> NVMUX_RING_OFFSET_BITS);
-
+	NVMUX_ASSERT(cmd->n_regions < USER_CMD_REGIONS);
 	cmd->regions[cmd->n_regions++] = number;
 	region_get(cmd->hold->session, number);
 }
 
-static void use_regions(struct user_cmd *cmd, const struct nvmux_ring_cmd *copy,
-			const struct nvmux_ring_seg *list, uint32_t n_list)
+/* Those that the check has found: @copy may name others that nothing moves. */
+static void use_regions(struct user_cmd *cmd, const struct nvmux_ring_cmd *copy)
 {
-	if (copy->flags & NVMUX_RING_F_LIST) {
-		for (uint32_t i = 0; i < n_list; i++)
-			use_region(cmd, list[i].region_offset);
-	} else if (cmd->checked.seg.len && cmd->staged < 0) {
-		use_region(cmd, copy->data);
-	}
+	for (uint32_t i = 0; i < cmd->list.n; i++)
+		use_region(cmd, cmd->list.regions[i]);
+	if (cmd->checked.seg.len && cmd->staged < 0)
+		use_region(cmd, (uint16_t)(copy->data >> NVMUX_RING_OFFSET_BITS));
 	if (cmd->checked.md.len)
-		use_region(cmd, copy->md);
+		use_region(cmd, (uint16_t)(copy->md >> NVMUX_RING_OFFSET_BITS));
 }
 
 /* Put the data into memory of the daemon's own, and let the copy name that. */
@@ -368,7 +375,7 @@ static struct user_cmd *prepare(struct hold *hold, const struct user_request *re
 		drop(cmd);
 		return NULL;
 	}
-	use_regions(cmd, &copy, request->list, request->n_list);
+	use_regions(cmd, &copy);
 	return cmd;
 }
 

@@ -3,9 +3,11 @@
 #ifndef NVMUX_EMU_ADMIN_H
 #define NVMUX_EMU_ADMIN_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <nvme/types.h>
+#include "emulator/model.h"
 
 struct emu_ctrlr;
 struct emu_sq;
@@ -142,6 +144,37 @@ uint16_t emu_security_receive(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 uint16_t emu_security_send(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 uint16_t emu_directive_receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0);
 uint16_t emu_directive_send(struct emu_sq *sq, const struct nvmux_cmd *cmd);
+/* I/O threads: a write names a stream, which opens it. */
+bool emu_streams_enabled(const struct emu_ctrlr *ctrlr, uint32_t nsid);
+void emu_stream_use(struct emu_ctrlr *ctrlr, uint32_t nsid, uint16_t id);
+
+/* ---- placement.c: flexible data placement, and what writes say of directives ---- */
+
+struct emu_placement {
+	pthread_mutex_t lock;
+	bool enabled; /* atomic */
+	bool named[EMU_FDP_MAX];
+	uint32_t left[EMU_FDP_MAX]; /* bytes of the reclaim unit */
+	uint64_t written;
+};
+
+void emu_placement_init(struct emu_ctrlr *ctrlr);
+void emu_placement_destroy(struct emu_ctrlr *ctrlr);
+bool emu_placement_enabled(const struct emu_ctrlr *ctrlr);
+/* Whether a write may name this type of directive; a status. */
+uint16_t emu_placement_check(const struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cmd);
+struct emu_ns;
+/* Of one that has succeeded. */
+void emu_placement_written(struct emu_ctrlr *ctrlr, const struct emu_ns *ns,
+			   const struct nvmux_cmd *cmd);
+uint16_t emu_io_mgmt(struct emu_sq *sq, const struct emu_ns *ns, const struct nvmux_cmd *cmd);
+uint16_t emu_set_placement(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cmd);
+uint16_t emu_get_placement(const struct emu_ctrlr *ctrlr, uint32_t cdw11, uint32_t *ret);
+/* Log pages. */
+uint32_t emu_placement_configs(struct emu_ctrlr *ctrlr, uint8_t *buf);
+uint32_t emu_placement_usage(struct emu_ctrlr *ctrlr, uint8_t *buf);
+uint32_t emu_placement_stats(struct emu_ctrlr *ctrlr, uint8_t *buf);
+uint32_t emu_placement_events(struct emu_ctrlr *ctrlr, uint8_t *buf);
 
 /* ---- ns_mgmt.c ---- */
 

@@ -183,6 +183,8 @@ static int parse_faults(struct parse *p, const char *value)
 	if (have + 1 + len >= EMU_FAULTS_TEXT_MAX)
 		return bad(p, "fault=%.64s: too long, all of them together", value);
 	memcpy(copy, value, len + 1);
+	if (!value[strspn(value, ";")])
+		return bad(p, "fault=: is empty");
 	for (char *s = strtok_r(copy, ";", &save); s; s = strtok_r(NULL, ";", &save)) {
 		if (emu_fault_parse(&fault, s, why, sizeof(why)))
 			return bad(p, "fault=%s", why);
@@ -239,6 +241,11 @@ static int parse_admin_key(struct parse *p, const char *key, const char *value)
 		c->ready_timeout = err ? c->ready_timeout : (uint8_t)v;
 		return err;
 	}
+	if (strcmp(key, "fdp") == 0) {
+		err = parse_number(p, key, value, 0, EMU_FDP_MAX, &v);
+		c->fdp = err ? c->fdp : (uint32_t)v;
+		return err;
+	}
 	if (strcmp(key, "hmb") != 0)
 		return -ENOENT;
 	err = strcmp(value, "0") == 0 ? 0 : parse_size(p, key, value, &v);
@@ -280,7 +287,7 @@ static int parse_ctrlr_key(struct parse *p, const char *key, const char *value)
 			  "%.64s=: unknown key; known are size, bs, path, mdts, noiob, queues, "
 			  "entries, vectors, serial, wrr, hmb, fault, ms, mset, pi, pil, zoned, "
 			  "zone, "
-			  "zcap, maxopen, maxactive, sgl, zasl, oncs",
+			  "zcap, maxopen, maxactive, sgl, zasl, oncs, fdp",
 			  key);
 	}
 	return err;

@@ -63,6 +63,8 @@ static void obey(struct control_client *client, struct emu_ctrlr *model, char *l
 		n = emu_fault_list(model, text, sizeof(text) - 256);
 	else if (strncmp(line, "smart ", 6) == 0)
 		err = emu_smart_set(model, line + 6, why, sizeof(why));
+	else if (strncmp(line, "zone ", 5) == 0)
+		err = emu_zone_set(model, line + 5, why, sizeof(why));
 	else
 		err = emu_fault_set(model, line, why, sizeof(why));
 	if (err)

@@ -3,8 +3,9 @@
  * The socket `control` beside that of the vfio-user clients: faults and health at run time.
  *
  * Lines of text in both directions. A request is a fault's SPEC (see fault.h), `clear`, `list`, or
- * `smart ` and what emu_smart_set() takes. The answer ends with a line `ok`, or is `error: ` and
- * why; `list` is answered with a line for each fault that is set before that.
+ * `smart ` and what emu_smart_set() takes, or `zone ` and what emu_zone_set() does. The answer ends
+ * with a line `ok`, or is `error: ` and why; `list` is answered with a line for each fault that is
+ * set before that.
  */
 #ifndef NVMUX_EMU_CONTROL_H
 #define NVMUX_EMU_CONTROL_H

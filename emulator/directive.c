@@ -3,15 +3,16 @@
  * Directives: Identify and Streams. Base specification 2.0, sections 5.6, 5.7 and 8.7; NVM command
  * set 1.0, section 5.
  *
- * A stream does nothing with the data; it is opened by a write that names it (emu_stream_use() of
- * that command) and released by the host. Resources are of the controller: as many streams as
- * EMU_STREAMS_MAX for all namespaces together.
+ * A stream does nothing with the data; it is opened by a write that names it (emu_stream_use()) and
+ * released by the host, or for another one when all are open. Resources are of the controller: as
+ * many streams as EMU_STREAMS_MAX for all namespaces together.
  */
 #include <string.h>
 #include "emulator/internal.h"
 
 #define DTYPE_IDENTIFY 0u
 #define DTYPE_STREAMS  1u
+#define DTYPE_PLACE    2u /* placement.c */
 #define STREAM_WRITE   64u  /* blocks: SWS */
 #define STREAM_GRAIN   256u /* SWS units: SGS */
 
@@ -66,13 +67,15 @@ static uint16_t streams_free(const struct emu_ctrlr *ctrlr)
 
 /* ---- receive ---- */
 
-static uint32_t get_identify(const struct emu_streams *s, uint8_t *buf)
+static uint32_t get_identify(const struct emu_streams *s, bool places, uint8_t *buf)
 {
 	struct nvme_id_directives *id = (struct nvme_id_directives *)(void *)buf;
 
-	id->supported[0] = 1u << DTYPE_IDENTIFY | 1u << DTYPE_STREAMS;
+	id->supported[0] = (uint8_t)(1u << DTYPE_IDENTIFY | 1u << DTYPE_STREAMS |
+				     (places ? 1u << DTYPE_PLACE : 0));
 	id->enabled[0] = (uint8_t)(1u << DTYPE_IDENTIFY |
-				   (s && s->enabled ? 1u << DTYPE_STREAMS : 0));
+				   (s && s->enabled ? 1u << DTYPE_STREAMS : 0) |
+				   (places ? 1u << DTYPE_PLACE : 0));
 	return sizeof(*id);
 }
 
@@ -114,7 +117,7 @@ static uint16_t allocate(const struct request *r, struct emu_streams *s, uint32_
 	return EMU_SUCCESS;
 }
 
-uint16_t emu_directive_receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
+static uint16_t receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
 {
 	const struct request r = parse(sq, cmd);
 	struct emu_streams *s = streams(&r);
@@ -126,7 +129,7 @@ uint16_t emu_directive_receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, u
 	if (r.len > sq->ctrlr->max_transfer)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (r.dtype == DTYPE_IDENTIFY && r.doper == IDENTIFY_PARAMETERS)
-		size = get_identify(s, buf);
+		size = get_identify(s, emu_placement_enabled(sq->ctrlr), buf);
 	else if (r.dtype != DTYPE_STREAMS || (s && !s->enabled))
 		return EMU_GENERIC(INVALID_FIELD);
 	else if (r.doper == STREAMS_PARAMETERS)
@@ -155,8 +158,8 @@ static uint16_t enable(const struct request *r, struct emu_streams *s)
 		if (s ? s != each : !emu_ns_get(r->ctrlr, i + 1))
 			continue;
 		if (!on)
-			*each = (struct emu_streams){0};
-		each->enabled = on;
+			each->n_open = each->allocated = 0;
+		__atomic_store_n(&each->enabled, on, __ATOMIC_RELAXED);
 	}
 	return EMU_SUCCESS;
 }
@@ -172,7 +175,7 @@ static uint16_t release_id(struct emu_streams *s, uint32_t id)
 	return EMU_SUCCESS; /* one that isn't open is released already */
 }
 
-uint16_t emu_directive_send(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+static uint16_t send(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 {
 	const struct request r = parse(sq, cmd);
 	struct emu_streams *s = streams(&r);
@@ -190,4 +193,49 @@ uint16_t emu_directive_send(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	s->n_open = 0;
 	s->allocated = 0;
 	return EMU_SUCCESS;
+}
+
+/* ---- streams and writes ---- */
+
+bool emu_streams_enabled(const struct emu_ctrlr *ctrlr, uint32_t nsid)
+{
+	return __atomic_load_n(&ctrlr->streams[nsid - 1].enabled, __ATOMIC_RELAXED);
+}
+
+void emu_stream_use(struct emu_ctrlr *ctrlr, uint32_t nsid, uint16_t id)
+{
+	struct emu_streams *s = &ctrlr->streams[nsid - 1];
+
+	if (!id) /* no stream */
+		return;
+	pthread_mutex_lock(&ctrlr->streams_lock);
+	for (uint32_t i = 0; i < s->n_open; i++) {
+		if (s->open[i] == id)
+			goto out;
+	}
+	if (s->n_open == EMU_STREAMS_MAX)
+		memmove(s->open, s->open + 1, --s->n_open * sizeof(s->open[0]));
+	s->open[s->n_open++] = id;
+out:
+	pthread_mutex_unlock(&ctrlr->streams_lock);
+}
+
+uint16_t emu_directive_receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
+{
+	uint16_t status;
+
+	pthread_mutex_lock(&sq->ctrlr->streams_lock);
+	status = receive(sq, cmd, ret_dw0);
+	pthread_mutex_unlock(&sq->ctrlr->streams_lock);
+	return status;
+}
+
+uint16_t emu_directive_send(struct emu_sq *sq, const struct nvmux_cmd *cmd)
+{
+	uint16_t status;
+
+	pthread_mutex_lock(&sq->ctrlr->streams_lock);
+	status = send(sq, cmd);
+	pthread_mutex_unlock(&sq->ctrlr->streams_lock);
+	return status;
 }

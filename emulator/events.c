@@ -16,14 +16,21 @@ static void set_pending(struct emu_reports *r, bool pending)
 
 void emu_event_raise(struct emu_ctrlr *ctrlr, uint8_t type, uint8_t info, uint8_t log)
 {
+	emu_event_raise_ns(ctrlr, type, info, log, 0);
+}
+
+void emu_event_raise_ns(struct emu_ctrlr *ctrlr, uint8_t type, uint8_t info, uint8_t log,
+			uint32_t nsid)
+{
 	struct emu_reports *r = &ctrlr->reports;
 	bool known = false;
 
 	pthread_mutex_lock(&r->lock);
 	for (uint32_t i = 0; i < r->n_events; i++)
-		known |= r->events[i].type == type && r->events[i].info == info;
+		known |= r->events[i].type == type && r->events[i].info == info &&
+			 r->events[i].nsid == nsid;
 	if (!known && r->n_events < EMU_EVENTS_MAX)
-		r->events[r->n_events++] = (struct emu_event){type, info, log};
+		r->events[r->n_events++] = (struct emu_event){type, info, log, nsid};
 	set_pending(r, true);
 	pthread_mutex_unlock(&r->lock);
 	/* The admin thread may sleep. It finds the event when it polls. */
@@ -34,8 +41,11 @@ static bool deliver_one(struct emu_ctrlr *ctrlr, const struct emu_event *e)
 {
 	uint32_t dw0 = e->type | (uint32_t)e->info << 8 | (uint32_t)e->log << 16;
 
-	if (!emu_admin_post(ctrlr, 0, ctrlr->aer_cids[ctrlr->n_aers - 1], EMU_SUCCESS, dw0))
+	ctrlr->sqs[0].result = (uint64_t)e->nsid << 32;
+	if (!emu_admin_post(ctrlr, 0, ctrlr->aer_cids[ctrlr->n_aers - 1], EMU_SUCCESS, dw0)) {
+		ctrlr->sqs[0].result = 0;
 		return false;
+	}
 	ctrlr->n_aers--;
 	ctrlr->events_masked |= (uint16_t)(1u << e->type);
 	return true;
@@ -74,6 +84,7 @@ void emu_events_reset(struct emu_ctrlr *ctrlr)
 	ctrlr->reports.n_events = 0;
 	ctrlr->n_aers = 0;
 	ctrlr->events_masked = 0;
+	ctrlr->reports.notice_count = 0;
 	set_pending(&ctrlr->reports, false);
 	pthread_mutex_unlock(&ctrlr->reports.lock);
 }

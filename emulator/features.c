@@ -4,7 +4,8 @@
 #include "emulator/internal.h"
 
 #define WARNING_TEMPERATURE_K 343
-#define ASYNC_EVENT_MASK      (0x1fu | NVME_CTRL_OAES_NA)
+#define ASYNC_EVENT_MASK      (0x1fu | NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ZD)
+#define RESV_MASK             (7u << 1) /* a bit for each type of notice */
 #define HOST_BEHAVIOR_SIZE    512u
 #define CDW10_SAVE            (1u << 31)
 #define HOST_ID_EXTENDED      1u
@@ -37,11 +38,17 @@ static const uint8_t known[256] = {
 	[NVME_FEAT_FID_HOST_ID] = CAN_CHANGE,
 	[NVME_FEAT_FID_HOST_MEM_BUF] = CAN_CHANGE, /* if it is asked for */
 	[NVME_FEAT_FID_HOST_BEHAVIOR] = CAN_CHANGE,
+	[NVME_FEAT_FID_FDP] = CAN_CHANGE, /* where there is such */
+	[NVME_FEAT_FID_RESV_MASK] = CAN_CHANGE | PER_NS, /* where there are reservations */
 };
 
 static uint8_t flags_of(const struct emu_ctrlr *ctrlr, uint32_t fid)
 {
 	if (fid == NVME_FEAT_FID_HOST_MEM_BUF && !ctrlr->config.hmb)
+		return 0;
+	if (fid == NVME_FEAT_FID_FDP && !ctrlr->config.fdp)
+		return 0;
+	if (fid == NVME_FEAT_FID_RESV_MASK && !emu_has_resv(ctrlr))
 		return 0;
 	return known[fid];
 }
@@ -69,8 +76,11 @@ void emu_features_reset(struct emu_ctrlr *ctrlr)
 	ctrlr->features = default_features();
 	ctrlr->acre = false;
 	ctrlr->n_io_queues_granted = ctrlr->config.max_io_queues;
-	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
 		ctrlr->ns[i].tler = 0;
+		if (ctrlr->ns[i].resv) /* no host: that of none is touched */
+			emu_resv_mask_set(ctrlr, &ctrlr->ns[i], 0);
+	}
 }
 
 static uint32_t queues_value(uint32_t n)
@@ -109,6 +119,21 @@ static uint16_t set_error_recovery(struct emu_ctrlr *ctrlr, uint32_t nsid, uint3
 	return EMU_SUCCESS;
 }
 
+static uint16_t set_resv_mask(struct emu_ctrlr *ctrlr, uint32_t nsid, uint32_t v)
+{
+	const struct emu_ns *ns = emu_ns_get(ctrlr, nsid);
+
+	if (!ns && nsid != NVME_NSID_ALL)
+		return EMU_GENERIC(INVALID_NS);
+	if (v & ~RESV_MASK)
+		return EMU_GENERIC(INVALID_FIELD);
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		if (ctrlr->ns[i].id && (ns ? ns == &ctrlr->ns[i] : ctrlr->ns[i].attached))
+			emu_resv_mask_set(ctrlr, &ctrlr->ns[i], (uint8_t)v);
+	}
+	return EMU_SUCCESS;
+}
+
 static uint16_t set_num_queues(struct emu_ctrlr *ctrlr, uint32_t v, uint32_t *ret_dw0)
 {
 	uint32_t sqs = v & 0xffff, cqs = v >> 16, n;
@@ -143,7 +168,7 @@ static uint16_t set_async_event(struct emu_ctrlr *ctrlr, uint32_t v)
 	if (v & ~ASYNC_EVENT_MASK)
 		return EMU_GENERIC(INVALID_FIELD);
 	ctrlr->features.async_event = v;
-	emu_temperature_check(ctrlr);
+	emu_health_check(ctrlr);
 	return EMU_SUCCESS;
 }
 
@@ -162,6 +187,7 @@ static uint16_t set_host_id(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	if (memcmp(f->host_id, none, 16) != 0 && memcmp(f->host_id, id, 16) != 0)
 		return EMU_GENERIC(CMD_SEQ_ERROR);
 	emu_host_id_set(f, id, len == 16);
+	emu_resv_host_set(sq->ctrlr);
 	return EMU_SUCCESS;
 }
 
@@ -213,6 +239,8 @@ static uint16_t set_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32
 	case NVME_FEAT_FID_HOST_ID: return set_host_id(sq, cmd);
 	case NVME_FEAT_FID_HOST_MEM_BUF: return emu_set_hmb(sq, cmd);
 	case NVME_FEAT_FID_HOST_BEHAVIOR: return set_host_behavior(sq, cmd);
+	case NVME_FEAT_FID_FDP: return emu_set_placement(ctrlr, cmd);
+	case NVME_FEAT_FID_RESV_MASK: return set_resv_mask(ctrlr, emu_cdw(cmd->nsid), v);
 	default: return EMU_GENERIC(INVALID_FIELD);
 	}
 }
@@ -265,6 +293,17 @@ static uint16_t get_error_recovery(const struct emu_ctrlr *ctrlr, enum select se
 	return EMU_SUCCESS;
 }
 
+static uint16_t get_resv_mask(const struct emu_ctrlr *ctrlr, enum select select, uint32_t nsid,
+			      uint32_t *ret)
+{
+	struct emu_ns *ns = emu_ns_get(ctrlr, nsid);
+
+	if (!ns)
+		return nsid == NVME_NSID_ALL ? EMU_GENERIC(INVALID_FIELD) : EMU_GENERIC(INVALID_NS);
+	*ret = select == SELECT_CURRENT ? emu_resv_mask(ns) : 0;
+	return EMU_SUCCESS;
+}
+
 static uint16_t get_host_id(struct emu_sq *sq, const struct nvmux_cmd *cmd,
 			    const struct emu_features *f)
 {
@@ -303,6 +342,9 @@ static uint16_t get_value(struct emu_sq *sq, const struct nvmux_cmd *cmd, enum s
 		*ret = 0;
 		return select == SELECT_CURRENT ? emu_get_hmb(sq, cmd, ret) : EMU_SUCCESS;
 	case NVME_FEAT_FID_HOST_BEHAVIOR: *ret = 0; return get_host_behavior(sq, cmd, select);
+	case NVME_FEAT_FID_FDP: return emu_get_placement(ctrlr, cdw11, ret);
+	case NVME_FEAT_FID_RESV_MASK:
+		return get_resv_mask(ctrlr, select, emu_cdw(cmd->nsid), ret);
 	default: return EMU_GENERIC(INVALID_FIELD);
 	}
 }

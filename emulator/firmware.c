@@ -54,14 +54,17 @@ uint16_t emu_firmware_download(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	bool overlap = false;
 	uint16_t status;
 
-	if (len > sq->ctrlr->max_transfer || offset % EMU_FW_UNIT || len % EMU_FW_UNIT ||
-	    offset + len > EMU_FW_MAX)
+	/* Only the last piece may be shorter than the granularity: nothing follows it. */
+	if (offset && ((len % EMU_FW_UNIT && offset + len < fw->end) ||
+		       (fw->end % EMU_FW_UNIT && offset > fw->end)))
+		return EMU_GENERIC(INVALID_FIELD);
+	if (len > sq->ctrlr->max_transfer || offset % EMU_FW_UNIT || offset + len > EMU_FW_MAX)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (!fw->image)
 		fw->image = calloc(1, EMU_FW_MAX);
 	if (!fw->image)
 		return EMU_GENERIC(INTERNAL);
-	last = (uint32_t)((offset + len) / EMU_FW_UNIT);
+	last = (uint32_t)((offset + len + EMU_FW_UNIT - 1) / EMU_FW_UNIT);
 	/* From its beginning, an image may come anew. */
 	if (offset == 0)
 		memset(fw->have, 0, sizeof(fw->have));
@@ -79,7 +82,7 @@ uint16_t emu_firmware_download(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 
 static bool is_whole(const struct emu_firmware *fw)
 {
-	for (uint32_t i = 0; i < fw->end / EMU_FW_UNIT; i++) {
+	for (uint32_t i = 0; i < (fw->end + EMU_FW_UNIT - 1) / EMU_FW_UNIT; i++) {
 		if (!fw->have[i])
 			return false;
 	}

@@ -88,8 +88,12 @@ static void fill_admin(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 
 static void fill_capabilities(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 {
-	id->oaes = cpu_to_le32(NVME_CTRL_OAES_NA);
-	id->ctratt = cpu_to_le32(NVME_CTRL_CTRATT_128_ID);
+	id->oaes = cpu_to_le32(NVME_CTRL_OAES_NA | (emu_has_zones(ctrlr) ? NVME_CTRL_OAES_ZD : 0));
+	id->ctratt = cpu_to_le32(
+		NVME_CTRL_CTRATT_128_ID |
+		(ctrlr->config.fdp ? NVME_CTRL_CTRATT_FDPS | NVME_CTRL_CTRATT_ENDURANCE_GROUPS
+				   : 0));
+	id->endgidmax = cpu_to_le16(ctrlr->config.fdp ? 1 : 0);
 	id->lpa = NVME_CTRL_LPA_CMD_EFFECTS | NVME_CTRL_LPA_EXTENDED |
 		  NVME_CTRL_LPA_LI0_LI5_LI12_LI13;
 	id->oncs = cpu_to_le16(emu_oncs(ctrlr) |
@@ -138,15 +142,26 @@ static void fill_formats(struct nvme_id_ns *id)
 		  NVME_NS_DPC_PI_FIRST | NVME_NS_DPC_PI_LAST;
 }
 
+/* What CNS 00h and 08h both have. */
+static uint8_t rescap(const struct emu_ctrlr *ctrlr)
+{
+	return emu_has_resv(ctrlr) ? EMU_RESCAP : 0;
+}
+
+static __le16 endgid(const struct emu_ctrlr *ctrlr)
+{
+	return cpu_to_le16(ctrlr->config.fdp ? 1 : 0);
+}
+
 static void fill_ns(const struct emu_ctrlr *ctrlr, const struct emu_ns *ns, struct nvme_id_ns *id)
 {
 	id->nsze = id->ncap = id->nuse = cpu_to_le64(ns->n_blocks);
 	id->noiob = cpu_to_le16(ctrlr->config.noiob);
+	id->endgid = endgid(ctrlr);
 	fill_formats(id);
 	id->flbas = (uint8_t)(ns->lbaf | (ns->mset ? NVME_NS_FLBAS_META_EXT : 0));
 	id->dps = (uint8_t)(ns->pi | (ns->pi && ns->pil ? NVME_NS_DPS_PI_FIRST : 0));
-	if (!(ctrlr->config.oncs_off & NVME_CTRL_ONCS_RESERVATIONS))
-		id->rescap = EMU_RESCAP;
+	id->rescap = rescap(ctrlr);
 	if (!(ctrlr->config.oncs_off & NVME_CTRL_ONCS_COPY)) {
 		id->mssrl = cpu_to_le16(EMU_COPY_MSSRL);
 		id->mcl = cpu_to_le32(EMU_COPY_MCL);
@@ -315,8 +330,11 @@ static uint16_t independent_ns(const struct request *r, uint8_t *buf)
 {
 	struct nvme_id_independent_id_ns *id = (struct nvme_id_independent_id_ns *)(void *)buf;
 
-	if (emu_ns_get(r->ctrlr, r->nsid))
+	if (emu_ns_get(r->ctrlr, r->nsid)) {
 		id->nstat = 1; /* ready */
+		id->rescap = rescap(r->ctrlr);
+		id->endgid = endgid(r->ctrlr);
+	}
 	return check_nsid(r);
 }
 

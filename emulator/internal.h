@@ -249,6 +249,16 @@ struct emu_event {
 	uint8_t type;
 	uint8_t info;
 	uint8_t log;
+	uint32_t nsid; /* 0: of none */
+};
+
+#define EMU_RESV_NOTICES 64
+
+struct emu_resv_notice {
+	uint64_t host[2]; /* that it is for */
+	uint32_t nsid;
+	uint8_t type;  /* enum nvme_resv_notify_rnlpt */
+	uint32_t lost; /* that came after it, when there was no room */
 };
 
 /* What any queue's thread may add to; under its lock, on error paths only. */
@@ -259,6 +269,9 @@ struct emu_reports {
 	struct emu_event events[EMU_EVENTS_MAX];
 	uint64_t n_errors; /* ever */
 	struct nvme_error_log_page errors[EMU_ERROR_ENTRIES];
+	uint64_t notice_count; /* read and lost, since the controller was reset */
+	uint32_t n_notices;
+	struct emu_resv_notice notices[EMU_RESV_NOTICES]; /* of all hosts, oldest first */
 };
 
 struct emu_ctrlr {
@@ -305,7 +318,9 @@ struct emu_ctrlr {
 	struct emu_ns *ns;
 	uint64_t ns_spare;              /* bytes for namespaces yet to be created */
 	uint64_t changed_ns[EMU_NS_MAX / 64]; /* since the host last read the list */
+	pthread_mutex_t streams_lock;
 	struct emu_streams streams[EMU_NS_MAX];
+	struct emu_placement placement;
 
 	struct emu_faults *faults;
 	uint32_t slow;       /* EMU_SLOW_*, atomic: read with each command */
@@ -347,6 +362,9 @@ void emu_features_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256]);
 
 /* Any queue's thread. */
 void emu_event_raise(struct emu_ctrlr *ctrlr, uint8_t type, uint8_t info, uint8_t log);
+/* The same about a namespace. */
+void emu_event_raise_ns(struct emu_ctrlr *ctrlr, uint8_t type, uint8_t info, uint8_t log,
+			uint32_t nsid);
 /* Admin thread: hand waiting events to outstanding requests. */
 void emu_events_deliver(struct emu_ctrlr *ctrlr);
 void emu_events_reset(struct emu_ctrlr *ctrlr);
@@ -357,6 +375,7 @@ void emu_error_add(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint16_t stat
 uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 /* Whether the temperature crosses a threshold now; raises the event. */
 void emu_temperature_check(struct emu_ctrlr *ctrlr);
+void emu_health_check(struct emu_ctrlr *ctrlr); /* of warnings there are, those the host wants */
 
 /* ---- commands ---- */
 
@@ -477,6 +496,24 @@ static inline uint32_t emu_pi_offset(const struct emu_ns *ns)
 int emu_resv_create(struct emu_ns *ns);
 void emu_resv_destroy(struct emu_ns *ns);
 /* Whether the host may read, or write, now. */
+/* Are there any? */
+static inline bool emu_has_resv(const struct emu_ctrlr *ctrlr)
+{
+	return !(ctrlr->config.oncs_off & NVME_CTRL_ONCS_RESERVATIONS);
+}
+void emu_host_id(struct emu_ctrlr *ctrlr, uint64_t id[2]);
+/* A host has said who it is. */
+void emu_resv_host_set(struct emu_ctrlr *ctrlr);
+/* Reservation Notification Mask. */
+void emu_resv_mask_set(struct emu_ctrlr *ctrlr, struct emu_ns *ns, uint8_t mask);
+uint8_t emu_resv_mask(struct emu_ns *ns);
+/* Notices (resv_notice.c): add one, raise the event of those that wait for the host that is there,
+ * the oldest one of that host, which has then been taken. */
+void emu_resv_notice_add(struct emu_ctrlr *ctrlr, const uint64_t host[2], uint8_t type,
+			 uint32_t nsid);
+void emu_resv_notice_host(struct emu_ctrlr *ctrlr);
+uint32_t emu_resv_log(struct emu_ctrlr *ctrlr, uint8_t *buf);
+void emu_resv_log_taken(struct emu_ctrlr *ctrlr);
 bool emu_resv_allows(struct emu_ctrlr *ctrlr, struct emu_ns *ns, bool write);
 uint16_t emu_resv_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
 void emu_host_id_set(struct emu_features *f, const uint8_t id[16], bool is_long);
@@ -498,6 +535,10 @@ uint16_t emu_zones_check_write(struct emu_ns *ns, uint64_t slba, uint64_t n);
 uint16_t emu_zones_append_at(const struct emu_ns *ns, uint64_t zslba, uint64_t *ret_slba);
 /* What was checked has been written. */
 void emu_zones_written(struct emu_ns *ns, uint64_t slba, uint64_t n);
+/* Whether a namespace is zoned. */
+bool emu_has_zones(const struct emu_ctrlr *ctrlr);
+/* The Changed Zone List log page; @clear: the host has read it. */
+uint32_t emu_zones_changed(struct emu_ns *ns, uint8_t *buf, bool clear);
 uint16_t emu_zones_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *cmd);
 void emu_zones_identify(const struct emu_ns *ns, struct nvme_zns_id_ns *id);
 

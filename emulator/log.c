@@ -30,10 +30,23 @@ static uint32_t supported_logs(struct emu_ctrlr *ctrlr, uint8_t *buf)
 		NVME_LOG_LID_FID_SUPPORTED_EFFECTS,
 		NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS,
 	};
+	static const uint8_t fdp_lids[] = {
+		NVME_LOG_LID_ENDURANCE_GROUP, NVME_LOG_LID_FDP_CONFIGS,
+		NVME_LOG_LID_FDP_RUH_USAGE,   NVME_LOG_LID_FDP_STATS,
+		NVME_LOG_LID_FDP_EVENTS,
+	};
+	const uint8_t zone_lid = NVME_LOG_LID_ZNS_CHANGED_ZONES;
+	const uint8_t resv_lid = NVME_LOG_LID_RESERVATION;
 	uint32_t lsupp = htole32(LSUPP);
 
 	for (size_t i = 0; i < sizeof(lids); i++)
 		memcpy(buf + 4 * lids[i], &lsupp, sizeof(lsupp));
+	for (size_t i = 0; i < sizeof(fdp_lids) && ctrlr->config.fdp; i++)
+		memcpy(buf + 4 * fdp_lids[i], &lsupp, sizeof(lsupp));
+	if (emu_has_zones(ctrlr))
+		memcpy(buf + 4 * zone_lid, &lsupp, sizeof(lsupp));
+	if (emu_has_resv(ctrlr))
+		memcpy(buf + 4 * resv_lid, &lsupp, sizeof(lsupp));
 	return sizeof(struct nvme_supported_log_pages);
 }
 
@@ -137,6 +150,11 @@ void emu_temperature_check(struct emu_ctrlr *ctrlr)
 				NVME_LOG_LID_SMART);
 }
 
+void emu_health_check(struct emu_ctrlr *ctrlr)
+{
+	health_changed(ctrlr, 0);
+}
+
 static struct emu_counters total_counters(const struct emu_ctrlr *ctrlr)
 {
 	struct emu_counters sum = ctrlr->retired;
@@ -180,6 +198,24 @@ static uint32_t smart_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	pthread_mutex_lock(&ctrlr->reports.lock);
 	put128(log->num_err_log_entries, ctrlr->reports.n_errors);
 	pthread_mutex_unlock(&ctrlr->reports.lock);
+	return sizeof(*log);
+}
+
+/* Of the one endurance group, which has all namespaces. In billions of bytes, rounded up. */
+static uint32_t endurance_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
+{
+	struct nvme_endurance_group_log *log = (struct nvme_endurance_group_log *)(void *)buf;
+	struct emu_counters sum = total_counters(ctrlr);
+	const uint64_t unit = 1000 * 1000 * 1000;
+
+	log->avl_spare = ctrlr->smart_spare;
+	log->avl_spare_threshold = SPARE_THRESHOLD;
+	log->percent_used = ctrlr->smart_used;
+	put128(log->data_units_read, (sum.read_bytes + unit - 1) / unit);
+	put128(log->data_units_written, (sum.written_bytes + unit - 1) / unit);
+	put128(log->media_units_written, (sum.written_bytes + unit - 1) / unit);
+	put128(log->host_read_cmds, sum.reads);
+	put128(log->host_write_cmds, sum.writes);
 	return sizeof(*log);
 }
 
@@ -227,7 +263,7 @@ static uint32_t mi_effects_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 
 typedef uint32_t (*log_fn)(struct emu_ctrlr *ctrlr, uint8_t *buf);
 
-static log_fn find_log(uint8_t lid)
+static log_fn find_log(const struct emu_ctrlr *ctrlr, uint8_t lid)
 {
 	switch (lid) {
 	case NVME_LOG_LID_SUPPORTED_LOG_PAGES: return supported_logs;
@@ -237,9 +273,25 @@ static log_fn find_log(uint8_t lid)
 	case NVME_LOG_LID_CHANGED_NS: return emu_changed_ns_log;
 	case NVME_LOG_LID_DEVICE_SELF_TEST: return emu_self_test_log;
 	case NVME_LOG_LID_SANITIZE: return emu_sanitize_log;
+	case NVME_LOG_LID_RESERVATION: return emu_has_resv(ctrlr) ? emu_resv_log : NULL;
 	case NVME_LOG_LID_CMD_EFFECTS: return effects_log;
 	case NVME_LOG_LID_FID_SUPPORTED_EFFECTS: return fid_effects_log;
 	case NVME_LOG_LID_MI_CMD_SUPPORTED_EFFECTS: return mi_effects_log;
+	default: return NULL;
+	}
+}
+
+/* Log pages of an endurance group, which the log specific identifier names. */
+static log_fn find_group_log(const struct emu_ctrlr *ctrlr, uint8_t lid)
+{
+	if (!ctrlr->config.fdp)
+		return NULL;
+	switch (lid) {
+	case NVME_LOG_LID_ENDURANCE_GROUP: return endurance_log;
+	case NVME_LOG_LID_FDP_CONFIGS: return emu_placement_configs;
+	case NVME_LOG_LID_FDP_RUH_USAGE: return emu_placement_usage;
+	case NVME_LOG_LID_FDP_STATS: return emu_placement_stats;
+	case NVME_LOG_LID_FDP_EVENTS: return emu_placement_events;
 	default: return NULL;
 	}
 }
@@ -253,14 +305,39 @@ static void unmask_event(struct emu_ctrlr *ctrlr, uint8_t lid)
 		bit = 1u << NVME_AER_ERROR;
 	else if (lid == NVME_LOG_LID_SMART)
 		bit = 1u << NVME_AER_SMART;
-	else if (lid == NVME_LOG_LID_CHANGED_NS)
+	else if (lid == NVME_LOG_LID_CHANGED_NS || lid == NVME_LOG_LID_ZNS_CHANGED_ZONES)
 		bit = 1u << NVME_AER_NOTICE;
-	else if (lid == NVME_LOG_LID_SANITIZE)
+	else if (lid == NVME_LOG_LID_SANITIZE || lid == NVME_LOG_LID_RESERVATION)
 		bit = 1u << 6; /* events specific to I/O command sets, and of sanitize */
 	if (!(ctrlr->events_masked & bit))
 		return;
 	ctrlr->events_masked &= (uint16_t)~bit;
 	__atomic_store_n(&ctrlr->reports.pending, 1, __ATOMIC_RELEASE);
+}
+
+/* A log page of one zoned namespace. */
+static uint16_t changed_zones(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint64_t offset,
+			      uint64_t len, bool rae)
+{
+	_Alignas(8) uint8_t buf[LOG_MAX] = {0};
+	struct emu_ns *ns = emu_ns_get(sq->ctrlr, emu_cdw(cmd->nsid));
+	uint32_t size;
+
+	if (!emu_has_zones(sq->ctrlr) || (ns && !ns->zones))
+		return EMU_SPECIFIC(INVALID_LOG_PAGE);
+	if (!ns)
+		return EMU_GENERIC(INVALID_NS);
+	size = emu_zones_changed(ns, buf, false);
+	if (offset > size)
+		return EMU_GENERIC(INVALID_FIELD);
+	len = MIN(len, size - offset);
+	if (len && emu_xfer(sq, cmd, EMU_XFER_TO_HOST, buf + offset, len))
+		return EMU_XFER_ERROR;
+	if (!rae) {
+		emu_zones_changed(ns, buf, true);
+		unmask_event(sq->ctrlr, NVME_LOG_LID_ZNS_CHANGED_ZONES);
+	}
+	return EMU_SUCCESS;
 }
 
 uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd)
@@ -273,13 +350,21 @@ uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	uint32_t nsid = emu_cdw(cmd->nsid);
 	bool rae = cdw10 & 1u << 15, by_index = cdw14 & 1u << 23;
 	_Alignas(8) uint8_t buf[LOG_MAX] = {0};
-	log_fn fill = find_log(lid);
+	log_fn fill = find_log(sq->ctrlr, lid);
 	uint16_t status;
 	uint32_t size;
 
+	if (!fill) {
+		fill = find_group_log(sq->ctrlr, lid);
+		if (fill && emu_cdw(cmd->cdw11) >> 16 != 1)
+			return EMU_GENERIC(INVALID_FIELD);
+	}
+	if (lid == NVME_LOG_LID_ZNS_CHANGED_ZONES && !by_index && !(offset & 3) &&
+	    len <= sq->ctrlr->max_transfer)
+		return changed_zones(sq, cmd, offset, len, rae);
 	if (!fill)
 		return EMU_SPECIFIC(INVALID_LOG_PAGE);
-	/* No log is per namespace, SMART neither. */
+	/* No other log is per namespace, SMART neither. */
 	if (nsid != NVME_NSID_NONE && nsid != NVME_NSID_ALL)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (by_index || (offset & 3) || len > sq->ctrlr->max_transfer)
@@ -297,6 +382,8 @@ uint16_t emu_get_log_page(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	status = len ? emu_xfer(sq, cmd, EMU_XFER_TO_HOST, buf + offset, len) : EMU_SUCCESS;
 	if (!status && !rae && lid == NVME_LOG_LID_CHANGED_NS)
 		emu_changed_ns_clear(sq->ctrlr);
+	if (!status && lid == NVME_LOG_LID_RESERVATION)
+		emu_resv_log_taken(sq->ctrlr);
 	if (!status && !rae)
 		unmask_event(sq->ctrlr, lid);
 	return status;

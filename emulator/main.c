@@ -40,6 +40,7 @@ static const char help[] =
 	"      --zasl N          limit of Zone Append: 4 KiB << N; default 0: that of mdts\n"
 	"      --oncs HEX        leave out these optional commands: bits of ONCS\n"
 	"      --wrr 1           offer weighted round robin arbitration\n"
+	"      --fdp N           flexible data placement with N reclaim unit handles\n"
 	"      --serial S        serial number, 1 to 20 characters; namespace identifiers\n"
 	"                        and the subsystem's name derive from it; default: made\n"
 	"                        from the absolute path of DIR, the same at each start\n"
@@ -65,13 +66,15 @@ static const char help[] =
 	"64MiB and 64MB are the same).\n"
 	"Several namespaces can be joined by '+'; a backslash takes the next character as\n"
 	"it is. The settings mdts, noiob, queues, entries, vectors, serial, fault, hmb,\n"
-	"sgl, zasl, oncs and wrr can be part of a SPEC too.\n"
+	"sgl, zasl, oncs, wrr and fdp can be part of a SPEC too.\n"
 	"\n"
 	"A fault SPEC is WHAT[:opc=XX][:qid=N][:nth=N][:times=N][:ms=N]. WHAT is one of\n"
 	"  drop, delay, duplicate, reorder, badcid, status=HEX, shortidentify, missirq\n"
 	"                        of a command: of opcode XX (hexadecimal), of queue N\n"
 	"                        (0: admin), from the nth one on, times (default 1; 0:\n"
-	"                        all); delay and reorder last ms; HEX is hexadecimal\n"
+	"                        all); delay and reorder last ms; HEX is hexadecimal.\n"
+	"                        nvmuxd has a queue for each of its reactors, 1 and up,\n"
+	"                        which its clients share; later ones are made on demand\n"
 	"  cfs, allones, truncate, remove\n"
 	"                        of the controller: at once, or when such a command is\n"
 	"                        fetched; allones for ms or until it is cleared\n"
@@ -110,6 +113,7 @@ static const struct option options[] = {
 	{"zasl", required_argument, NULL, OPT_SETTING},
 	{"oncs", required_argument, NULL, OPT_SETTING},
 	{"wrr", required_argument, NULL, OPT_SETTING},
+	{"fdp", required_argument, NULL, OPT_SETTING},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},

@@ -106,6 +106,7 @@ int emu_ctrlr_create(const struct emu_config *config, const struct emu_carrier *
 	ctrlr->smart_temperature = EMU_TEMPERATURE_K;
 	ctrlr->smart_spare = 100;
 	emu_firmware_init(ctrlr);
+	emu_placement_init(ctrlr);
 	err = emu_queues_create(ctrlr);
 	if (!err)
 		err = open_namespaces(ctrlr, why, why_size);
@@ -134,6 +135,7 @@ void emu_ctrlr_destroy(struct emu_ctrlr *ctrlr)
 	emu_queues_destroy(ctrlr);
 	emu_faults_destroy(ctrlr);
 	emu_firmware_destroy(ctrlr);
+	emu_placement_destroy(ctrlr);
 	pthread_mutex_destroy(&ctrlr->reports.lock);
 	free(ctrlr);
 }

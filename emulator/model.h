@@ -16,6 +16,7 @@
 
 #define EMU_NS_MAX     256
 #define EMU_QUEUES_MAX 1024 /* the admin queue included */
+#define EMU_FDP_MAX    64   /* reclaim unit handles */
 
 enum emu_backing {
 	EMU_BACKING_NULL,   /* reads leave the buffer alone, writes are dropped */
@@ -59,6 +60,7 @@ struct emu_config {
 	uint8_t zasl;            /* limit of Zone Append, as mdts; 0: mdts is the limit */
 	uint16_t oncs_off;       /* optional commands left out: bits of ONCS */
 	uint64_t hmb;            /* host memory asked for, bytes */
+	uint32_t fdp;            /* reclaim unit handles of flexible data placement; 0: no such */
 	char faults[EMU_FAULTS_TEXT_MAX]; /* at the start, separated by ';'; see fault.h */
 	uint32_t n_ns;
 	struct emu_ns_config ns[EMU_NS_MAX];
@@ -157,6 +159,12 @@ bool emu_has_background(const struct emu_ctrlr *ctrlr);
  * thread; -EINVAL with the reason in @why.
  */
 int emu_smart_set(struct emu_ctrlr *ctrlr, const char *text, char *why, size_t why_size);
+
+/*
+ * A zone that fails: "nsid=N index=N state=readonly|offline", its state from now on; it is in the
+ * Changed Zone List, and there is an event. Admin thread; -EINVAL with the reason in @why.
+ */
+int emu_zone_set(struct emu_ctrlr *ctrlr, const char *text, char *why, size_t why_size);
 
 /* Wait until every poll that is under way in another thread has ended. */
 void emu_quiesce(struct emu_ctrlr *ctrlr);

@@ -15,7 +15,6 @@
 #define SEL_DETACH      1u
 #define CNTLID          1u
 #define CNTIDS_MAX      2047u
-#define FLBAS_INDEX     0xfu
 #define FLBAS_MSET      (1u << 4)
 #define DPS_TYPE        7u
 #define DPS_FIRST       (1u << 3)
@@ -79,9 +78,15 @@ static void show(struct emu_ns *ns)
 
 /* ---- create and delete ---- */
 
+/* Bits 3:0, and above them bits 6:5. */
+static uint8_t format_index(const struct nvme_id_ns *data)
+{
+	return (uint8_t)((data->flbas & 0xf) | (data->flbas >> 5 & 3) << 4);
+}
+
 static uint16_t check_new(const struct nvme_id_ns *data, uint8_t csi)
 {
-	uint8_t index = data->flbas & FLBAS_INDEX, pi = data->dps & DPS_TYPE;
+	uint8_t index = format_index(data), pi = data->dps & DPS_TYPE;
 
 	if (csi != NVME_CSI_NVM)
 		return EMU_SPECIFIC(INVALID_IOCS);
@@ -119,7 +124,7 @@ static uint16_t create(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t 
 		return status;
 	if (nsid == 0)
 		return EMU_SPECIFIC(NS_ID_UNAVAILABLE);
-	format = &emu_lbafs[data.flbas & FLBAS_INDEX];
+	format = &emu_lbafs[format_index(&data)];
 	n_blocks = le64_to_cpu(data.nsze);
 	if (n_blocks > ctrlr->ns_spare >> format->shift)
 		return EMU_SPECIFIC(NS_INSUFFICIENT_CAP);

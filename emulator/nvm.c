@@ -11,6 +11,7 @@
 #include <string.h>
 #include "emulator/internal.h"
 
+#define CDW12_DTYPE   (0xfu << 20)
 #define CDW12_FUA      (1u << 30)
 #define DSM_DEALLOCATE (1u << 2)
 
@@ -192,6 +193,7 @@ enum {
 	OFFERED = 1 << 0,
 	WRITES = 1 << 1, /* reservations and the effects log count it as a write */
 	ZONED = 1 << 2,  /* of the Zoned Namespace command set only */
+	PLACES = 1 << 3, /* with flexible data placement only */
 };
 
 struct command {
@@ -214,6 +216,8 @@ static const struct command commands[] = {
 	{nvme_cmd_resv_acquire, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
 	{nvme_cmd_resv_release, OFFERED, NVME_CTRL_ONCS_RESERVATIONS},
 	{nvme_cmd_copy, OFFERED | WRITES, NVME_CTRL_ONCS_COPY},
+	{nvme_cmd_io_mgmt_recv, OFFERED | PLACES, 0},
+	{nvme_cmd_io_mgmt_send, OFFERED | WRITES | PLACES, 0},
 	{nvme_zns_cmd_mgmt_send, OFFERED | WRITES | ZONED, 0},
 	{nvme_zns_cmd_mgmt_recv, OFFERED | ZONED, 0},
 	{nvme_zns_cmd_append, OFFERED | WRITES | ZONED, 0},
@@ -227,6 +231,8 @@ static uint8_t offered(const struct emu_ctrlr *ctrlr, const struct emu_ns *ns, u
 		if (c->opc != opc)
 			continue;
 		if (c->oncs & ctrlr->config.oncs_off)
+			return 0;
+		if ((c->flags & PLACES) && !ctrlr->config.fdp)
 			return 0;
 		return (c->flags & ZONED) && !(ns && ns->zones) ? 0 : c->flags;
 	}
@@ -248,9 +254,11 @@ static void fill_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256], b
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct command *c = &commands[i];
-		bool changes = (c->flags & WRITES) && c->opc != nvme_cmd_flush;
+		bool changes = (c->flags & WRITES) && c->opc != nvme_cmd_flush &&
+			       c->opc != nvme_cmd_io_mgmt_send;
 
-		if ((c->oncs & ctrlr->config.oncs_off) || ((c->flags & ZONED) && !zoned))
+		if ((c->oncs & ctrlr->config.oncs_off) || ((c->flags & ZONED) && !zoned) ||
+		    ((c->flags & PLACES) && !ctrlr->config.fdp))
 			continue;
 		effects[c->opc] = NVME_CMD_EFFECTS_CSUPP | ns_scope |
 				  (changes ? NVME_CMD_EFFECTS_LBCC : 0);
@@ -316,6 +324,8 @@ static uint16_t execute_one(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	case nvme_cmd_copy: return emu_copy(sq, ns, cmd);
 	case nvme_zns_cmd_mgmt_send:
 	case nvme_zns_cmd_mgmt_recv: return emu_zones_execute(sq, ns, cmd);
+	case nvme_cmd_io_mgmt_recv:
+	case nvme_cmd_io_mgmt_send: return emu_io_mgmt(sq, ns, cmd);
 	default: break;
 	}
 	return is_resv(cmd->opc) ? emu_resv_execute(sq, ns, cmd) : execute_range(sq, ns, cmd);
@@ -376,10 +386,26 @@ static uint16_t execute_fused(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	return execute_pair(sq, cmd, &second, &sq->fused_status);
 }
 
+/* A write whose data goes to a place of its own. */
+static uint16_t execute_placed(struct emu_sq *sq, const struct emu_ns *ns,
+			       const struct nvmux_cmd *cmd)
+{
+	uint16_t status = emu_placement_check(sq->ctrlr, cmd);
+
+	if (!status)
+		status = execute_one(sq, cmd);
+	if (!status)
+		emu_placement_written(sq->ctrlr, ns, cmd);
+	return status;
+}
+
 uint16_t emu_nvm_execute(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 {
 	const struct emu_ns *ns = emu_ns_get(sq->ctrlr, emu_cdw(cmd->nsid));
 
+	if (unlikely(cmd->opc == nvme_cmd_write && ns && !(cmd->flags & EMU_CMD_FUSE) &&
+		     (sq->ctrlr->config.fdp || emu_cdw(cmd->cdw12) & CDW12_DTYPE)))
+		return execute_placed(sq, ns, cmd);
 	if (likely(ns && !cmd->flags && !emu_ns_special(ns))) {
 		if (cmd->opc == nvme_cmd_read)
 			return do_read(sq, ns, cmd);

@@ -5,7 +5,8 @@
  * A host is known by the Host Identifier feature; without one these commands are out of sequence.
  * Registrations outlive a reset of the controller, which forgets the identifier: the next host may
  * be another one. What they don't outlive is the emulator (CPTPL can't be set). There is one
- * controller, so a host that another one preempts is never there to be notified.
+ * controller, so a host that another one preempts is notified when it comes back (resv_notice.c);
+ * notices that it had masked when it left aren't made.
  *
  * Each namespace has a lock for this; other commands look at it only while a reservation is held
  * (EMU_NS_RESERVED). A command that another queue executes at the very moment when a reservation
@@ -58,12 +59,14 @@ struct host_id {
 struct registrant {
 	struct host_id host;
 	uint64_t key;
+	uint8_t mask; /* what it doesn't want to be notified of: a bit per type */
 };
 
 struct emu_resv {
 	pthread_mutex_t lock;
 	uint32_t generation;
 	uint8_t type;
+	uint8_t mask; /* of the host that is there */
 	struct host_id holder; /* of the types that have a single one */
 	uint32_t n;
 	struct registrant r[REGISTRANTS_MAX];
@@ -111,6 +114,13 @@ static struct host_id this_host(struct emu_ctrlr *ctrlr)
 				 __atomic_load_n(&words[1], __ATOMIC_RELAXED)}};
 }
 
+void emu_host_id(struct emu_ctrlr *ctrlr, uint64_t id[2])
+{
+	struct host_id host = this_host(ctrlr);
+
+	memcpy(id, host.v, sizeof(host.v));
+}
+
 static bool same(const struct host_id *a, const struct host_id *b)
 {
 	return a->v[0] == b->v[0] && a->v[1] == b->v[1];
@@ -156,6 +166,54 @@ bool emu_resv_allows(struct emu_ctrlr *ctrlr, struct emu_ns *ns, bool write)
 	return ok;
 }
 
+/* ---- notification ---- */
+
+/* Registrants other than @but, which did it. Under the lock. */
+static void notify_others(struct emu_ctrlr *ctrlr, const struct emu_ns *ns,
+			  const struct host_id *but, uint8_t type)
+{
+	const struct emu_resv *resv = ns->resv;
+
+	for (uint32_t i = 0; i < resv->n; i++) {
+		const struct registrant *r = &resv->r[i];
+
+		if (!same(&r->host, but) && !(r->mask >> type & 1))
+			emu_resv_notice_add(ctrlr, r->host.v, type, ns->id);
+	}
+}
+
+void emu_resv_mask_set(struct emu_ctrlr *ctrlr, struct emu_ns *ns, uint8_t mask)
+{
+	struct host_id host = this_host(ctrlr);
+	struct registrant *r;
+
+	pthread_mutex_lock(&ns->resv->lock);
+	ns->resv->mask = mask;
+	r = find(ns->resv, &host);
+	if (r)
+		r->mask = mask;
+	pthread_mutex_unlock(&ns->resv->lock);
+}
+
+uint8_t emu_resv_mask(struct emu_ns *ns)
+{
+	uint8_t mask;
+
+	pthread_mutex_lock(&ns->resv->lock);
+	mask = ns->resv->mask;
+	pthread_mutex_unlock(&ns->resv->lock);
+	return mask;
+}
+
+void emu_resv_host_set(struct emu_ctrlr *ctrlr)
+{
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		if (ctrlr->ns[i].resv)
+			emu_resv_mask_set(ctrlr, &ctrlr->ns[i], emu_resv_mask(&ctrlr->ns[i]));
+	}
+	emu_resv_notice_host(ctrlr);
+}
+
 /* ---- changes, under the lock ---- */
 
 static void set_reservation(struct emu_ns *ns, uint8_t type, const struct host_id *holder)
@@ -170,19 +228,32 @@ static void set_reservation(struct emu_ns *ns, uint8_t type, const struct host_i
 		__atomic_fetch_and(&ns->special, (uint8_t)~EMU_NS_RESERVED, __ATOMIC_RELEASE);
 }
 
-static void remove_registrant(struct emu_ns *ns, struct registrant *r)
+/* Of registrants only, or of all: to them it says something when such a reservation ends. */
+static bool concerns_others(uint8_t type)
+{
+	return type >= TYPE_WRITE_EXCLUSIVE_RO;
+}
+
+static void remove_registrant(struct emu_ctrlr *ctrlr, struct emu_ns *ns, struct registrant *r,
+			      bool preempted)
 {
 	struct emu_resv *resv = ns->resv;
 	struct host_id host = r->host;
 	bool held_alone = !all_registrants(resv->type) && is_holder(resv, &host);
 
+	if (preempted && !(r->mask >> NVME_RESV_NOTIFY_RNLPT_REGISTRATION_PREEMPTED & 1))
+		emu_resv_notice_add(ctrlr, host.v, NVME_RESV_NOTIFY_RNLPT_REGISTRATION_PREEMPTED,
+				    ns->id);
 	*r = resv->r[--resv->n];
+	if (held_alone && !preempted && concerns_others(resv->type))
+		notify_others(ctrlr, ns, &host, NVME_RESV_NOTIFY_RNLPT_RESERVATION_RELEASED);
 	if (held_alone || (all_registrants(resv->type) && resv->n == 0))
 		set_reservation(ns, TYPE_NONE, NULL);
 }
 
 /* All with this key (or all), but not @but; how many. */
-static uint32_t remove_others(struct emu_ns *ns, const struct host_id *but, const uint64_t *key)
+static uint32_t remove_others(struct emu_ctrlr *ctrlr, struct emu_ns *ns,
+			      const struct host_id *but, const uint64_t *key)
 {
 	struct emu_resv *resv = ns->resv;
 	uint32_t n = 0;
@@ -194,13 +265,14 @@ static uint32_t remove_others(struct emu_ns *ns, const struct host_id *but, cons
 			i++;
 			continue;
 		}
-		remove_registrant(ns, r);
+		remove_registrant(ctrlr, ns, r, true);
 		n++;
 	}
 	return n;
 }
 
 struct request {
+	struct emu_ctrlr *ctrlr;
 	struct emu_ns *ns;
 	struct host_id host;
 	uint8_t action;
@@ -220,7 +292,7 @@ static uint16_t add(const struct request *q, struct registrant *r)
 		return r->key == q->other_key ? EMU_SUCCESS : CONFLICT;
 	if (resv->n == REGISTRANTS_MAX)
 		return EMU_GENERIC(INTERNAL);
-	resv->r[resv->n++] = (struct registrant){q->host, q->other_key};
+	resv->r[resv->n++] = (struct registrant){q->host, q->other_key, resv->mask};
 	return EMU_SUCCESS;
 }
 
@@ -237,7 +309,7 @@ static uint16_t do_register(const struct request *q)
 	} else if (!r || (!q->iekey && r->key != q->crkey)) {
 		status = CONFLICT;
 	} else if (q->action == UNREGISTER) {
-		remove_registrant(q->ns, r);
+		remove_registrant(q->ctrlr, q->ns, r, false);
 	} else if (q->other_key == 0) {
 		status = EMU_GENERIC(INVALID_FIELD);
 	} else {
@@ -269,20 +341,25 @@ static uint16_t preempt(const struct request *q)
 	struct emu_resv *resv = q->ns->resv;
 	const struct registrant *holder = holder_of(resv);
 	bool takes = holder && holder->key == q->other_key;
+	uint8_t before = resv->type;
 
 	if (all_registrants(resv->type) && q->other_key == 0) {
-		remove_others(q->ns, &q->host, NULL);
+		remove_others(q->ctrlr, q->ns, &q->host, NULL);
 		takes = true;
 	} else if (takes) {
-		remove_others(q->ns, &q->host, &q->other_key);
+		remove_others(q->ctrlr, q->ns, &q->host, &q->other_key);
 	} else {
 		if (q->other_key == 0)
 			return EMU_GENERIC(INVALID_FIELD);
-		if (remove_others(q->ns, &q->host, &q->other_key) == 0)
+		if (remove_others(q->ctrlr, q->ns, &q->host, &q->other_key) == 0)
 			return CONFLICT;
 	}
-	if (takes)
+	if (takes) {
 		set_reservation(q->ns, q->type, &q->host);
+		if (concerns_others(before) && before != q->type)
+			notify_others(q->ctrlr, q->ns, &q->host,
+				      NVME_RESV_NOTIFY_RNLPT_RESERVATION_RELEASED);
+	}
 	resv->generation++;
 	return EMU_SUCCESS;
 }
@@ -310,6 +387,8 @@ static uint16_t do_release(const struct request *q)
 	if (!r || r->key != q->crkey)
 		return CONFLICT;
 	if (q->action == CLEAR) {
+		notify_others(q->ctrlr, q->ns, &q->host,
+			      NVME_RESV_NOTIFY_RNLPT_RESERVATION_PREEMPTED);
 		resv->n = 0;
 		set_reservation(q->ns, TYPE_NONE, NULL);
 		resv->generation++;
@@ -319,6 +398,9 @@ static uint16_t do_release(const struct request *q)
 		return EMU_SUCCESS;
 	if (resv->type != q->type)
 		return EMU_GENERIC(INVALID_FIELD);
+	if (concerns_others(resv->type))
+		notify_others(q->ctrlr, q->ns, &q->host,
+			      NVME_RESV_NOTIFY_RNLPT_RESERVATION_RELEASED);
 	set_reservation(q->ns, TYPE_NONE, NULL);
 	return EMU_SUCCESS;
 }
@@ -375,6 +457,7 @@ uint16_t emu_resv_execute(struct emu_sq *sq, struct emu_ns *ns, const struct nvm
 {
 	uint32_t cdw10 = emu_cdw(cmd->cdw10), cptpl = cdw10 >> 30;
 	struct request q = {
+		.ctrlr = sq->ctrlr,
 		.ns = ns,
 		.host = this_host(sq->ctrlr),
 		.action = cdw10 & 7,

@@ -4,7 +4,8 @@
  *
  * A zone is written from its write pointer on. Writing opens it implicitly, the host opens it
  * explicitly; when too many are open, one that is so only implicitly is closed for the new one.
- * Open and closed zones are active. No zone ever fails, so that none becomes read only or offline.
+ * Open and closed zones are active. Zones become read only or offline when told so from outside
+ * (emu_zone_set()), which the Changed Zone List has then.
  *
  * One lock for each namespace. A command that reads or writes holds it from its check to its end.
  */
@@ -18,11 +19,13 @@
 #define ZT_SEQ_REQUIRED 2
 #define ZDE_BYTES       (64u * EMU_ZDES)
 #define WP_INVALID      UINT64_MAX
+#define AER_NOTICE_ZONE 0xef /* Zone Descriptor Changed */
 
 struct zone {
 	uint64_t wp;
 	uint8_t state;
 	uint8_t attrs;
+	bool changed; /* by itself, since the host has read the list of these */
 };
 
 struct emu_zones {
@@ -104,6 +107,15 @@ void emu_zones_destroy(struct emu_ns *ns)
 	free(z->ext);
 	free(z);
 	ns->zones = NULL;
+}
+
+bool emu_has_zones(const struct emu_ctrlr *ctrlr)
+{
+	for (uint32_t i = 0; i < ctrlr->n_ns; i++) {
+		if (ctrlr->ns[i].zones)
+			return true;
+	}
+	return false;
 }
 
 void emu_zones_lock(struct emu_ns *ns)
@@ -200,11 +212,72 @@ static uint16_t reset_zone(struct emu_ns *ns, struct zone *zone)
 	return EMU_SUCCESS;
 }
 
-/* There are no read only zones, the only ones that the host could take offline. */
 static uint16_t offline_zone(struct emu_ns *ns, struct zone *zone)
 {
+	if (zone->state == NVME_ZNS_ZS_READ_ONLY)
+		set_state(ns->zones, zone, NVME_ZNS_ZS_OFFLINE);
 	return zone->state == NVME_ZNS_ZS_OFFLINE ? EMU_SUCCESS
 						  : EMU_SPECIFIC(ZNS_INVAL_TRANSITION);
+}
+
+/* ---- zones that change by themselves ---- */
+
+int emu_zone_set(struct emu_ctrlr *ctrlr, const char *text, char *why, size_t why_size)
+{
+	unsigned nsid = 0, index = 0;
+	int n = 0;
+	char state[16] = "";
+	struct emu_ns *ns;
+	uint8_t to;
+
+	if (sscanf(text, "nsid=%u index=%u state=%15s%n", &nsid, &index, state, &n) != 3 ||
+	    text[n]) {
+		snprintf(why, why_size, "must be nsid=N index=N state=readonly or state=offline");
+		return -EINVAL;
+	}
+	ns = emu_ns_get(ctrlr, nsid);
+	if (!ns || !ns->zones || index >= ns->zones->n) {
+		snprintf(why, why_size, "there is no zone %u of a namespace %u", index, nsid);
+		return -EINVAL;
+	}
+	to = strcmp(state, "offline") == 0 ? NVME_ZNS_ZS_OFFLINE : NVME_ZNS_ZS_READ_ONLY;
+	if (to == NVME_ZNS_ZS_READ_ONLY && strcmp(state, "readonly") != 0) {
+		snprintf(why, why_size, "state=%s: must be readonly or offline", state);
+		return -EINVAL;
+	}
+	emu_zones_lock(ns);
+	set_state(ns->zones, &ns->zones->zone[index], to);
+	ns->zones->zone[index].changed = true;
+	emu_zones_unlock(ns);
+	if (ctrlr->features.async_event & NVME_CTRL_OAES_ZD)
+		emu_event_raise_ns(ctrlr, NVME_AER_NOTICE, AER_NOTICE_ZONE,
+				   NVME_LOG_LID_ZNS_CHANGED_ZONES, nsid);
+	return 0;
+}
+
+uint32_t emu_zones_changed(struct emu_ns *ns, uint8_t *buf, bool clear)
+{
+	struct nvme_zns_changed_zone_log *log = (struct nvme_zns_changed_zone_log *)(void *)buf;
+	struct emu_zones *z = ns->zones;
+	uint32_t n = 0;
+
+	emu_zones_lock(ns);
+	for (uint64_t i = 0; i < z->n; i++) {
+		if (!z->zone[i].changed)
+			continue;
+		if (n < ARRAY_SIZE(log->zid))
+			log->zid[n] = cpu_to_le64(i * z->size);
+		n++;
+		if (clear)
+			z->zone[i].changed = false;
+	}
+	emu_zones_unlock(ns);
+	if (n > ARRAY_SIZE(log->zid)) { /* too many: all are to be looked at */
+		memset(log, 0, sizeof(*log));
+		n = UINT16_MAX;
+	}
+	log->nrzid = cpu_to_le16((uint16_t)n);
+	return sizeof(*log);
 }
 
 /* ---- reads and writes ---- */

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <nvmux/fault.h>
+#include "aer.h"
 #include "faults.h"
 #include "recover.h"
 
@@ -38,6 +40,7 @@ struct nvmux_aer {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_cpl event;
 	uint8_t *log; /* of LOG_MAX bytes */
+	bool log_read;
 };
 
 #define LOG_MAX    4096u
@@ -67,6 +70,7 @@ static bool has_deadline(const struct nvmux_ctrlr *ctrlr, uint8_t opc)
 	case nvme_admin_security_send:
 	case nvme_admin_security_recv:
 	case nvme_admin_virtual_mgmt:
+	case nvme_admin_get_lba_status: /* may look at the medium */
 	case nvme_admin_capacity_mgmt: return false;
 	default:
 		if (opc >= OPC_VENDOR)
@@ -109,14 +113,27 @@ static uint8_t *bounce_addr(const struct nvmux_admin_req *req)
 
 /* ---- deadlines ---- */
 
+static void req_done(void *arg, const struct nvmux_cpl *cpl);
+
+/* Whose command is in a slot; NULL: nobody's, or one that isn't sent from here. */
+static const struct nvmux_admin_req *req_in(const struct nvmux_slot *slot)
+{
+	nvmux_cmd_cb cb = slot->cb;
+	void *arg = slot->arg;
+
+	inject_unwrap(&cb, &arg);
+	return cb == req_done ? arg : NULL;
+}
+
 static uint16_t find_cid(const struct nvmux_admin_req *req)
 {
 	const struct nvmux_qpair *q = req->ctrlr->adminq;
-	uint32_t cid = 0;
 
-	while (cid + 1 < q->depth && !(q->slots[cid].cb && q->slots[cid].arg == req))
-		cid++;
-	return (uint16_t)cid;
+	for (uint32_t i = 0; i < q->depth; i++) {
+		if (req_in(&q->slots[i]) == req)
+			return nvmux_qpair_cid(q, (uint16_t)i);
+	}
+	return NVMUX_CID_UNKNOWN; /* an injection that was never sent */
 }
 
 static void admin_expired(void *arg)
@@ -180,7 +197,7 @@ static void req_complete(struct nvmux_admin_req *req, const struct nvmux_cpl *cp
 		TAILQ_REMOVE(&ctrlr->admin_sent, req, link);
 	if (req->bounce && req->sent) {
 		/* Bit 1 of an opcode: data to the host. Base specification 2.0, figure 88. */
-		if ((req->cmd.opc & 2) && !nvmux_cpl_is_error(cpl))
+		if ((req->cmd.opc & 2) && !nvmux_cpl_is_error(cpl) && req->buf)
 			memcpy(req->buf, bounce_addr(req), req->seg.len);
 		bounce_give(req);
 	}
@@ -295,6 +312,31 @@ void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status)
 	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->admin_kick);
 }
 
+static void ignored(void *arg, const struct nvmux_cpl *cpl)
+{
+	(void)arg;
+	(void)cpl;
+}
+
+static void forget_steps(struct nvmux_admin_list *list)
+{
+	struct nvmux_admin_req *req;
+
+	TAILQ_FOREACH (req, list, link) {
+		if (req->cb != ctrlr_step_cpl && req->cb != ctrlr_step_cpl_any)
+			continue;
+		req->cb = ignored;
+		req->buf = NULL; /* it is freed before the answer comes */
+		req->deadline_ms = 0;
+	}
+}
+
+void ctrlr_admin_forget_steps(struct nvmux_ctrlr *ctrlr)
+{
+	forget_steps(&ctrlr->admin_sent);
+	forget_steps(&ctrlr->admin_waiting);
+}
+
 /* Commands that only read. */
 static bool changes_nothing(uint8_t opc)
 {
@@ -306,28 +348,25 @@ static bool changes_nothing(uint8_t opc)
 void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_qpair *q = ctrlr->adminq;
-	struct nvmux_cpl cpl = {0};
 
-	for (uint32_t cid = 0; q && cid < q->depth; cid++) {
-		const struct nvmux_admin_req *req = q->slots[cid].arg;
+	for (uint32_t i = 0; q && i < q->depth; i++) {
+		const struct nvmux_admin_req *req = req_in(&q->slots[i]);
 		uint16_t status = NVMUX_PATH_ERROR;
 
-		if (!q->slots[cid].cb)
+		if (!q->slots[i].cb)
 			continue;
-		if (!changes_nothing(req->cmd.opc))
+		if (req && !changes_nothing(req->cmd.opc))
 			status = NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR;
-		cpl.cid = cpu_to_le16((uint16_t)cid);
-		cpl.status = cpu_to_le16((uint16_t)(status << 1));
-		nvmux_qpair_complete(q, &cpl);
+		nvmux_qpair_end_cmd(q, (uint16_t)i, status);
 	}
 	ctrlr_admin_abort_all(ctrlr, NVMUX_PATH_ERROR); /* what wasn't sent */
 }
 
-const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t cid)
+const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t index)
 {
-	const struct nvmux_slot *slot = &ctrlr->adminq->slots[cid];
+	const struct nvmux_admin_req *req = req_in(&ctrlr->adminq->slots[index]);
 
-	return slot->cb ? ((const struct nvmux_admin_req *)slot->arg)->arg : NULL;
+	return req ? req->arg : NULL;
 }
 
 static int req_new(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, nvmux_cmd_cb cb,
@@ -373,7 +412,7 @@ static int req_start(struct nvmux_admin_req *req)
 int nvmux_ctrlr_admin_seg(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
 			  const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_admin_req *req;
+	struct nvmux_admin_req *req = NULL;
 	int err;
 
 	if (seg && seg->len && !seg->mem->maps[ctrlr->index].mapped)
@@ -556,19 +595,37 @@ static void ana_read(void *arg, const struct nvmux_cpl *cpl)
 
 static void aer_send(struct nvmux_aer *aer);
 
+const void *ctrlr_aer_log(const struct nvmux_ctrlr *ctrlr, const struct nvmux_cpl *event)
+{
+	for (uint32_t i = 0; ctrlr->aers && i < NVMUX_AER_MAX; i++) {
+		if (event == &ctrlr->aers[i].event && ctrlr->aers[i].log_read)
+			return ctrlr->aers[i].log;
+	}
+	return NULL;
+}
+
+/* What comes before anybody could ask for it, while the controller starts, is told later. */
+static void aer_tell(struct nvmux_ctrlr *ctrlr, const struct nvmux_cpl *event)
+{
+	if (ctrlr->aer_cb)
+		ctrlr->aer_cb(ctrlr->aer_arg, event);
+	else if (!ctrlr->aer_asked && ctrlr->n_aers_kept < NVMUX_AERS_KEPT)
+		ctrlr->aers_kept[ctrlr->n_aers_kept++] = *event;
+}
+
 static void aer_log_read(void *arg, const struct nvmux_cpl *cpl)
 {
 	struct nvmux_aer *aer = arg;
 	struct nvmux_ctrlr *ctrlr = aer->ctrlr;
-
 	uint32_t event = le32_to_cpu(aer->event.dw0);
+
+	aer->log_read = !nvmux_cpl_is_error(cpl);
 
 	if ((event & 7) == AER_NOTICE && (event >> 8 & 0xff) == NOTICE_ANA)
 		ctrlr_admin_refresh_ana(ctrlr);
 	if (event >> 16 == NVME_LOG_LID_CHANGED_NS && !nvmux_cpl_is_error(cpl))
 		ctrlr_ns_notice(ctrlr, (const __le32 *)(const void *)aer->log, LOG_MAX / 4);
-	if (ctrlr->aer_cb)
-		ctrlr->aer_cb(ctrlr->aer_arg, &aer->event);
+	aer_tell(ctrlr, &aer->event);
 	aer_send(aer);
 }
 
@@ -583,6 +640,13 @@ static uint32_t event_log_size(uint8_t lid)
 	}
 }
 
+/* A list of zones is of the namespace that the event names. Zoned Namespace command set 1.1,
+ * section 5.3. */
+static __le32 event_nsid(const struct nvmux_cpl *event, uint8_t lid)
+{
+	return lid == NVME_LOG_LID_ZNS_CHANGED_ZONES ? event->dw1 : cpu_to_le32(NVME_NSID_ALL);
+}
+
 /* The event is cleared by reading its log page with RAE=0; then the request goes out again. */
 static void aer_done(void *arg, const struct nvmux_cpl *cpl)
 {
@@ -592,7 +656,7 @@ static void aer_done(void *arg, const struct nvmux_cpl *cpl)
 	uint32_t len = event_log_size(lid);
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_get_log_page,
-		.nsid = cpu_to_le32(NVME_NSID_ALL),
+		.nsid = event_nsid(cpl, lid),
 		.cdw10 = cpu_to_le32((len / 4 - 1) << 16 | lid),
 	};
 
@@ -602,6 +666,13 @@ static void aer_done(void *arg, const struct nvmux_cpl *cpl)
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_INFO, "ctrlr",
 		  "%s: event type %u, information %u, log %u", ctrlr->trid.traddr,
 		  le32_to_cpu(cpl->dw0) & 7, le32_to_cpu(cpl->dw0) >> 8 & 0xff, lid);
+	/* each read takes a notice away: it isn't ours, unless the owner takes it from here */
+	if (lid == NVME_LOG_LID_RESERVATION && !ctrlr->takes_notices) {
+		aer->log_read = false;
+		aer_tell(ctrlr, &aer->event);
+		aer_send(aer);
+		return;
+	}
 	if (nvmux_ctrlr_admin(ctrlr, &cmd, aer->log, len, aer_log_read, aer))
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: log page %u can't be read; no further events of its type",
@@ -636,6 +707,17 @@ void ctrlr_admin_start_aers(struct nvmux_ctrlr *ctrlr)
 
 void nvmux_ctrlr_register_aer_callback(struct nvmux_ctrlr *ctrlr, nvmux_aer_cb cb, void *arg)
 {
+	struct nvmux_cpl kept[NVMUX_AERS_KEPT];
+	uint32_t n = cb ? ctrlr->n_aers_kept : 0;
+
 	ctrlr->aer_cb = cb;
 	ctrlr->aer_arg = arg;
+	if (!cb)
+		return;
+	/* a copy: what is called may register another callback */
+	memcpy(kept, ctrlr->aers_kept, sizeof(kept));
+	ctrlr->aer_asked = true;
+	ctrlr->n_aers_kept = 0;
+	for (uint32_t i = 0; i < n; i++)
+		cb(arg, &kept[i]);
 }

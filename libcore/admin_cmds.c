@@ -7,6 +7,8 @@
 #include <errno.h>
 
 #include "admin_cmds.h"
+#include "faults.h"
+#include "split.h"
 #include "sync.h"
 
 #define SEL_MAX        3u
@@ -251,11 +253,18 @@ static void abort_done(void *arg, const struct nvmux_cpl *cpl)
 }
 
 static bool is_sent_with(const struct nvmux_ctrlr *ctrlr, const struct nvmux_qpair *qpair,
-			 uint32_t cid, const void *cmd_arg)
+			 uint32_t index, const void *cmd_arg)
 {
+	nvmux_cmd_cb cb = qpair->slots[index].cb;
+	void *arg = qpair->slots[index].arg;
+
 	if (qpair == ctrlr->adminq)
-		return cmd_arg && ctrlr_admin_arg(ctrlr, cid) == cmd_arg;
-	return qpair->slots[cid].cb && qpair->slots[cid].arg == cmd_arg;
+		return cmd_arg && ctrlr_admin_arg(ctrlr, index) == cmd_arg;
+	/* What the library has put around it, in whatever order. */
+	while (replay_unwrap(&cb, &arg) || inject_unwrap(&cb, &arg) || staging_unwrap(&cb, &arg) ||
+	       nvmux_split_unwrap(&cb, &arg))
+		;
+	return cb && arg == cmd_arg;
 }
 
 int nvmux_ctrlr_cmd_abort_ext(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
@@ -275,10 +284,10 @@ int nvmux_ctrlr_cmd_abort_ext(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpa
 		return -ENOMEM;
 	aborts->cb = cb;
 	aborts->arg = arg;
-	for (uint32_t cid = 0; cid < q->depth && !err; cid++) {
-		struct nvmux_cmd cmd = abort_cmd(q->id, (uint16_t)cid);
+	for (uint32_t i = 0; i < q->depth && !err; i++) {
+		struct nvmux_cmd cmd = abort_cmd(q->id, nvmux_qpair_cid(q, (uint16_t)i));
 
-		if (!is_sent_with(ctrlr, q, cid, cmd_arg))
+		if (!is_sent_with(ctrlr, q, i, cmd_arg))
 			continue;
 		err = nvmux_ctrlr_admin(ctrlr, &cmd, NULL, 0, abort_done, aborts);
 		if (!err)

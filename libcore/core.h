@@ -194,6 +194,10 @@ struct nvmux_seg {
 
 #define NVMUX_SEGS_MAX 64 /* pieces of one command */
 
+/* In the flags of a command on its way to a transport, where it is not sent: how much data it moves
+ * can't be told from its fields. The device must not find anything beyond its payload. */
+#define NVMUX_CMD_OPAQUE 0x04
+
 /*
  * What a command moves. n_data is 0 for a command without data; at most ctrlr->max_segs. Read
  * during submit() only: the segments may be on the caller's stack.
@@ -205,12 +209,19 @@ struct nvmux_payload {
 	struct nvmux_seg md; /* separate metadata; len 0: none */
 };
 
+/* Pages that @len bytes from @seg on lie in; all pieces together, where PRPs describe them. */
+static inline uint64_t nvmux_num_pages(const struct nvmux_seg *seg, uint64_t len)
+{
+	return (seg->offset % NVMUX_PAGE_SIZE + len + NVMUX_PAGE_SIZE - 1) / NVMUX_PAGE_SIZE;
+}
+
 struct nvmux_slot {
 	nvmux_cmd_cb cb; /* NULL: free */
 	void *arg;
-	uint32_t tick;    /* ctrlr->tick when it was submitted: time-outs without a clock */
-	uint16_t retries; /* times that it has been repeated for its status */
-	uint16_t flags;   /* retry.c, timeout.c */
+	uint32_t tick;   /* ctrlr->tick when it was submitted: time-outs without a clock */
+	uint16_t cid;    /* of the command, or nvmux_cid_of_none(): the device hasn't got it */
+	uint8_t retries; /* times that it has been repeated for its status */
+	uint8_t flags;   /* timeout.c */
 };
 
 enum nvmux_qpair_state {
@@ -262,22 +273,27 @@ TAILQ_HEAD(nvmux_split_list, nvmux_split);
 
 /*
  * The part of a queue pair that is the same for all transports; theirs embeds it first.
- * A command's identifier is the index of its slot.
+ *
+ * A command's identifier is the index of its slot and, in the bits above, how often that has been
+ * used: a completion that comes late, or twice, names a command that isn't there any more, also
+ * when its slot is in use again. The more slots, the fewer bits are left for that.
  */
 struct nvmux_qpair {
 	const struct nvmux_transport *transport;
 	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_slot *slots; /* depth of them */
-	uint16_t *free_cids;      /* a stack of n_free identifiers */
+	struct nvmux_slot *slots; /* depth of them are used, there are cid_mask + 1 */
+	uint16_t *free_slots;     /* a stack of n_free indices */
 	uint32_t n_free;
 	uint32_t depth;  /* commands in flight at most */
-	uint16_t id;     /* 0: admin */
+	uint16_t cid_mask; /* of an identifier: the index */
+	uint16_t id;       /* 0: admin */
 	uint8_t state;   /* enum nvmux_qpair_state */
 	uint8_t slow;    /* enum nvmux_qpair_slow; the owner's */
 	uint8_t qprio;   /* with weighted round robin: 0 urgent to 3 low */
 	bool processing; /* callbacks may be on the stack */
 	bool live;       /* the controller may know its queues and use its memory */
 	bool freeing;
+	bool parked; /* disconnected by its owner, who connects it again; the control thread's */
 	bool handed_over; /* another thread than the control thread polls it: written by the
 			   * control thread while it owns it */
 	struct nvmux_qpair_free *free_wanted;   /* freed within a callback */
@@ -291,9 +307,11 @@ struct nvmux_qpair {
 	struct nvmux_retry *retry;           /* NULL: the transport can't repeat */
 	uint32_t seen_tick; /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
 	uint32_t overdue; /* atomic: identifier + 1 of a command that is, at that look; or 0 */
-	struct ladder ladder; /* these three: the control thread's */
-	bool neglected;       /* its owner doesn't poll it, and that has been said */
+	struct ladder ladder; /* these five: the control thread's */
+	bool neglected;       /* its owner doesn't poll it, and that has been logged */
+	bool neglect_told;    /* and the callback for time-outs has been called */
 	bool reviving;        /* its queues are to be made anew */
+	bool revive_step;     /* the transport does that: nobody else may disconnect it */
 	struct nvmux_mem *staging; /* staging.c: what commands carry that callers gave; or NULL */
 	uint32_t staging_used;     /* a bit per page */
 	struct nvmux_staged *staged; /* who waits for each page; or NULL */
@@ -334,6 +352,9 @@ void nvmux_qpair_fini(struct nvmux_qpair *qpair);
 void nvmux_qpair_abort_all(struct nvmux_qpair *qpair, uint16_t status);
 /* The same for all I/O queue pairs of a controller that reaches no memory. */
 void nvmux_qpairs_abort(struct nvmux_ctrlr *ctrlr, uint16_t status);
+/* Something of it is to be done, now or after some time, that no completion tells of: whoever polls
+ * it mustn't sleep. The owner's thread. */
+bool nvmux_qpair_needs_turns(const struct nvmux_qpair *qpair);
 
 /* The state is written by the control thread and read by the queue pair's: a word on its own. */
 static inline void nvmux_qpair_set_state(struct nvmux_qpair *qpair, enum nvmux_qpair_state state)
@@ -358,22 +379,78 @@ static inline void nvmux_qpair_set_free(struct nvmux_qpair *qpair, uint32_t n_fr
 /* Quarters of a time-out so far. */
 static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
 
-/* For transports: take an identifier; the caller has seen n_free > 0. */
-static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
+/* The identifier that the next command in a slot has. */
+static inline uint16_t nvmux_qpair_next_cid(const struct nvmux_qpair *qpair, uint16_t index)
 {
-	uint32_t n_free = qpair->n_free - 1;
-	uint16_t cid = qpair->free_cids[n_free];
+	return (uint16_t)(((qpair->slots[index].cid | qpair->cid_mask) + 1u) | index);
+}
 
-	nvmux_qpair_set_free(qpair, n_free);
-	qpair->slots[cid] =
-		(struct nvmux_slot){.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr)};
+/* For transports: the slot that is taken next; the caller has seen n_free > 0. */
+static inline uint16_t nvmux_qpair_next_slot(const struct nvmux_qpair *qpair)
+{
+	return qpair->free_slots[qpair->n_free - 1];
+}
+
+/* For transports: take that slot, and an identifier. */
+static inline uint16_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint16_t index,
+					     nvmux_cmd_cb cb, void *arg)
+{
+	uint16_t cid = nvmux_qpair_next_cid(qpair, index);
+
+	nvmux_qpair_set_free(qpair, qpair->n_free - 1);
+	qpair->slots[index] = (struct nvmux_slot){
+		.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr), .cid = cid};
 	return cid;
 }
 
+/* The same at once. */
+static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
+{
+	return nvmux_qpair_take_slot(qpair, nvmux_qpair_next_slot(qpair), cb, arg);
+}
+
+/* What the device knows the command of a slot by, or knew it last. */
+static inline uint16_t nvmux_qpair_cid(const struct nvmux_qpair *qpair, uint16_t index)
+{
+	return (uint16_t)((qpair->slots[index].cid & ~qpair->cid_mask) | index);
+}
+
+/* For transports: a command is about to be sent once more. Completions of its last time don't end
+ * it. */
+static inline uint16_t nvmux_qpair_renew_cid(struct nvmux_qpair *qpair, uint16_t index)
+{
+	qpair->slots[index].cid = nvmux_qpair_next_cid(qpair, index);
+	return qpair->slots[index].cid;
+}
+
 /* retry.c: keep a command that ended with an error in its slot, to be repeated. */
-bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status);
-/* retry.c: it is kept there: the controller has no such command. */
-bool nvmux_qpair_is_held(const struct nvmux_qpair *qpair, uint16_t cid);
+bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t index, uint16_t status);
+
+#define NVMUX_CID_NONE 0xffffu /* an identifier that no command ever has */
+
+/* In a slot: no completion has this one, since its index isn't that of the slot. */
+static inline uint16_t nvmux_cid_of_none(uint16_t cid)
+{
+	return cid ^ 1;
+}
+
+/* No completion ends the command in a slot any more: the device hasn't got it. */
+static inline void nvmux_qpair_withdraw_cid(struct nvmux_qpair *qpair, uint16_t index)
+{
+	qpair->slots[index].cid = nvmux_cid_of_none(nvmux_qpair_cid(qpair, index));
+}
+
+/* The slot is free, then its callback is called. */
+static inline void nvmux_qpair_give_back(struct nvmux_qpair *qpair, struct nvmux_slot *slot,
+					 uint16_t index, const struct nvmux_cpl *cpl)
+{
+	nvmux_cmd_cb cb = slot->cb;
+
+	slot->cb = NULL;
+	qpair->free_slots[qpair->n_free] = index;
+	nvmux_qpair_set_free(qpair, qpair->n_free + 1);
+	cb(slot->arg, cpl);
+}
 
 /*
  * For transports: deliver a completion. The identifier comes from the other side and is checked.
@@ -382,23 +459,23 @@ bool nvmux_qpair_is_held(const struct nvmux_qpair *qpair, uint16_t cid);
 static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct nvmux_cpl *cpl)
 {
 	uint16_t cid = le16_to_cpu(cpl->cid);
-	nvmux_cmd_cb cb;
+	uint16_t index = cid & qpair->cid_mask;
+	struct nvmux_slot *slot = &qpair->slots[index];
 
-	if (unlikely(cid >= qpair->depth || !qpair->slots[cid].cb) ||
-	    (unlikely(qpair->slow & NVMUX_SLOW_HELD) && nvmux_qpair_is_held(qpair, cid))) {
+	if (unlikely(slot->cid != cid)) {
 		qpair->unknown_cids++;
 		return false;
 	}
+	slot->cid = nvmux_cid_of_none(cid);
 	if (unlikely(le16_to_cpu(cpl->status) >> 1) &&
-	    nvmux_qpair_retry(qpair, cid, le16_to_cpu(cpl->status) >> 1))
+	    nvmux_qpair_retry(qpair, index, le16_to_cpu(cpl->status) >> 1))
 		return true;
-	cb = qpair->slots[cid].cb;
-	qpair->slots[cid].cb = NULL;
-	qpair->free_cids[qpair->n_free] = cid;
-	nvmux_qpair_set_free(qpair, qpair->n_free + 1);
-	cb(qpair->slots[cid].arg, cpl);
+	nvmux_qpair_give_back(qpair, slot, index, cpl);
 	return true;
 }
+
+/* qpair.c: end the command in a slot without a word from the device. */
+void nvmux_qpair_end_cmd(struct nvmux_qpair *qpair, uint16_t index, uint16_t status);
 
 /* ---- controllers (ctrlr.c, ctrlr_start.c, admin.c) and namespaces (ns.c) ---- */
 
@@ -415,6 +492,7 @@ TAILQ_HEAD(nvmux_admin_list, nvmux_admin_req);
 TAILQ_HEAD(nvmux_qpair_list, nvmux_qpair);
 
 #define NVMUX_AER_MAX          4  /* asynchronous event requests kept outstanding */
+#define NVMUX_AERS_KEPT        16 /* events that nobody has asked about yet */
 #define NVMUX_ADMIN_RESERVED   8  /* admin slots kept for AER, abort, keep-alive, queue deletion */
 #define NVMUX_ADMIN_POOL_PAGES 64 /* of 4 KiB: bounce buffers of admin commands */
 #define NVMUX_ADMIN_BOUNCE_MAX (128u << 10)
@@ -454,6 +532,7 @@ struct nvmux_ns {
 	uint8_t nguid[16];
 	uint64_t known_lbas; /* n_lbas at the last look that found it; 0: none has */
 	bool changed; /* at the last look it was another one, or of another format, than before */
+	bool stale;   /* atomic; it is formatted otherwise than all this says, see ns.c */
 	enum nvmux_ana_state ana_state;
 	uint32_t ana_group;
 	uint64_t zone_lbas; /* 0: not zoned */
@@ -538,6 +617,10 @@ struct nvmux_ctrlr {
 	struct nvmux_aer *aers;
 	nvmux_aer_cb aer_cb;
 	void *aer_arg;
+	bool takes_notices; /* the owner has ctrlr_aer_log() of reservations' events */
+	bool aer_asked; /* there has been a callback: none are kept any more */
+	uint32_t n_aers_kept;
+	struct nvmux_cpl aers_kept[NVMUX_AERS_KEPT]; /* until there is one */
 	struct nvmux_ns_notice *ns_notice; /* changed namespaces are looked at anew; or NULL */
 
 	/* I/O queue pairs */
@@ -550,9 +633,11 @@ struct nvmux_ctrlr {
 	uint32_t in_capsule;             /* bytes of data that a command capsule may hold */
 	bool discovery;
 	bool rescanning; /* its namespaces are looked at while it stays usable */
+	bool scan_by_notice; /* and nobody has asked for that */
 	uint8_t *ana_log; /* while it is being read; one reader at a time */
 	bool ana_again;   /* it has changed meanwhile */
 	bool ana_step;    /* the state machine reads it */
+	char reset_reason[96]; /* of the last reset for which nobody asked */
 	nvmux_ctrlr_event_cb event_cb;
 	void *event_arg;
 	/* Tell the thread that owns an I/O queue pair that its state has changed, so that it

@@ -381,6 +381,13 @@ void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, voi
 	ctrlr_go(ctrlr, CTRLR_ACTIVE_NS, done, arg);
 }
 
+int nvmux_ctrlr_rescan(struct nvmux_ctrlr *ctrlr)
+{
+	int err = check_blocking(ctrlr);
+
+	return err ? err : admin_rescan(ctrlr);
+}
+
 void nvmux_ctrlr_disconnect_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
 	struct nvmux_qpair *qpair;
@@ -458,7 +465,7 @@ static int revive(struct nvmux_ctrlr *ctrlr, bool nssr)
 	struct nvmux *nvmux = ctrlr->nvmux;
 	uint16_t index = ctrlr->index;
 
-	revive_async(ctrlr, nssr ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, nvmux_sync_done, &sync);
+	revive_async(ctrlr, nssr ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, NULL, nvmux_sync_done, &sync);
 	while (!sync.done) {
 		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
 
@@ -523,7 +530,7 @@ static void reconnect_next(void *arg, int err, uint64_t value)
 
 	(void)value;
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
-		if (!qpair->live && !qpair->freeing &&
+		if (!qpair->live && !qpair->freeing && !qpair->parked &&
 		    nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_DISCONNECTED)
 			break;
 	}

@@ -4,8 +4,8 @@
  * step and the next attempt.
  *
  * Happy path: the function is reset by the transport, or the subsystem by NSSR (base specification
- * 2.0, section 3.7.1); afterwards the controller does no DMA, what its admin queue held ends, and
- * disabling or starting begins anew.
+ * 2.0, section 3.7.1), which is over when CSTS.RDY reads 0; afterwards the controller does no DMA,
+ * what its admin queue held ends, and disabling or starting begins anew.
  *
  * Failure modes: this kind isn't there or fails, too, or isn't answered: the next kind; when none
  * is left the controller is given up like after any failed step. Answers to earlier steps are stale
@@ -16,7 +16,8 @@
 #include "faults.h"
 #include "ctrlr_state.h"
 
-#define NSSR_VALUE 0x4e564d65u /* "NVMe"; base specification 2.0, section 3.1.3.7 */
+#define NSSR_VALUE   0x4e564d65u /* "NVMe"; base specification 2.0, section 3.1.3.7 */
+#define NSSR_POLL_MS 5
 
 uint8_t ctrlr_reset_kinds(const struct nvmux_ctrlr *ctrlr)
 {
@@ -70,10 +71,42 @@ static void function_ended(void *arg, int err, uint64_t value)
 	ended(arg, CTRLR_RESET_FUNCTION, err);
 }
 
+static void read_csts(void *arg);
+
+/*
+ * The write may be under way still, it asks for no answer: a controller that has been reset says
+ * RDY=0. While its link comes up again registers read all ones.
+ */
+static void csts_read(void *arg, int err, uint64_t value)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+	uint32_t csts = (uint32_t)value;
+
+	if (ctrlr->state != CTRLR_HARD_RESET || ctrlr->resetting != CTRLR_RESET_SUBSYSTEM)
+		return;
+	/* -ENODEV: what a transport makes of all ones */
+	if (err == -ENODEV || (!err && (csts == UINT32_MAX || NVME_CSTS_RDY(csts))))
+		nvmux_timer_set(ctrlr->nvmux, &ctrlr->poll_timer, NSSR_POLL_MS, read_csts, ctrlr);
+	else
+		ended(ctrlr, CTRLR_RESET_SUBSYSTEM, err);
+}
+
+static void read_csts(void *arg)
+{
+	struct nvmux_ctrlr *ctrlr = arg;
+
+	transport_reg_read(ctrlr, NVME_REG_CSTS, 4, csts_read, ctrlr);
+}
+
 static void subsystem_ended(void *arg, int err, uint64_t value)
 {
+	struct nvmux_ctrlr *ctrlr = arg;
+
 	(void)value;
-	ended(arg, CTRLR_RESET_SUBSYSTEM, err);
+	if (err)
+		ended(ctrlr, CTRLR_RESET_SUBSYSTEM, err);
+	else if (ctrlr->state == CTRLR_HARD_RESET && ctrlr->resetting == CTRLR_RESET_SUBSYSTEM)
+		read_csts(ctrlr);
 }
 
 void ctrlr_enter_hard_reset(struct nvmux_ctrlr *ctrlr)
@@ -86,6 +119,7 @@ void ctrlr_enter_hard_reset(struct nvmux_ctrlr *ctrlr)
 	ctrlr->resets_left &= (uint8_t)~ctrlr->resetting;
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr", "%s: %s", ctrlr->trid.traddr,
 		  ladder_rung_name(function ? LADDER_FUNCTION : LADDER_SUBSYSTEM));
+	nvmux_timer_cancel(ctrlr->nvmux, &ctrlr->poll_timer);
 	ctrlr_restart_deadline(ctrlr); /* the second kind has one, too */
 	if (function)
 		ctrlr->transport->function_reset(ctrlr, function_ended, ctrlr);

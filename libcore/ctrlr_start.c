@@ -406,6 +406,7 @@ int ctrlr_finish_identify(struct nvmux_ctrlr *ctrlr)
 			return err;
 	}
 	recover_identified(ctrlr);
+	ctrlr_forget_offers(ctrlr);
 	if (ctrlr->discovery)
 		return CTRLR_AER;
 	return managed ? ctrlr_limits_or_next(ctrlr) : CTRLR_NUM_QUEUES;
@@ -464,16 +465,20 @@ int ctrlr_finish_num_queues(struct nvmux_ctrlr *ctrlr)
 	return ctrlr_hmb_or_next(ctrlr);
 }
 
+/* What there is to be told, where Identify Controller (OAES) offers it: the bits are the same. */
+#define NOTICES                                                                                    \
+	((uint32_t)NVME_CTRL_OAES_NA | NVME_CTRL_OAES_FA | NVME_CTRL_OAES_ANA |                    \
+	 NVME_CTRL_OAES_PLEA | NVME_CTRL_OAES_LBAS | NVME_CTRL_OAES_EGE | NVME_CTRL_OAES_ZD |      \
+	 (uint32_t)NVME_CTRL_OAES_DL)
+
 /*
- * Ask for the notices that the controller has, whose reset default is its own choice: SMART
- * warnings and changed namespaces. Section 5.27.1.8. Events of a controller that somebody else
+ * Ask for the notices that the controller has, whose reset default is its own choice, and for SMART
+ * warnings. Section 5.27.1.8. Events of a controller that somebody else
  * manages go to its manager.
  */
 void ctrlr_enter_aer(struct nvmux_ctrlr *ctrlr)
 {
-	uint32_t notices = le32_to_cpu(ctrlr->id.oaes) &
-			   (NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ANA | NVME_CTRL_OAES_ZD |
-			    (uint32_t)NVME_CTRL_OAES_DL);
+	uint32_t notices = le32_to_cpu(ctrlr->id.oaes) & NOTICES;
 	struct nvmux_cmd cmd = {
 		.opc = nvme_admin_set_features,
 		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ASYNC_EVENT),

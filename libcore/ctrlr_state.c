@@ -189,6 +189,8 @@ static void step_expired(void *arg)
 		return;
 	err = nvmux_error(ctrlr->nvmux, -ETIMEDOUT, "%s: no answer in time while %s",
 			  ctrlr->trid.traddr, ctrlr_state_name(ctrlr->state));
+	if (timeout_rescan(ctrlr, err))
+		return;
 	if (ctrlr->rescanning)
 		nvmux_ctrlr_link_lost(ctrlr, err);
 	else
@@ -284,6 +286,7 @@ static void tell(struct nvmux_ctrlr *ctrlr)
 		ctrlr->resets_left = 0;
 		timeout_start(ctrlr);
 		recover_ready(ctrlr);
+		timeout_rescan_ended(ctrlr);
 	}
 	if (ctrlr->result && ctrlr->why[0])
 		nvmux_error(ctrlr->nvmux, ctrlr->result, "%s", ctrlr->why);
@@ -324,6 +327,14 @@ static void step_ended(struct nvmux_ctrlr *ctrlr, int err, uint64_t value)
 		ctrlr->step_ready = true;
 	}
 	ctrlr_run(ctrlr);
+}
+
+void ctrlr_end_rescan(struct nvmux_ctrlr *ctrlr, int err)
+{
+	ctrlr_admin_forget_steps(ctrlr);
+	if (ctrlr->ana_step)
+		ctrlr_admin_drop_ana(ctrlr);
+	step_ended(ctrlr, err, 0);
 }
 
 void ctrlr_step_done(void *arg, int err, uint64_t value)

@@ -146,6 +146,9 @@ bool ctrlr_can_reset_harder(const struct nvmux_ctrlr *ctrlr, int err);
 
 /* From any state to CLOSED, because of @err. */
 void ctrlr_give_up(struct nvmux_ctrlr *ctrlr, int err);
+/* End the look at the namespaces that is under way with @err, though a command of it isn't
+ * answered. May free the controller. */
+void ctrlr_end_rescan(struct nvmux_ctrlr *ctrlr, int err);
 /* The current state's time begins anew. */
 void ctrlr_restart_deadline(struct nvmux_ctrlr *ctrlr);
 /* Go on with steps that have ended. May free the controller. */
@@ -233,6 +236,8 @@ void ctrlr_free_hmb(struct nvmux_ctrlr *ctrlr);
 
 /* offers.c: what the controller's logs say that it offers. next: the state that follows. */
 int ctrlr_next_offer(struct nvmux_ctrlr *ctrlr);
+/* They are asked for anew: it may be other firmware that runs now. */
+void ctrlr_forget_offers(struct nvmux_ctrlr *ctrlr);
 void ctrlr_enter_offers(struct nvmux_ctrlr *ctrlr);
 int ctrlr_finish_offers(struct nvmux_ctrlr *ctrlr);
 
@@ -266,6 +271,8 @@ int ctrlr_finish_destroy_adminq(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_start_aers(struct nvmux_ctrlr *ctrlr);
 /* Complete every admin command, sent or waiting, with @status. */
 void ctrlr_admin_abort_all(struct nvmux_ctrlr *ctrlr, uint16_t status);
+/* Those of a step, sent or waiting, end that no more. */
+void ctrlr_admin_forget_steps(struct nvmux_ctrlr *ctrlr);
 /* The connection is lost and quiet: complete all, those that may have changed something with
  * "outcome unknown", the others with a path error. */
 void ctrlr_admin_lose_all(struct nvmux_ctrlr *ctrlr);
@@ -278,6 +285,6 @@ void ctrlr_admin_drop_ana(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_send_waiting(struct nvmux_ctrlr *ctrlr);
 void ctrlr_admin_kick(void *arg);
 /* The argument that the admin command in this slot was sent with; NULL: there is none. */
-const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t cid);
+const void *ctrlr_admin_arg(const struct nvmux_ctrlr *ctrlr, uint32_t index);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * Happy path: the event's log page, the Changed Namespace List (LID 4h), has been read; the
  * namespaces are looked at anew as soon as the controller rests, and whoever wants to know is told
- * of each in the list.
+ * of each in the list. I/O may be going on meanwhile: another format isn't taken over then (ns.c).
  *
  * Failure modes: further notices meanwhile (one more look afterwards), a list of more than 1024
  * (all are told), a controller that is reset or lost (its start looks at all of them, and those
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "ctrlr_state.h"
+#include "faults.h"
 
 struct nvmux_ns_notice {
 	nvmux_ns_attr_cb cb;
@@ -92,6 +93,7 @@ static void looked(void *arg, int err, uint64_t value)
 	struct nvmux_ns_notice *notice = ctrlr->ns_notice;
 
 	notice->looking = false;
+	ctrlr->scan_by_notice = false;
 	if (err) /* of a controller that works: its start, or the next notice, looks again */
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: changed namespaces couldn't be looked at: %s", ctrlr->trid.traddr,
@@ -105,10 +107,11 @@ void ctrlr_ns_notice_ready(struct nvmux_ctrlr *ctrlr)
 	struct nvmux_ns_notice *notice = ctrlr->ns_notice;
 
 	if (!notice || !notice->waiting || notice->looking || ctrlr->state != CTRLR_READY ||
-	    !ctrlr_is_resting(ctrlr))
+	    !ctrlr_is_resting(ctrlr) || revive_active(ctrlr))
 		return;
 	notice->waiting = false;
 	notice->looking = true;
+	ctrlr->scan_by_notice = true;
 	nvmux_ctrlr_rescan_async(ctrlr, looked, ctrlr);
 }
 

@@ -22,6 +22,11 @@ void inject_abort(struct nvmux_qpair *qpair, uint16_t status);
 /* Those that were never sent and haven't completed. */
 uint32_t inject_pending(const struct nvmux_qpair *qpair);
 void inject_fini(struct nvmux_qpair *qpair);
+/* What a slot has for a command whose status is replaced: what its submitter gave. False: it isn't
+ * such a command. */
+bool inject_unwrap(nvmux_cmd_cb *cb, void **arg);
+/* A command with this callback is about to end by the library's word: no status replaces that. */
+void inject_keep_status(nvmux_cmd_cb cb, void *arg);
 
 /* ---- retry.c; the queue pair's thread ---- */
 
@@ -38,14 +43,28 @@ bool retry_status_passes(uint16_t status);
 
 #define TIMEOUT_TICKS 4 /* of ctrlr->tick in one time-out */
 
+enum { /* nvmux_slot.flags */
+	SLOT_EXPIRED = 1 << 0,  /* the callback has been called */
+	SLOT_OVERDUE = 1 << 1,  /* it wasn't answered in its time */
+	SLOT_REPEATED = 1 << 2, /* and has been repeated after that */
+};
+
 /* The queue pair's thread, with nothing left to be reaped: the tick has changed since the last
  * look. */
 void timeout_scan(struct nvmux_qpair *qpair);
 /* The control thread: begin and end to count; also when the time has changed. */
 void timeout_start(struct nvmux_ctrlr *ctrlr);
 void timeout_stop(struct nvmux_ctrlr *ctrlr);
-/* The control thread: an admin command is overdue. True: somebody looks after it. */
+/* The control thread: an admin command is overdue. True: somebody looks after it. May free the
+ * controller then. */
 bool timeout_admin(struct nvmux_ctrlr *ctrlr, uint16_t cid);
+/* A step of a look at the namespaces isn't answered: the look ends with @err, and the controller is
+ * reset. False: that isn't for us. May free the controller. */
+bool timeout_rescan(struct nvmux_ctrlr *ctrlr, int err);
+/* It is ready again: the reset begins, if there is to be one. */
+void timeout_rescan_ended(struct nvmux_ctrlr *ctrlr);
+/* A queue pair has a new connection: what was found out about it before doesn't count. */
+void timeout_forget(struct nvmux_qpair *qpair);
 /* @ms in ticks. */
 uint32_t timeout_ticks(const struct nvmux_ctrlr *ctrlr, uint32_t ms);
 /* Deadline of an admin command in ms. */
@@ -98,11 +117,14 @@ enum revive_kind {
  * anew then.
  * @done: 0 when all is over; -ETIMEDOUT: an owner didn't stop (REVIVE_QUEUES); the first error
  * otherwise: the controller is lost then. -EBUSY: one is under way, or the controller isn't ready.
+ * @why: nobody has asked for it; a reset ends with NVMUX_CTRLR_RESET and this text. NULL: somebody
+ * has, and knows.
  */
-void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, nvmux_done_fn done, void *arg);
+void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, const char *why,
+		  nvmux_done_fn done, void *arg);
 bool revive_possible(const struct nvmux_ctrlr *ctrlr);
-/* A deletion or creation of queues isn't answered: something harder instead. False: it isn't that,
- * or there is nothing harder. */
+/* An admin command isn't answered while one is under way: something harder instead, unless a reset
+ * is about to begin. False: there is nothing harder. */
 bool revive_escalate(struct nvmux_ctrlr *ctrlr);
 /* Leave off at the next step and disconnect the controller then. False: not under way. */
 bool revive_then_disconnect(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);

@@ -7,17 +7,20 @@
  * that replaces the status, or kept in a list until its time has come.
  *
  * Failure modes: all records are in use (-EAGAIN, as with slots); the queue pair ends (what was
- * never sent ends like what is in flight). Statuses that were injected aren't retried.
+ * never sent ends like what is in flight). Statuses that were injected aren't retried, and they
+ * don't hide how the library itself ends a command.
  */
 #include <errno.h>
 #include <string.h>
 
 #include <nvmux/fault.h>
+#include <nvmux/io.h>
 
 #include "ctrlr_state.h"
 #include "faults.h"
 
 #define OPCODES_MAX 16 /* injections of one queue pair */
+#define FUSE_MASK   ((uint32_t)NVMUX_IO_FUSE_FIRST | NVMUX_IO_FUSE_SECOND)
 
 struct injected {
 	TAILQ_ENTRY(injected) link;
@@ -26,6 +29,7 @@ struct injected {
 	void *arg;
 	uint64_t due_ms;
 	uint16_t status;
+	bool keep_status; /* it ends without a word from the device */
 };
 
 TAILQ_HEAD(injected_list, injected);
@@ -116,18 +120,19 @@ static void remove_rule(struct nvmux_injections *in, struct nvmux_error_injectio
 	*rule = in->rules[--in->n_rules];
 }
 
-void nvmux_qpair_remove_cmd_error_injection(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
+bool nvmux_qpair_remove_cmd_error_injection(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
 					    uint8_t opc)
 {
 	struct nvmux_error_injection *rule;
 
 	qpair = qpair ? qpair : ctrlr->adminq;
 	if (!qpair)
-		return;
+		return false;
 	rule = find_rule(qpair->injections, opc);
 	if (rule)
 		remove_rule(qpair->injections, rule);
 	update_slow(qpair);
+	return rule;
 }
 
 /* ---- commands ---- */
@@ -144,9 +149,27 @@ static void replaced_done(void *arg, const struct nvmux_cpl *cpl)
 	void *cb_arg = record->arg;
 	struct nvmux_cpl copy = *cpl;
 
-	set_status(&copy, record->status);
+	if (!record->keep_status)
+		set_status(&copy, record->status);
 	TAILQ_INSERT_HEAD(&record->owner->unused, record, link);
 	cb(cb_arg, &copy);
+}
+
+void inject_keep_status(nvmux_cmd_cb cb, void *arg)
+{
+	if (unlikely(cb == replaced_done))
+		((struct injected *)arg)->keep_status = true;
+}
+
+bool inject_unwrap(nvmux_cmd_cb *cb, void **arg)
+{
+	const struct injected *record = *arg;
+
+	if (*cb != replaced_done)
+		return false;
+	*cb = record->cb;
+	*arg = record->arg;
+	return true;
 }
 
 static void kick(void *arg)
@@ -192,8 +215,10 @@ int inject_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	record->cb = cb;
 	record->arg = arg;
 	record->status = rule->status;
+	record->keep_status = false;
 	TAILQ_REMOVE(&in->unused, record, link);
-	if (rule->do_not_submit) {
+	/* The other one of two fused commands would wait for it at the controller. */
+	if (rule->do_not_submit && !(cmd->flags & FUSE_MASK)) {
 		keep(record, rule);
 	} else {
 		int err = qpair->transport->submit(qpair, cmd, payload, replaced_done, record);
@@ -210,7 +235,8 @@ int inject_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	return 0;
 }
 
-static void complete(struct injected *record, uint16_t status)
+/* @record is in @list: those that wait, or those that are being aborted. */
+static void complete(struct injected_list *list, struct injected *record, uint16_t status)
 {
 	struct nvmux_injections *in = record->owner;
 	struct nvmux_cpl cpl = {.sqid = cpu_to_le16(in->qpair->id)};
@@ -218,7 +244,7 @@ static void complete(struct injected *record, uint16_t status)
 	void *arg = record->arg;
 
 	set_status(&cpl, status);
-	TAILQ_REMOVE(&in->pending, record, link);
+	TAILQ_REMOVE(list, record, link);
 	TAILQ_INSERT_HEAD(&in->unused, record, link);
 	in->n_pending--;
 	update_slow(in->qpair);
@@ -248,7 +274,7 @@ uint32_t inject_run(struct nvmux_qpair *qpair)
 	now = nvmux_now_ms();
 	/* Those that callbacks add aren't for this turn. */
 	for (uint32_t left = in->n_pending; left && (record = next_due(in, now)); left--, n++)
-		complete(record, record->status);
+		complete(&in->pending, record, record->status);
 	set_admin_timer(in);
 	return n;
 }
@@ -256,9 +282,14 @@ uint32_t inject_run(struct nvmux_qpair *qpair)
 void inject_abort(struct nvmux_qpair *qpair, uint16_t status)
 {
 	struct nvmux_injections *in = qpair->injections;
+	struct injected_list list = TAILQ_HEAD_INITIALIZER(list);
 
-	while (in && in->n_pending)
-		complete(TAILQ_FIRST(&in->pending), status);
+	if (!in)
+		return;
+	/* What callbacks add waits for the next turn: there may be no end of it. */
+	TAILQ_CONCAT(&list, &in->pending, link);
+	while (!TAILQ_EMPTY(&list))
+		complete(&list, TAILQ_FIRST(&list), status);
 }
 
 uint32_t inject_pending(const struct nvmux_qpair *qpair)

@@ -50,7 +50,7 @@ static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc
 		return -EAGAIN;
 	if (unlikely(!lba_count || ns->ctrlr != qpair->ctrlr || lba >= ns->n_lbas ||
 		     lba_count > ns->n_lbas - lba))
-		return -EINVAL;
+		return io_range_error(ns);
 	err = payload_find_seg(ns->ctrlr, buf, (uint64_t)lba_count << ns->lba_shift, &seg);
 	if (unlikely(err))
 		return err;

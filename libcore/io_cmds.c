@@ -100,7 +100,7 @@ static int check_dsm(const struct nvmux_ns *ns, const struct nvmux_dsm_range *ra
 		uint32_t blocks = le32_to_cpu(ranges[i].lba_count);
 
 		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), blocks))
-			return -EINVAL;
+			return io_range_error(ns);
 		too_large |= limits->dsm_range_lbas && blocks > limits->dsm_range_lbas;
 		total += blocks;
 	}
@@ -145,12 +145,12 @@ static int check_copy(const struct nvmux_ns *ns, const struct nvmux_copy_range *
 		uint32_t blocks = le16_to_cpu(ranges[i].lba_count) + 1u;
 
 		if (!is_inside(ns, le64_to_cpu(ranges[i].lba), blocks))
-			return -EINVAL;
+			return io_range_error(ns);
 		too_large |= limited && blocks > ns->max_copy_range;
 		total += blocks;
 	}
 	if (!is_inside(ns, dest_lba, total))
-		return -EINVAL;
+		return io_range_error(ns);
 	too_large |= limited && total > ns->max_copy;
 	return too_large ? -E2BIG : 0;
 }

@@ -47,6 +47,9 @@ int io_check(const struct nvmux_qpair *qpair, const struct nvmux_ctrlr *ctrlr, u
 	     nvmux_cmd_cb cb);
 /* Whether Identify Controller offers an optional command: NVME_CTRL_ONCS_. */
 int io_check_oncs(const struct nvmux_ctrlr *ctrlr, uint16_t bit);
+/* Why blocks that aren't there are refused: -EINVAL, or -ESTALE: the namespace is formatted
+ * otherwise, and nobody has taken that over (ns.c). */
+int io_range_error(const struct nvmux_ns *ns);
 /* Hand a command that has been checked to the transport. */
 int io_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
@@ -91,5 +94,7 @@ void staging_attach(struct nvmux_qpair *qpair, struct nvmux_staged *staged);
 /* Send a command with a copy of @len bytes at @data, at most a page. -EAGAIN: all are in use. */
 int staging_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd, const void *data,
 		   uint32_t len, nvmux_cmd_cb cb, void *arg);
+/* What a slot has for such a command: what its submitter gave. False: it isn't one. */
+bool staging_unwrap(nvmux_cmd_cb *cb, void **arg);
 
 #endif

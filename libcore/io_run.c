@@ -52,6 +52,11 @@ int io_check_oncs(const struct nvmux_ctrlr *ctrlr, uint16_t bit)
 	return le16_to_cpu(ctrlr->id.oncs) & bit ? 0 : -EOPNOTSUPP;
 }
 
+int io_range_error(const struct nvmux_ns *ns)
+{
+	return __atomic_load_n(&ns->stale, __ATOMIC_RELAXED) ? -ESTALE : -EINVAL;
+}
+
 int io_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
@@ -144,7 +149,7 @@ int io_prepare(struct nvmux_io *io, const struct nvmux_io_ext *ext)
 	int err;
 
 	if (!io->left || io->lba >= ns->n_lbas || io->left > ns->n_lbas - io->lba)
-		return -EINVAL;
+		return io_range_error(ns);
 	io->lba_shift = ns->lba_shift;
 	io->md_size = ns->md_size;
 	io->md_interleaved = ns->md_interleaved;
@@ -215,7 +220,8 @@ int io_next(struct nvmux_io *io, struct io_cmd *ret)
 	}
 	nvmux_rw_cmd(&ret->cmd, io->opc, ns->id, io->lba, blocks, io->cdw12);
 	ret->cmd.flags = io->fuse;
-	set_tags(io, &ret->cmd);
+	if (io->opc != nvme_cmd_write_uncor) /* which has none: NVM command set 1.0, 3.2.7 */
+		set_tags(io, &ret->cmd);
 	io->lba += blocks;
 	io->left -= blocks;
 	return 0;

@@ -8,7 +8,10 @@
  * valid until the controller is detached; a namespace that has gone is inactive. At a later scan,
  * with or without I/O going on, a namespace keeps what was known of it until all of it has been
  * read anew; then it is compared: is it another one, of another format or smaller than before, it
- * has changed.
+ * has changed. Threads that own queue pairs read the format while they make commands, and a
+ * mixture of two formats could move more than a buffer holds: when nobody has asked for the look,
+ * and there are queue pairs, another format isn't taken over but makes the namespace stale. Then
+ * commands that name blocks are refused until somebody asks for a look, having stopped its I/O.
  *
  * Failure modes: controllers older than 1.1 have no list (every id up to NN is tried); a namespace
  * whose format or command set can't be used is left out with a line in the log. All of it is the
@@ -371,6 +374,41 @@ static void take_identity(struct nvmux_ns *ns, const struct identity *identity)
 }
 
 /*
+ * A look that nobody has asked for, by which owners of queue pairs would be surprised. With fabrics
+ * keys carry a length, and a daemon has stopped its clients: there no harm is done.
+ */
+static bool is_surprise(const struct nvmux_ns *ns)
+{
+	const struct nvmux_ctrlr *ctrlr = ns->ctrlr;
+
+	return ctrlr->scan_by_notice && ns->known_lbas && !TAILQ_EMPTY(&ctrlr->qpairs) &&
+	       !(ctrlr->transport->flags & (NVMUX_TRANSPORT_FABRICS | NVMUX_TRANSPORT_MANAGED));
+}
+
+static void set_stale(struct nvmux_ns *ns, bool stale)
+{
+	__atomic_store_n(&ns->stale, stale, __ATOMIC_RELAXED);
+}
+
+/* It has another format, which isn't to be taken over now. True: all is as it was but its end. */
+static bool ns_make_stale(struct nvmux_ns *ns, const struct format *format)
+{
+	struct format old = format_in_use(ns);
+
+	if (!is_surprise(ns) || !is_formatted_otherwise(&old, format))
+		return false;
+	set_stale(ns, true);
+	/* release: who finds it empty finds out why */
+	__atomic_store_n(&ns->n_lbas, 0, __ATOMIC_RELEASE);
+	ns->changed = true;
+	ns->active = true;
+	nvmux_log(ns->ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
+		  "%s: namespace %u is formatted otherwise: no I/O before it is looked at anew",
+		  ns->ctrlr->trid.traddr, ns->id);
+	return true;
+}
+
+/*
  * Everything has been read. Others may be sending I/O by what they find in @ns: what didn't change
  * isn't written, and while a format changes every range is beyond the end.
  */
@@ -394,6 +432,7 @@ static void ns_settle(struct nvmux_ns *ns, const struct nvme_id_ns *id,
 	if (!ns->ana_group)
 		ns->ana_state = NVMUX_ANA_NONE;
 	ns->known_lbas = n_lbas;
+	set_stale(ns, false);
 	if (ns->n_lbas != n_lbas)
 		ns->n_lbas = n_lbas;
 	if (!ns->active)
@@ -405,6 +444,10 @@ static int settle_and_next(struct nvmux_ctrlr *ctrlr)
 	struct nvmux_ns_scan *scan = ctrlr->scan;
 	struct nvmux_ns *ns = scan->ns;
 
+	if (ns_make_stale(ns, &scan->format)) {
+		scan->index++;
+		return scan_next(ctrlr);
+	}
 	if (scan->format.zone_lbas) {
 		if (!ns->zns_kept)
 			ns->zns_kept = calloc(1, sizeof(*ns->zns_kept));
@@ -764,6 +807,8 @@ uint32_t nvmux_ns_get_flags(const struct nvmux_ns *ns)
 		flags |= NVMUX_NS_COMPARE_AND_WRITE_SUPPORTED;
 	if (ns->zone_lbas)
 		flags |= NVMUX_NS_ZONED;
+	if (__atomic_load_n(&ns->stale, __ATOMIC_RELAXED))
+		flags |= NVMUX_NS_STALE;
 	return flags;
 }
 

@@ -3,13 +3,14 @@
  * What a controller says that it supports: log pages (LID 0h), commands and their effects (LID 5h,
  * per command set), features (LID 12h).
  *
- * Happy path: at the end of the start each log that Identify Controller announces is read, one
- * after the other, once: a reset leaves what is known.
+ * Happy path: at the end of each start, resets included, each log that Identify Controller
+ * announces is read, one after the other: other firmware may have become active.
  *
  * Failure modes: a log that isn't there or is refused leaves the question to what the
  * specification says of the command, log page or feature.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <nvmux/admin.h>
 #include "ctrlr_state.h"
@@ -22,6 +23,7 @@
 #define LPA_SUPPORTED     (1u << 5) /* LID 0h and 12h */
 #define LSUPP             1u        /* of a log page, FSUPP of a feature */
 #define EFFECTS_KNOWN     0x0007001fu /* the bits of enum nvmux_effects, CSE included */
+#define OPC_VENDOR        0xc0 /* and above, of admin commands */
 #define CSE(n)            ((uint32_t)(n) << NVMUX_EFFECT_CSE_SHIFT)
 
 enum offer {
@@ -67,6 +69,12 @@ static enum offer next_offer(const struct nvmux_ctrlr *ctrlr)
 			return (enum offer)offer;
 	}
 	return OFFER_COUNT;
+}
+
+void ctrlr_forget_offers(struct nvmux_ctrlr *ctrlr)
+{
+	if (ctrlr->offers)
+		memset(ctrlr->offers, 0, sizeof(*ctrlr->offers));
 }
 
 int ctrlr_next_offer(struct nvmux_ctrlr *ctrlr)
@@ -267,7 +275,11 @@ static uint32_t admin_effects(const struct nvmux_ctrlr *ctrlr, uint8_t opc)
 	case nvme_admin_security_recv: return oacs & NVME_CTRL_OACS_SECURITY ? yes : 0;
 	case nvme_admin_sanitize_nvm:
 		return ctrlr->id.sanicap ? yes | NVMUX_EFFECT_LBA_CONTENT | CSE(2) : 0;
-	default: return 0;
+	default:
+		/* the vendor's own: they may do anything */
+		return opc >= OPC_VENDOR ? NVMUX_EFFECT_NS_CAPABILITY | NVMUX_EFFECT_NS_INVENTORY |
+						   CSE(2)
+					 : 0;
 	}
 }
 

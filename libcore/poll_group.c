@@ -144,12 +144,14 @@ int nvmux_poll_group_arm_shared(struct nvmux_poll_group *group)
 int nvmux_poll_group_arm(struct nvmux_poll_group *group)
 {
 	const struct nvmux_qpair *qpair;
+	bool wait = true;
 
 	TAILQ_FOREACH (qpair, &group->qpairs, group_link) {
 		if (!qpair->transport->group_arm)
 			return -EOPNOTSUPP;
+		wait &= !nvmux_qpair_needs_turns(qpair);
 	}
-	return nvmux_poll_group_arm_shared(group);
+	return wait ? nvmux_poll_group_arm_shared(group) : -EAGAIN;
 }
 
 int nvmux_poll_group_get_fd(const struct nvmux_poll_group *group)

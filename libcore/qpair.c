@@ -41,7 +41,11 @@ static void free_sync_done(void *arg, int err)
 int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
 		     uint32_t depth)
 {
+	uint32_t n_slots = 2; /* one more than depth at least: fabrics' Connect has that */
+
 	NVMUX_ASSERT(depth >= 1 && depth <= 65535);
+	while (n_slots <= depth)
+		n_slots *= 2;
 	qpair->transport = ctrlr->transport;
 	qpair->ctrlr = ctrlr;
 	qpair->id = id;
@@ -50,28 +54,31 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 	qpair->n_free = depth;
 	qpair->state = NVMUX_QPAIR_NEW;
 	TAILQ_INIT(&qpair->splits_waiting);
-	qpair->slots = calloc(depth, sizeof(*qpair->slots));
-	qpair->free_cids = calloc(depth, sizeof(*qpair->free_cids));
-	if (!qpair->slots || !qpair->free_cids || (id && nvmux_split_init(qpair)) ||
+	qpair->cid_mask = (uint16_t)(n_slots - 1);
+	qpair->slots = calloc(n_slots, sizeof(*qpair->slots));
+	qpair->free_slots = calloc(depth, sizeof(*qpair->free_slots));
+	if (!qpair->slots || !qpair->free_slots || (id && nvmux_split_init(qpair)) ||
 	    (id && qpair->transport->repost && (replay_init(qpair) || retry_init(qpair)))) {
 		nvmux_qpair_fini(qpair);
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < depth; i++)
-		qpair->free_cids[i] = (uint16_t)(depth - 1 - i);
+		qpair->free_slots[i] = (uint16_t)(depth - 1 - i);
+	for (uint32_t i = 0; i < n_slots; i++)
+		qpair->slots[i].cid = nvmux_cid_of_none((uint16_t)i);
 	return 0;
 }
 
 void nvmux_qpair_fini(struct nvmux_qpair *qpair)
 {
 	free(qpair->slots);
-	free(qpair->free_cids);
+	free(qpair->free_slots);
 	free(qpair->splits);
 	replay_fini(qpair);
 	retry_fini(qpair);
 	inject_fini(qpair);
 	qpair->slots = NULL;
-	qpair->free_cids = NULL;
+	qpair->free_slots = NULL;
 	qpair->splits = NULL;
 }
 
@@ -82,17 +89,12 @@ static bool shares_callbacks(const struct nvmux_qpair *qpair)
 	return qpair->group && !qpair->group->other_thread;
 }
 
-/*
- * Callbacks are off the stack: what they asked for can begin, and also end where we may wait.
- */
-static void end_processing(struct nvmux_qpair *qpair)
+/* It was freed within a callback. */
+__attribute__((cold, noinline)) static void free_now(struct nvmux_qpair *qpair)
 {
 	struct nvmux_qpair_free *op = qpair->free_wanted;
 	struct nvmux_sync sync = {.nvmux = qpair->ctrlr->nvmux};
 
-	qpair->processing = false;
-	if (likely(!op))
-		return;
 	if (shares_callbacks(qpair) && qpair->group->processing) {
 		qpair->group->free_wanted = true;
 		return;
@@ -106,6 +108,16 @@ static void end_processing(struct nvmux_qpair *qpair)
 	op->arg = &sync;
 	free_start(op);
 	nvmux_sync_wait(&sync);
+}
+
+/*
+ * Callbacks are off the stack: what they asked for can begin, and also end where we may wait.
+ */
+static inline void end_processing(struct nvmux_qpair *qpair)
+{
+	qpair->processing = false;
+	if (unlikely(qpair->free_wanted))
+		free_now(qpair);
 }
 
 void nvmux_qpair_group_processed(struct nvmux_poll_group *group)
@@ -125,22 +137,31 @@ void nvmux_qpair_group_processed(struct nvmux_poll_group *group)
 	}
 }
 
-static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
+void nvmux_qpair_end_cmd(struct nvmux_qpair *qpair, uint16_t index, uint16_t status)
 {
-	struct nvmux_cpl cpl = {
+	const struct nvmux_cpl cpl = {
 		.sqid = cpu_to_le16(qpair->id),
+		.cid = cpu_to_le16(nvmux_qpair_cid(qpair, index)),
 		.status = cpu_to_le16((uint16_t)(status << 1)),
 	};
+	nvmux_cmd_cb cb = qpair->slots[index].cb;
+	void *arg = qpair->slots[index].arg;
 
+	replay_unwrap(&cb, &arg);
+	inject_keep_status(cb, arg);
+	nvmux_qpair_withdraw_cid(qpair, index);
+	nvmux_qpair_give_back(qpair, &qpair->slots[index], index, &cpl);
+}
+
+static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)
+{
 	retry_forget(qpair);
 	inject_abort(qpair, status);
 	qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
 	nvmux_split_abort_waiting(qpair, NULL, NULL, status);
-	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
-		if (!qpair->slots[cid].cb)
-			continue;
-		cpl.cid = cpu_to_le16((uint16_t)cid);
-		nvmux_qpair_complete(qpair, &cpl);
+	for (uint32_t i = 0; i < qpair->depth; i++) {
+		if (qpair->slots[i].cb)
+			nvmux_qpair_end_cmd(qpair, (uint16_t)i, status);
 	}
 }
 
@@ -539,7 +560,7 @@ static void free_start(void *arg)
 	enum nvmux_qpair_state state = nvmux_qpair_get_state(qpair);
 	enum nvmux_ctrlr_state at = op->ctrlr->state;
 
-	if (state == NVMUX_QPAIR_CONNECTING) {
+	if (state == NVMUX_QPAIR_CONNECTING || qpair->revive_step) {
 		free_wait(op);
 	} else if (!nvmux_ctrlr_is_fabrics(op->ctrlr) &&
 		   (state == NVMUX_QPAIR_QUIESCING || state == NVMUX_QPAIR_QUIET)) {
@@ -646,6 +667,7 @@ int nvmux_qpair_disconnect(struct nvmux_qpair *qpair)
 		return err;
 	}
 	qpair->live = false;
+	qpair->parked = true;
 	nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_QUEUE);
 	return 0;
 }
@@ -664,6 +686,8 @@ int nvmux_qpair_reconnect(struct nvmux_qpair *qpair)
 	nvmux_qpair_connect_async(qpair, nvmux_sync_done, &sync);
 	err = nvmux_sync_wait(&sync);
 	qpair->ctrlr->n_qpair_ops--;
+	if (!err)
+		qpair->parked = false;
 	return err;
 }
 
@@ -694,25 +718,40 @@ static int process_broken(struct nvmux_qpair *qpair)
 	return nvmux_ctrlr_loss(qpair->ctrlr);
 }
 
-int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
+/* What isn't as usual, before completions are taken. The number of callbacks. */
+__attribute__((cold, noinline)) static uint32_t process_slow(struct nvmux_qpair *qpair)
+{
+	uint32_t injected = 0;
+
+	if (qpair->slow & (NVMUX_SLOW_HELD | NVMUX_SLOW_INJECT)) {
+		retry_run(qpair);
+		injected = inject_run(qpair);
+	}
+	if (qpair->slow & NVMUX_SLOW_SPLITS)
+		nvmux_split_resume(qpair);
+	return injected;
+}
+
+static inline int process_connected(struct nvmux_qpair *qpair, uint32_t max)
 {
 	uint32_t injected = 0;
 	int n;
 
-	if (unlikely(qpair->slow & (NVMUX_SLOW_HELD | NVMUX_SLOW_INJECT))) {
-		retry_run(qpair);
-		injected = inject_run(qpair);
-	}
-	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
-		nvmux_split_resume(qpair);
+	if (unlikely(qpair->slow))
+		injected = process_slow(qpair);
 	n = qpair->transport->process(qpair, max);
-	if (unlikely(!TAILQ_EMPTY(&qpair->splits_waiting)))
+	if (unlikely(qpair->slow & NVMUX_SLOW_SPLITS))
 		nvmux_split_resume(qpair);
 	/* When nothing is left to be reaped: what waits there isn't overdue. */
 	if (unlikely(qpair->seen_tick != nvmux_ctrlr_tick(qpair->ctrlr)) &&
 	    (!max || n < (int)max))
 		timeout_scan(qpair);
 	return n < 0 ? n : n + (int)injected;
+}
+
+int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
+{
+	return process_connected(qpair, max);
 }
 
 int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
@@ -727,7 +766,7 @@ int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
 	if (outer)
 		group->processing = true;
 	if (likely(nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED))
-		n = nvmux_qpair_process_connected(qpair, max);
+		n = process_connected(qpair, max);
 	else if (nvmux_qpair_get_state(qpair) >= NVMUX_QPAIR_QUIESCING)
 		n = replay_process(qpair, max);
 	else
@@ -736,6 +775,14 @@ int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
 	if (outer)
 		nvmux_qpair_group_processed(group);
 	return n;
+}
+
+bool nvmux_qpair_needs_turns(const struct nvmux_qpair *qpair)
+{
+	const struct nvmux_split *split = TAILQ_FIRST(&qpair->splits_waiting);
+
+	return qpair->slow & NVMUX_SLOW_HELD || inject_pending(qpair) ||
+	       (split && qpair->n_free && !(split->in_turn && split->in_flight));
 }
 
 uint16_t nvmux_qpair_get_id(const struct nvmux_qpair *qpair)

@@ -17,8 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "faults.h"
 #include "recover.h"
-#include "replay.h"
 
 #define QUIESCE_POLL_MS 2
 #define REPLAY_POLL_MS  10
@@ -462,6 +462,7 @@ int ctrlr_finish_reconnect_qpairs(struct nvmux_ctrlr *ctrlr)
 		    (state != NVMUX_QPAIR_QUIET && state != NVMUX_QPAIR_FAILING))
 			continue;
 		replay_set_view(qpair, view);
+		timeout_forget(qpair);
 		/* release: the owner finds the new connection */
 		__atomic_store_n(&qpair->state, NVMUX_QPAIR_REPLAY, __ATOMIC_RELEASE);
 		attention(qpair);
@@ -643,6 +644,7 @@ void nvmux_ctrlr_get_connection(const struct nvmux_ctrlr *ctrlr, struct nvmux_co
 		.fast_io_fail_ms = -1,
 		.ctrlr_loss_ms = -1,
 	};
+	memcpy(ret->reason, ctrlr->reset_reason, sizeof(ctrlr->reset_reason));
 	if (!r)
 		return;
 	ret->lost = r->n_lost;

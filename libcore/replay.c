@@ -6,8 +6,9 @@
  * Happy path: QUIESCING: the transport is asked to stop until it has (QUIET). REPLAY: each command
  * in a slot is classified; reads go out at once, the rest is marked and waits (HOLDING), new
  * commands pass it. RELEASE: what may be repeated goes out, what may not ends with "outcome
- * unknown". A flush that waits goes out when the commands that were repeated before it have
- * completed: their callbacks are wrapped to count them.
+ * unknown". What has been repeated for a time-out once and wasn't answered again isn't any more: it
+ * ends so, or, if it only reads, with Command Abort Requested. A flush that waits goes out when the
+ * commands that were repeated before it have completed: their callbacks are wrapped to count them.
  *
  * Failure modes: the connection is lost again in any of these states (it begins anew; what is
  * marked is classified anew); the time for waiting is over (FAILING: all end with a path error); a
@@ -27,13 +28,15 @@ enum replay_mark {
 	MARK_HELD,
 	MARK_FLUSH,
 	MARK_NEVER,
+	MARK_UNANSWERED, /* it only reads, and mayn't be repeated once more */
 	MARK_COUNTED, /* repeated, and a flush waits for it */
 };
 
 struct replay_cmd {
 	uint8_t mark; /* enum replay_mark */
 	struct nvmux_qpair *qpair;
-	struct nvmux_slot slot; /* the original one of a counted command */
+	nvmux_cmd_cb cb; /* of a counted command */
+	void *arg;
 };
 
 struct nvmux_replay {
@@ -41,7 +44,7 @@ struct nvmux_replay {
 	uint32_t n_marked;  /* not repeated yet */
 	uint32_t n_counted; /* repeated, not completed */
 	uint32_t n_flush;   /* flushes that wait for these */
-	struct replay_cmd cmds[]; /* by identifier */
+	struct replay_cmd cmds[]; /* as the slots */
 };
 
 int replay_init(struct nvmux_qpair *qpair)
@@ -51,8 +54,8 @@ int replay_init(struct nvmux_qpair *qpair)
 
 	if (!replay)
 		return -ENOMEM;
-	for (uint32_t cid = 0; cid < qpair->depth; cid++)
-		replay->cmds[cid].qpair = qpair;
+	for (uint32_t index = 0; index < qpair->depth; index++)
+		replay->cmds[index].qpair = qpair;
 	qpair->replay = replay;
 	return 0;
 }
@@ -79,38 +82,31 @@ static void move_on(struct nvmux_qpair *qpair, enum nvmux_qpair_state from,
 				    __ATOMIC_RELAXED);
 }
 
-static void complete(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status)
+static void repost(struct nvmux_qpair *qpair, uint16_t index)
 {
-	struct nvmux_cpl cpl = {
-		.cid = cpu_to_le16(cid),
-		.sqid = cpu_to_le16(qpair->id),
-		.status = cpu_to_le16((uint16_t)(status << 1)),
-	};
+	struct nvmux_slot *slot = &qpair->slots[index];
 
-	nvmux_qpair_complete(qpair, &cpl);
-}
-
-static void repost(struct nvmux_qpair *qpair, uint16_t cid)
-{
-	qpair->slots[cid].tick = nvmux_ctrlr_tick(qpair->ctrlr);
-	qpair->slots[cid].flags = 0;
-	if (qpair->transport->repost(qpair, cid))
-		complete(qpair, cid, NVMUX_PATH_ERROR);
+	slot->tick = nvmux_ctrlr_tick(qpair->ctrlr);
+	slot->flags = slot->flags & (SLOT_OVERDUE | SLOT_REPEATED) ? SLOT_REPEATED : 0;
+	if (qpair->transport->repost(qpair, index))
+		nvmux_qpair_end_cmd(qpair, index, NVMUX_PATH_ERROR);
 }
 
 /* ---- marks ---- */
 
-static void unmark(struct nvmux_replay *replay, struct nvmux_qpair *qpair, uint16_t cid)
+static void unmark(struct nvmux_replay *replay, struct nvmux_qpair *qpair, uint16_t index)
 {
-	struct replay_cmd *cmd = &replay->cmds[cid];
+	struct replay_cmd *cmd = &replay->cmds[index];
 
 	switch (cmd->mark) {
 	case MARK_HELD:
 	case MARK_FLUSH:
-	case MARK_NEVER: replay->n_marked--; break;
+	case MARK_NEVER:
+	case MARK_UNANSWERED: replay->n_marked--; break;
 	case MARK_COUNTED:
 		replay->n_counted--;
-		qpair->slots[cid] = cmd->slot;
+		qpair->slots[index].cb = cmd->cb;
+		qpair->slots[index].arg = cmd->arg;
 		break;
 	}
 	cmd->mark = MARK_NONE;
@@ -121,16 +117,20 @@ static void unmark_all(struct nvmux_qpair *qpair)
 {
 	struct nvmux_replay *replay = qpair->replay;
 
-	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
-		if (replay->cmds[cid].mark != MARK_NONE)
-			unmark(replay, qpair, (uint16_t)cid);
+	for (uint32_t index = 0; index < qpair->depth; index++) {
+		if (replay->cmds[index].mark != MARK_NONE)
+			unmark(replay, qpair, (uint16_t)index);
 	}
 	replay->n_flush = 0;
 }
 
-static void mark(struct nvmux_replay *replay, uint16_t cid, enum replay_mark mark)
+static void mark(struct nvmux_qpair *qpair, uint16_t index, enum replay_mark mark)
 {
-	replay->cmds[cid].mark = (uint8_t)mark;
+	struct nvmux_replay *replay = qpair->replay;
+
+	nvmux_qpair_withdraw_cid(qpair, index);
+	qpair->slots[index].tick = nvmux_ctrlr_tick(qpair->ctrlr);
+	replay->cmds[index].mark = (uint8_t)mark;
 	replay->n_marked++;
 }
 
@@ -138,12 +138,12 @@ static void send_flushes(struct nvmux_qpair *qpair)
 {
 	struct nvmux_replay *replay = qpair->replay;
 
-	for (uint32_t cid = 0; cid < qpair->depth && replay->n_flush; cid++) {
-		if (replay->cmds[cid].mark != MARK_FLUSH)
+	for (uint32_t index = 0; index < qpair->depth && replay->n_flush; index++) {
+		if (replay->cmds[index].mark != MARK_FLUSH)
 			continue;
-		unmark(replay, qpair, (uint16_t)cid);
+		unmark(replay, qpair, (uint16_t)index);
 		replay->n_flush--;
-		repost(qpair, (uint16_t)cid);
+		repost(qpair, (uint16_t)index);
 	}
 }
 
@@ -154,24 +154,36 @@ static void counted_done(void *arg, const struct nvmux_cpl *cpl)
 	struct nvmux_qpair *qpair = cmd->qpair;
 	struct nvmux_replay *replay = qpair->replay;
 	enum nvmux_qpair_state state = nvmux_qpair_get_state(qpair);
-	struct nvmux_slot slot = cmd->slot;
+	nvmux_cmd_cb cb = cmd->cb;
 
 	cmd->mark = MARK_NONE;
 	replay->n_counted--;
-	slot.cb(slot.arg, cpl);
+	cb(cmd->arg, cpl);
 	if (!replay->n_counted && replay->n_flush &&
 	    (state == NVMUX_QPAIR_CONNECTED || state == NVMUX_QPAIR_RELEASE))
 		send_flushes(qpair);
 }
 
-static void count(struct nvmux_qpair *qpair, uint16_t cid)
+bool replay_unwrap(nvmux_cmd_cb *cb, void **arg)
 {
-	struct replay_cmd *cmd = &qpair->replay->cmds[cid];
+	const struct replay_cmd *cmd = *arg;
+
+	if (*cb != counted_done)
+		return false;
+	*cb = cmd->cb;
+	*arg = cmd->arg;
+	return true;
+}
+
+static void count(struct nvmux_qpair *qpair, uint16_t index)
+{
+	struct replay_cmd *cmd = &qpair->replay->cmds[index];
 
 	cmd->mark = MARK_COUNTED;
-	cmd->slot = qpair->slots[cid];
-	qpair->slots[cid].cb = counted_done;
-	qpair->slots[cid].arg = cmd;
+	cmd->cb = qpair->slots[index].cb;
+	cmd->arg = qpair->slots[index].arg;
+	qpair->slots[index].cb = counted_done;
+	qpair->slots[index].arg = cmd;
 	qpair->replay->n_counted++;
 }
 
@@ -209,6 +221,32 @@ static bool is_replaced(const void *arg, const struct nvmux_ns *ns)
 	return !found || !found->same;
 }
 
+/*
+ * A lost completion is cured by one repetition. What isn't answered twice wouldn't be for ever, and
+ * each time would cost all others of the controller a reset.
+ */
+static bool is_hopeless(const struct nvmux_slot *slot)
+{
+	return (slot->flags & (SLOT_OVERDUE | SLOT_REPEATED)) == (SLOT_OVERDUE | SLOT_REPEATED);
+}
+
+static void replay_one(struct nvmux_qpair *qpair, uint16_t index)
+{
+	enum replay_class class = classify(qpair->replay->view,
+					   qpair->transport->inflight(qpair, index));
+
+	if (is_hopeless(&qpair->slots[index])) {
+		mark(qpair, index, class == REPLAY_NOW ? MARK_UNANSWERED : MARK_NEVER);
+		return;
+	}
+	switch (class) {
+	case REPLAY_NOW: repost(qpair, index); break;
+	case REPLAY_HELD: mark(qpair, index, MARK_HELD); break;
+	case REPLAY_FLUSH: mark(qpair, index, MARK_FLUSH); break;
+	case REPLAY_NEVER: mark(qpair, index, MARK_NEVER); break;
+	}
+}
+
 static void replay(struct nvmux_qpair *qpair)
 {
 	struct nvmux_replay *replay = qpair->replay;
@@ -217,16 +255,8 @@ static void replay(struct nvmux_qpair *qpair)
 	nvmux_split_abort_waiting(qpair, is_replaced, replay->view,
 				  NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
 	for (uint32_t i = 0; i < qpair->depth; i++) {
-		uint16_t cid = (uint16_t)i;
-
-		if (!qpair->slots[cid].cb)
-			continue;
-		switch (classify(replay->view, qpair->transport->inflight(qpair, cid))) {
-		case REPLAY_NOW: repost(qpair, cid); break;
-		case REPLAY_HELD: mark(replay, cid, MARK_HELD); break;
-		case REPLAY_FLUSH: mark(replay, cid, MARK_FLUSH); break;
-		case REPLAY_NEVER: mark(replay, cid, MARK_NEVER); break;
-		}
+		if (qpair->slots[i].cb)
+			replay_one(qpair, (uint16_t)i);
 	}
 	move_on(qpair, NVMUX_QPAIR_REPLAY,
 		replay->n_marked ? NVMUX_QPAIR_HOLDING : NVMUX_QPAIR_CONNECTED);
@@ -240,24 +270,31 @@ static void release(struct nvmux_qpair *qpair)
 		replay->n_flush += replay->cmds[i].mark == MARK_FLUSH;
 	replay->n_counted++; /* one that can't be sent mustn't let the flushes go before the rest */
 	for (uint32_t i = 0; i < qpair->depth; i++) {
-		uint16_t cid = (uint16_t)i;
+		uint16_t index = (uint16_t)i;
 
-		switch (replay->cmds[cid].mark) {
+		switch (replay->cmds[index].mark) {
 		case MARK_HELD:
-			unmark(replay, qpair, cid);
+			unmark(replay, qpair, index);
 			if (replay->n_flush)
-				count(qpair, cid);
-			repost(qpair, cid);
+				count(qpair, index);
+			repost(qpair, index);
 			break;
 		case MARK_NEVER:
-			unmark(replay, qpair, cid);
-			complete(qpair, cid, NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
+			unmark(replay, qpair, index);
+			nvmux_qpair_end_cmd(qpair, index,
+					    NVMUX_SC_OUTCOME_UNKNOWN | NVMUX_STATUS_DNR);
+			break;
+		case MARK_UNANSWERED:
+			unmark(replay, qpair, index);
+			nvmux_qpair_end_cmd(qpair, index, NVME_SC_ABORT_REQ | NVMUX_STATUS_DNR);
 			break;
 		default: break;
 		}
 	}
 	if (!--replay->n_counted)
 		send_flushes(qpair);
+	/* what was found while they were held */
+	__atomic_store_n(&qpair->overdue, 0, __ATOMIC_RELAXED);
 	move_on(qpair, NVMUX_QPAIR_RELEASE, NVMUX_QPAIR_CONNECTED);
 }
 
@@ -322,14 +359,15 @@ uint32_t nvmux_qpair_drop(struct nvmux_qpair *qpair,
 	for (uint32_t i = 0; i < qpair->depth; i++) {
 		const struct replay_cmd *cmd = &replay->cmds[i];
 		bool counted = cmd->mark == MARK_COUNTED;
-		const struct nvmux_slot *slot = counted ? &cmd->slot : &qpair->slots[i];
+		const struct nvmux_slot *slot = &qpair->slots[i];
 
-		if (!qpair->slots[i].cb || !match(arg, slot->cb, slot->arg))
+		if (!slot->cb || !match(arg, counted ? cmd->cb : slot->cb,
+					counted ? cmd->arg : slot->arg))
 			continue;
 		if (!quiet && (cmd->mark == MARK_NONE || counted))
 			continue; /* with the controller */
 		unmark(replay, qpair, (uint16_t)i);
-		complete(qpair, (uint16_t)i, status);
+		nvmux_qpair_end_cmd(qpair, (uint16_t)i, status);
 		n++;
 	}
 	return n;

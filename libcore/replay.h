@@ -27,6 +27,8 @@ void replay_fini(struct nvmux_qpair *qpair);
 void replay_set_view(struct nvmux_qpair *qpair, const struct replay_view *view);
 /* The owner's part of a state that isn't CONNECTED; the number of completions or -ENXIO. */
 int replay_process(struct nvmux_qpair *qpair, uint32_t max);
+/* What a slot has for a command that flushes wait for: what it had before. False: it isn't one. */
+bool replay_unwrap(nvmux_cmd_cb *cb, void **arg);
 /* Whether a command may be submitted in such a state: 0 or a negative errno value. */
 int replay_refusal(const struct nvmux_qpair *qpair);
 

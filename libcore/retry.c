@@ -4,9 +4,10 @@
  *
  * Happy path: the completion is kept from the caller, the command stays in its slot; when the time
  * that the controller asked for is over (CRD, base specification 2.0, section 3.3.3.2.1, and CRDT1
- * to CRDT3 of Identify Controller), the transport sends it once more under the same identifier.
+ * to CRDT3 of Identify Controller), the transport sends it once more under another identifier.
  *
- * Failure modes: it fails again (opts.retry_count times at most, then the status is passed on); it
+ * Failure modes: it fails again (opts.retry_count times at most, then the status is passed on, as
+ * it is when the controller asks for more than a minute); it
  * can't be sent (it ends with Transient Transport Error); the queue pair is disconnected meanwhile
  * (it is dealt with like what is in flight).
  */
@@ -14,10 +15,11 @@
 
 #include "faults.h"
 
-#define CRDT_MS 100 /* unit of CRDT1 to CRDT3 */
+#define CRDT_MS      100   /* unit of CRDT1 to CRDT3 */
+#define DELAY_MS_MAX 60000 /* a controller that asks for more has its status passed on */
 
 struct retry_held {
-	uint16_t cid;
+	uint16_t index;
 	uint64_t due_ms;
 };
 
@@ -62,49 +64,34 @@ static uint32_t delay_ms(const struct nvmux_ctrlr *ctrlr, uint16_t status)
 	}
 }
 
-bool nvmux_qpair_is_held(const struct nvmux_qpair *qpair, uint16_t cid)
+bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t index, uint16_t status)
 {
-	for (uint32_t i = 0; i < qpair->retry->n; i++) {
-		if (qpair->retry->held[i].cid == cid)
-			return true;
-	}
-	return false;
-}
-
-bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t cid, uint16_t status)
-{
-	struct nvmux_slot *slot = &qpair->slots[cid];
+	struct nvmux_slot *slot = &qpair->slots[index];
 	struct nvmux_retry *retry = qpair->retry;
 	enum nvmux_qpair_state state = nvmux_qpair_get_state(qpair);
+	uint32_t delay = delay_ms(qpair->ctrlr, status);
 
-	if (!retry || !retry_status_passes(status) ||
+	if (!retry || !retry_status_passes(status) || delay > DELAY_MS_MAX ||
 	    (state != NVMUX_QPAIR_CONNECTED && state != NVMUX_QPAIR_HOLDING) ||
 	    slot->retries >= qpair->ctrlr->opts.retry_count || qpair->freeing)
 		return false;
 	/* One of two fused commands doesn't go alone. */
-	if (qpair->transport->inflight(qpair, cid)->flags & 3)
+	if (qpair->transport->inflight(qpair, index)->flags & 3)
 		return false;
 	slot->retries++;
-	slot->tick = nvmux_ctrlr_tick(qpair->ctrlr) +
-		     timeout_ticks(qpair->ctrlr, delay_ms(qpair->ctrlr, status));
-	retry->held[retry->n++] = (struct retry_held){
-		.cid = cid, .due_ms = nvmux_now_ms() + delay_ms(qpair->ctrlr, status)};
+	slot->tick = nvmux_ctrlr_tick(qpair->ctrlr) + timeout_ticks(qpair->ctrlr, delay);
+	retry->held[retry->n++] =
+		(struct retry_held){.index = index, .due_ms = nvmux_now_ms() + delay};
 	qpair->slow |= NVMUX_SLOW_HELD;
 	return true;
 }
 
-static void repeat(struct nvmux_qpair *qpair, uint16_t cid)
+static void repeat(struct nvmux_qpair *qpair, uint16_t index)
 {
-	struct nvmux_cpl cpl = {
-		.cid = cpu_to_le16(cid),
-		.sqid = cpu_to_le16(qpair->id),
-		.status = cpu_to_le16(
-			(uint16_t)((NVME_SC_TRAN_TPORT_ERROR | NVMUX_STATUS_DNR) << 1)),
-	};
-
-	qpair->slots[cid].tick = nvmux_ctrlr_tick(qpair->ctrlr);
-	if (qpair->transport->repost(qpair, cid))
-		nvmux_qpair_complete(qpair, &cpl);
+	qpair->slots[index].tick = nvmux_ctrlr_tick(qpair->ctrlr);
+	qpair->slots[index].flags = 0;
+	if (qpair->transport->repost(qpair, index))
+		nvmux_qpair_end_cmd(qpair, index, NVME_SC_TRAN_TPORT_ERROR | NVMUX_STATUS_DNR);
 }
 
 void retry_run(struct nvmux_qpair *qpair)
@@ -117,12 +104,12 @@ void retry_run(struct nvmux_qpair *qpair)
 		return;
 	now = nvmux_now_ms();
 	for (uint32_t i = retry->n; i-- > 0;) {
-		uint16_t cid = retry->held[i].cid;
+		uint16_t index = retry->held[i].index;
 
 		if (i >= retry->n || retry->held[i].due_ms > now)
 			continue;
 		retry->held[i] = retry->held[--retry->n];
-		repeat(qpair, cid);
+		repeat(qpair, index);
 	}
 	if (!retry->n)
 		qpair->slow &= (uint8_t)~NVMUX_SLOW_HELD;

@@ -29,6 +29,8 @@
 struct nvmux_revive {
 	struct nvmux_ctrlr *ctrlr;
 	enum revive_kind kind;
+	const char *why; /* nobody has asked for it; or NULL */
+	bool stopping;   /* owners are waited for; then what is to be done begins */
 	bool queue_step; /* the transport deletes or makes the queues of a queue pair */
 	bool escalated;  /* while it did: how that ends doesn't count */
 	uint64_t until_ms; /* owners are waited for */
@@ -73,6 +75,25 @@ static uint32_t limit_ms(const struct nvmux_ctrlr *ctrlr)
 	return kinds * (2 * ready_ms + 4 * ctrlr->opts.admin_timeout_ms);
 }
 
+static const char *const kind_names[] = {
+	[REVIVE_QUEUES] = "queues",
+	[REVIVE_CTRLR] = "controller reset",
+	[REVIVE_FUNCTION] = "function reset",
+	[REVIVE_SUBSYSTEM] = "NVM subsystem reset",
+};
+
+static void tell(const struct nvmux_revive *op)
+{
+	struct nvmux_ctrlr *ctrlr = op->ctrlr;
+
+	if (!op->why || op->kind == REVIVE_QUEUES)
+		return;
+	snprintf(ctrlr->reset_reason, sizeof(ctrlr->reset_reason), "%s: %s", op->why,
+		 kind_names[op->kind]);
+	if (ctrlr->event_cb)
+		ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_RESET);
+}
+
 static void finish(struct nvmux_revive *op, int err)
 {
 	nvmux_done_fn done = op->done;
@@ -87,6 +108,8 @@ static void finish(struct nvmux_revive *op, int err)
 	nvmux_timer_cancel(ctrlr->nvmux, &op->timer);
 	nvmux_timer_cancel(ctrlr->nvmux, &op->limit);
 	ctrlr->revive = NULL;
+	if (!err && !next)
+		tell(op);
 	free(op);
 	nvmux_timer_set(ctrlr->nvmux, &ctrlr->revive_late, LATE_POLL_MS, late_look, ctrlr);
 	if (next) {
@@ -257,6 +280,7 @@ static bool queue_step_ended(struct nvmux_qpair *qpair, int err)
 	struct nvmux_revive *op = qpair->ctrlr->revive;
 
 	qpair->ctrlr->n_qpair_ops--;
+	qpair->revive_step = false;
 	if (!op)
 		return false;
 	op->queue_step = false;
@@ -278,6 +302,9 @@ static void connected(void *arg, int err, uint64_t value)
 	struct nvmux_qpair *qpair = arg;
 
 	(void)value;
+	/* Where it failed the controller has no such queues, unless it couldn't be told. */
+	if (err && qpair->ctrlr->state < CTRLR_CLOSE)
+		qpair->live = false;
 	if (queue_step_ended(qpair, err))
 		connect_next(qpair->ctrlr->revive);
 }
@@ -297,7 +324,7 @@ static void connect_next(struct nvmux_revive *op)
 		return;
 	}
 	qpair->live = true;
-	op->queue_step = true;
+	qpair->revive_step = op->queue_step = true;
 	ctrlr->n_qpair_ops++;
 	transport_qpair_connect(qpair, connected, qpair);
 }
@@ -364,10 +391,11 @@ static void deleted(void *arg, int err, uint64_t value)
 	struct nvmux_qpair *qpair = arg;
 
 	(void)value;
-	if (!queue_step_ended(qpair, err))
-		return;
-	qpair->live = false;
-	stopped(qpair->ctrlr->revive);
+	/* Whatever comes next: it isn't deleted twice. */
+	if (!err)
+		qpair->live = false;
+	if (queue_step_ended(qpair, err))
+		stopped(qpair->ctrlr->revive);
 }
 
 /* Delete the queues that the controller still knows, then make all anew. */
@@ -376,6 +404,7 @@ static void stopped(struct nvmux_revive *op)
 	struct nvmux_ctrlr *ctrlr = op->ctrlr;
 	struct nvmux_qpair *qpair;
 
+	op->stopping = false;
 	if (op->kind != REVIVE_QUEUES) {
 		reset(op);
 		return;
@@ -389,7 +418,7 @@ static void stopped(struct nvmux_revive *op)
 		connect_next(op);
 		return;
 	}
-	op->queue_step = true;
+	qpair->revive_step = op->queue_step = true;
 	ctrlr->n_qpair_ops++;
 	ctrlr->transport->qpair_disconnect(qpair, deleted, qpair);
 }
@@ -424,6 +453,7 @@ static void stop(struct nvmux_revive *op)
 {
 	struct nvmux_qpair *qpair;
 
+	op->stopping = true;
 	op->until_ms = nvmux_now_ms() + revive_patience_ms(op->ctrlr);
 	TAILQ_FOREACH (qpair, &op->ctrlr->qpairs, link) {
 		enum nvmux_qpair_state state = get_state(qpair);
@@ -466,23 +496,29 @@ static void late_look(void *arg)
 		qpair->reviving = state == NVMUX_QPAIR_QUIET;
 		quiet |= qpair->reviving;
 	}
-	if (quiet && ctrlr->state == CTRLR_READY && ctrlr_is_resting(ctrlr))
-		revive_async(ctrlr, REVIVE_QUEUES, late_done, NULL);
-	else if (late)
+	if (quiet && ctrlr->state == CTRLR_READY && ctrlr_is_resting(ctrlr)) {
+		revive_async(ctrlr, REVIVE_QUEUES, "a queue pair wasn't polled", late_done, NULL);
+		return;
+	}
+	if (late)
 		nvmux_timer_set(ctrlr->nvmux, &ctrlr->revive_late, LATE_POLL_MS, late_look, ctrlr);
+	ctrlr_ns_notice_ready(ctrlr); /* those that came meanwhile have waited */
 }
 
 bool revive_escalate(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_revive *op = ctrlr->revive;
 
-	if (!op || !op->queue_step)
+	if (!op)
 		return false;
-	op->escalated = true;
+	if (op->stopping && op->kind != REVIVE_QUEUES)
+		return true; /* a reset is about to begin */
+	op->escalated = op->queue_step;
 	return harder(op);
 }
 
-void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, nvmux_done_fn done, void *arg)
+void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, const char *why,
+		  nvmux_done_fn done, void *arg)
 {
 	struct nvmux_revive *op = NULL;
 
@@ -498,7 +534,8 @@ void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, nvmux_done_f
 		     0);
 		return;
 	}
-	*op = (struct nvmux_revive){.ctrlr = ctrlr, .kind = kind, .done = done, .arg = arg};
+	*op = (struct nvmux_revive){
+		.ctrlr = ctrlr, .kind = kind, .why = why, .done = done, .arg = arg};
 	for (uint32_t i = 0; i < ctrlr->n_ns; i++)
 		ctrlr->ns[i]->changed = false;
 	ctrlr->revive = op;

@@ -88,7 +88,10 @@ static int send_child(struct nvmux_split *split)
 {
 	struct nvmux_io rest = split->io;
 	struct io_cmd child;
-	int err = io_next(&rest, &child);
+	int err = -ESTALE;
+
+	if (likely(!__atomic_load_n(&rest.ns->stale, __ATOMIC_RELAXED)))
+		err = io_next(&rest, &child);
 
 	if (!err)
 		err = io_submit(split->qpair, &child.cmd, &child.payload, child_done, split);
@@ -177,6 +180,31 @@ static void write_done(void *arg, const struct nvmux_cpl *cpl)
 		complete(split);
 }
 
+static void flush_done(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct nvmux_split *split = arg;
+
+	(void)cpl; /* it is the comparison's that counts */
+	if (!--split->in_flight)
+		complete(split);
+}
+
+/*
+ * The write was refused. A controller waits with the comparison for the next command, and aborts it
+ * when that isn't the other half: a flush, of which nothing can be refused; the slot for it has
+ * been seen to be free.
+ */
+static void end_lone_compare(struct nvmux_split *split, const struct nvmux_cmd *compare)
+{
+	const struct nvmux_cmd flush = {.opc = nvme_cmd_flush, .nsid = compare->nsid};
+	const struct nvmux_payload none = {0};
+	struct nvmux_qpair *qpair = split->qpair;
+
+	qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
+	if (!qpair->transport->submit(qpair, &flush, &none, flush_done, split))
+		split->in_flight++;
+}
+
 int nvmux_split_start_fused(struct nvmux_qpair *qpair, const struct io_cmd *compare,
 			    const struct io_cmd *write, nvmux_cmd_cb cb, void *arg)
 {
@@ -191,13 +219,22 @@ int nvmux_split_start_fused(struct nvmux_qpair *qpair, const struct io_cmd *comp
 		return err;
 	}
 	split->in_flight = 1;
-	err = io_submit(qpair, &write->cmd, &write->payload, write_done, split);
-	if (!err)
-		split->in_flight = 2;
+	if (io_submit(qpair, &write->cmd, &write->payload, write_done, split))
+		end_lone_compare(split, &compare->cmd);
 	else
-		/* The next command makes the controller abort the comparison. */
-		qpair->slow &= (uint8_t)~NVMUX_SLOW_FUSED;
+		split->in_flight = 2;
 	return 0;
+}
+
+bool nvmux_split_unwrap(nvmux_cmd_cb *cb, void **arg)
+{
+	const struct nvmux_split *split = *arg;
+
+	if (*cb != child_done && *cb != compare_done && *cb != write_done && *cb != flush_done)
+		return false;
+	*cb = split->cb;
+	*arg = split->arg;
+	return true;
 }
 
 void nvmux_split_resume(struct nvmux_qpair *qpair)

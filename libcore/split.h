@@ -31,6 +31,8 @@ int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_io *io, nvmu
 /* Send a compare and a write that have been made as a fused pair; the queue pair takes both. */
 int nvmux_split_start_fused(struct nvmux_qpair *qpair, const struct io_cmd *compare,
 			    const struct io_cmd *write, nvmux_cmd_cb cb, void *arg);
+/* What a slot has for a part of a larger I/O: what that was submitted with. False: it isn't one. */
+bool nvmux_split_unwrap(nvmux_cmd_cb *cb, void **arg);
 /* Send further children while slots are free; parents in their order. */
 void nvmux_split_resume(struct nvmux_qpair *qpair);
 /* No further child is sent of those that wait (all, or whose namespace @match picks): parents

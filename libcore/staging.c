@@ -123,6 +123,17 @@ static void done(void *arg, const struct nvmux_cpl *cpl)
 	page->cb(page->arg, cpl);
 }
 
+bool staging_unwrap(nvmux_cmd_cb *cb, void **arg)
+{
+	const struct page *page = *arg;
+
+	if (*cb != done)
+		return false;
+	*cb = page->cb;
+	*arg = page->arg;
+	return true;
+}
+
 int staging_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd, const void *data,
 		   uint32_t len, nvmux_cmd_cb cb, void *arg)
 {

@@ -26,7 +26,6 @@
 #include "faults.h"
 #include "recover.h"
 
-#define SLOT_EXPIRED (1u << 0) /* nvmux_slot.flags: the callback has been called */
 #define MS_MAX       (24u * 3600 * 1000)
 #define HEALTH_MS    1000 /* from one look at CSTS to the next, at most */
 #define ABORTS_MAX   4    /* under way; and ACL + 1 */
@@ -41,6 +40,7 @@ struct nvmux_timeouts {
 	bool reading; /* CSTS */
 	bool looking; /* at queue pairs, when it has been read */
 	uint32_t n_aborts;
+	uint8_t rescan_rung; /* what follows the scan that is ended for it; or LADDER_GROUND */
 	nvmux_timeout_cb cb; /* atomic: read by owners of queue pairs */
 	void *arg;
 };
@@ -99,23 +99,30 @@ void timeout_scan(struct nvmux_qpair *qpair)
 	uint32_t missed = tick - qpair->seen_tick - 1;
 
 	__atomic_store_n(&qpair->seen_tick, tick, __ATOMIC_RELAXED);
-	for (uint32_t cid = 0; cid < qpair->depth; cid++) {
-		struct nvmux_slot *slot = &qpair->slots[cid];
+	for (uint32_t i = 0; i < qpair->depth; i++) {
+		struct nvmux_slot *slot = &qpair->slots[i];
 
 		if (unlikely(missed) && (int32_t)(tick - slot->tick) > 0)
 			slot->tick += MIN(missed, tick - slot->tick);
 		if (!is_overdue(slot, tick))
 			continue;
-		first = first ? first : cid + 1;
+		first = first ? first : nvmux_qpair_cid(qpair, (uint16_t)i) + 1u;
+		slot->flags |= SLOT_OVERDUE;
 		if (!cb || slot->flags & SLOT_EXPIRED)
 			continue;
 		slot->flags |= SLOT_EXPIRED;
-		cb(t->arg, ctrlr, qpair, (uint16_t)cid);
+		cb(t->arg, ctrlr, qpair, nvmux_qpair_cid(qpair, (uint16_t)i));
 	}
 	__atomic_store_n(&qpair->overdue, first, __ATOMIC_RELAXED);
 }
 
 /* ---- the control thread ---- */
+
+void timeout_forget(struct nvmux_qpair *qpair)
+{
+	__atomic_store_n(&qpair->overdue, 0, __ATOMIC_RELAXED);
+	qpair->ladder = (struct ladder){0};
+}
 
 /* It may have helped: there is a new time-out in which to show it. */
 static void restart_ladder(struct ladder *ladder, uint32_t tick)
@@ -132,6 +139,8 @@ static void queues_revived(void *arg, int err, uint64_t value)
 	(void)err;
 	(void)value;
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+		if (!revive_active(ctrlr)) /* also where it has been refused */
+			qpair->reviving = false;
 		if (qpair->ladder.rung == LADDER_QUEUE)
 			restart_ladder(&qpair->ladder, ctrlr->tick);
 	}
@@ -185,8 +194,9 @@ static void send_abort(struct nvmux_ctrlr *ctrlr, const struct nvmux_qpair *qpai
 		ctrlr->timeouts->n_aborts++;
 }
 
-/* The next rung that concerns the whole controller. */
-static void climb(struct nvmux_ctrlr *ctrlr)
+#define UNANSWERED "commands weren't answered"
+
+static enum ladder_rung next_rung(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_timeouts *t = ctrlr->timeouts;
 	uint8_t kinds = ctrlr_reset_kinds(ctrlr);
@@ -198,10 +208,20 @@ static void climb(struct nvmux_ctrlr *ctrlr)
 	rung = ladder_climb(&t->ladder, ctrlr->tick, has);
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr", "%s: %s", ctrlr->trid.traddr,
 		  ladder_rung_name(rung));
-	switch (rung) {
-	case LADDER_CTRLR: revive_async(ctrlr, REVIVE_CTRLR, ctrlr_revived, ctrlr); break;
-	case LADDER_FUNCTION: revive_async(ctrlr, REVIVE_FUNCTION, ctrlr_revived, ctrlr); break;
-	case LADDER_SUBSYSTEM: revive_async(ctrlr, REVIVE_SUBSYSTEM, ctrlr_revived, ctrlr); break;
+	return rung;
+}
+
+/* The next rung that concerns the whole controller. */
+static void climb(struct nvmux_ctrlr *ctrlr, const char *why)
+{
+	switch (next_rung(ctrlr)) {
+	case LADDER_CTRLR: revive_async(ctrlr, REVIVE_CTRLR, why, ctrlr_revived, ctrlr); break;
+	case LADDER_FUNCTION:
+		revive_async(ctrlr, REVIVE_FUNCTION, why, ctrlr_revived, ctrlr);
+		break;
+	case LADDER_SUBSYSTEM:
+		revive_async(ctrlr, REVIVE_SUBSYSTEM, why, ctrlr_revived, ctrlr);
+		break;
 	default: give_up(ctrlr); break;
 	}
 }
@@ -220,8 +240,7 @@ static uint32_t overdue_of(const struct nvmux_qpair *qpair)
 /* Nobody has polled it for a time-out, although commands are in flight. Said once. */
 static void look_for_neglect(struct nvmux_qpair *qpair)
 {
-	struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
-	const struct nvmux_timeouts *t = ctrlr->timeouts;
+	const struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
 	uint32_t seen = __atomic_load_n(&qpair->seen_tick, __ATOMIC_RELAXED);
 	bool neglected = ctrlr->tick - seen > TIMEOUT_TICKS + 1 &&
 			 nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED &&
@@ -232,28 +251,45 @@ static void look_for_neglect(struct nvmux_qpair *qpair)
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: queue %u has commands in flight and isn't polled",
 			  ctrlr->trid.traddr, qpair->id);
-		qpair->neglected = true;
-		if (t->cb)
-			t->cb(t->arg, ctrlr, qpair, NVMUX_CID_UNKNOWN);
-		return;
+		qpair->neglect_told = false;
 	}
 	qpair->neglected = neglected;
 }
 
-/* @rung of one queue pair. True: the controller is to be reset. */
-static bool climb_queue(struct nvmux_qpair *qpair, enum ladder_rung rung, uint32_t overdue)
+/* Callbacks may free any queue pair, and detach the controller: each is looked for anew. */
+static void tell_neglect(struct nvmux_ctrlr *ctrlr)
+{
+	const struct nvmux_timeouts *t = ctrlr->timeouts;
+	const struct nvmux *nvmux = ctrlr->nvmux;
+	uint16_t index = ctrlr->index;
+	struct nvmux_qpair *qpair;
+
+	do {
+		TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
+			if (qpair->neglected && !qpair->neglect_told && !qpair->freeing)
+				break;
+		}
+		if (!qpair || !t->cb)
+			return;
+		qpair->neglect_told = true;
+		t->cb(t->arg, ctrlr, qpair, NVMUX_CID_UNKNOWN);
+	} while (nvmux->ctrlrs[index] == ctrlr && !ctrlr->detaching && !ctrlr->failed);
+}
+
+/* What is done about one queue pair. */
+static void climb_queue(struct nvmux_qpair *qpair, enum ladder_rung rung, uint32_t overdue)
 {
 	struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
 
+	/* only with what was found now: nothing else is revived */
+	qpair->reviving = rung == LADDER_QUEUE && revive_possible(ctrlr);
 	if (rung == LADDER_GROUND)
-		return false;
+		return;
 	nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 		  "%s: queue %u: command %u wasn't answered within %u ms: %s", ctrlr->trid.traddr,
 		  qpair->id, overdue - 1, ctrlr->timeouts->io_ms, ladder_rung_name(rung));
 	if (rung == LADDER_ABORT)
 		send_abort(ctrlr, qpair, overdue);
-	qpair->reviving = rung == LADDER_QUEUE;
-	return rung > LADDER_QUEUE;
 }
 
 static void look(struct nvmux_ctrlr *ctrlr)
@@ -264,12 +300,13 @@ static void look(struct nvmux_ctrlr *ctrlr)
 
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link) {
 		uint32_t overdue = t->cb ? 0 : overdue_of(qpair);
+		enum ladder_rung rung = ladder_look(&qpair->ladder, ctrlr->tick, overdue, 0);
 
 		look_for_neglect(qpair);
+		climb_queue(qpair, rung, overdue);
 		any |= overdue != 0;
-		all |= climb_queue(qpair, ladder_look(&qpair->ladder, ctrlr->tick, overdue, 0),
-				   overdue);
-		queues |= qpair->reviving;
+		all |= rung > LADDER_QUEUE;
+		queues |= rung == LADDER_QUEUE;
 	}
 	if (!any)
 		ladder_look(&t->ladder, ctrlr->tick, false, 0);
@@ -279,9 +316,11 @@ static void look(struct nvmux_ctrlr *ctrlr)
 							 "%u ms",
 							 ctrlr->trid.traddr, t->io_ms));
 	else if (all)
-		climb(ctrlr);
+		climb(ctrlr, UNANSWERED);
 	else if (queues)
-		revive_async(ctrlr, REVIVE_QUEUES, queues_revived, ctrlr);
+		revive_async(ctrlr, REVIVE_QUEUES, UNANSWERED, queues_revived, ctrlr);
+	else
+		tell_neglect(ctrlr); /* may free the controller */
 }
 
 static bool is_idle(const struct nvmux_ctrlr *ctrlr)
@@ -307,7 +346,7 @@ static void csts_read(void *arg, int err, uint64_t csts)
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: CSTS.CFS: the controller reports a fatal status",
 			  ctrlr->trid.traddr);
-		climb(ctrlr);
+		climb(ctrlr, "CSTS.CFS");
 	} else if (looking) {
 		look(ctrlr);
 	}
@@ -375,12 +414,47 @@ uint32_t timeout_ticks(const struct nvmux_ctrlr *ctrlr, uint32_t ms)
 	return io_ms ? (uint32_t)((uint64_t)ms * TIMEOUT_TICKS / io_ms) : 0;
 }
 
+bool timeout_rescan(struct nvmux_ctrlr *ctrlr, int err)
+{
+	struct nvmux_timeouts *t = ctrlr->timeouts;
+
+	if (!ctrlr->rescanning || !t || t->cb || !t->io_ms || !revive_possible(ctrlr) ||
+	    ctrlr->failed || ctrlr->detaching)
+		return false;
+	t->rescan_rung = (uint8_t)next_rung(ctrlr);
+	if (t->rescan_rung == LADDER_FAIL)
+		give_up(ctrlr);
+	else
+		ctrlr_end_rescan(ctrlr, err);
+	return true;
+}
+
+void timeout_rescan_ended(struct nvmux_ctrlr *ctrlr)
+{
+	static const enum revive_kind kinds[LADDER_RUNGS] = {
+		[LADDER_CTRLR] = REVIVE_CTRLR,
+		[LADDER_FUNCTION] = REVIVE_FUNCTION,
+		[LADDER_SUBSYSTEM] = REVIVE_SUBSYSTEM,
+	};
+	struct nvmux_timeouts *t = ctrlr->timeouts;
+	enum revive_kind kind = t ? kinds[t->rescan_rung] : REVIVE_QUEUES;
+
+	if (kind == REVIVE_QUEUES)
+		return;
+	t->rescan_rung = LADDER_GROUND;
+	revive_async(ctrlr, kind, "an admin command wasn't answered", ctrlr_revived, ctrlr);
+}
+
 bool timeout_admin(struct nvmux_ctrlr *ctrlr, uint16_t cid)
 {
 	struct nvmux_timeouts *t = ctrlr->timeouts;
 
 	if (!t || ctrlr->failed || ctrlr->detaching)
 		return false;
+	if (ctrlr->rescanning)
+		return timeout_rescan(ctrlr, nvmux_error(ctrlr->nvmux, -ETIMEDOUT,
+							 "%s: an admin command wasn't answered",
+							 ctrlr->trid.traddr));
 	if (ctrlr->state != CTRLR_READY)
 		return ctrlr_reset_expired(ctrlr);
 	if (t->cb && t->admin_ms) {
@@ -393,7 +467,7 @@ bool timeout_admin(struct nvmux_ctrlr *ctrlr, uint16_t cid)
 		return revive_escalate(ctrlr);
 	if (t->cb || !t->io_ms || !is_idle(ctrlr))
 		return false;
-	climb(ctrlr);
+	climb(ctrlr, "an admin command wasn't answered");
 	return true;
 }
 

@@ -102,7 +102,9 @@ int nvmux_qpair_get_fd(const struct nvmux_qpair *qpair)
 
 int nvmux_qpair_arm(struct nvmux_qpair *qpair)
 {
-	return qpair->transport->qpair_arm ? qpair->transport->qpair_arm(qpair) : -EOPNOTSUPP;
+	if (!qpair->transport->qpair_arm)
+		return -EOPNOTSUPP;
+	return nvmux_qpair_needs_turns(qpair) ? -EAGAIN : qpair->transport->qpair_arm(qpair);
 }
 
 bool nvmux_transport_available(enum nvmux_trtype trtype)

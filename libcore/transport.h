@@ -99,12 +99,12 @@ struct nvmux_transport {
 	 * reaches none of its commands' memory. Afterwards process() isn't called, and
 	 * qpair_connect() makes a new connection with what was in flight still in the slots.
 	 * inflight: the command in a slot, as given to submit().
-	 * repost: send the command of a slot once more, under the same identifier.
+	 * repost: send the command of a slot once more (nvmux_qpair_renew_cid()).
 	 */
 	void (*qpair_end)(struct nvmux_qpair *qpair);
 	int (*quiesce)(struct nvmux_qpair *qpair);
-	const struct nvmux_cmd *(*inflight)(const struct nvmux_qpair *qpair, uint16_t cid);
-	int (*repost)(struct nvmux_qpair *qpair, uint16_t cid);
+	const struct nvmux_cmd *(*inflight)(const struct nvmux_qpair *qpair, uint16_t index);
+	int (*repost)(struct nvmux_qpair *qpair, uint16_t index);
 
 	/* Poll groups (NULL: the transport shares nothing between queue pairs). The group's
 	 * transport_data is the transport's own. A queue pair's process() may deliver completions

@@ -211,11 +211,21 @@ int nvmux_zns_offline_zone(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint6
 	return zone_action(ns, qpair, slba, select_all, NVME_ZNS_ZSA_OFFLINE, cb, arg);
 }
 
+/* ZDES of its format, in units of 64 bytes; 0: it has none. */
+static uint32_t desc_ext_size(const struct nvmux_ns *ns)
+{
+	return ns->zns ? ns->zns->lbafe[nvmux_ns_get_format_index(ns)].zdes * 64u : 0;
+}
+
 int nvmux_zns_set_zone_desc_ext(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t slba,
 				const void *buf, uint32_t len, nvmux_cmd_cb cb, void *arg)
 {
-	if (!len || len % 64 || len > ns->ctrlr->max_transfer)
-		return ns->zone_lbas ? -EINVAL : -EOPNOTSUPP;
+	uint32_t size = desc_ext_size(ns);
+
+	if (!size)
+		return -EOPNOTSUPP;
+	if (len != size || len > ns->ctrlr->max_transfer)
+		return -EINVAL;
 	return mgmt_send(ns, qpair, slba, NVME_ZNS_ZSA_SET_DESC_EXT, buf, len, cb, arg);
 }
 

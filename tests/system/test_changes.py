@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 from nvmux_test import (CALL_SECONDS, Counts, Run, RpcError, Session, Suite, attach, daemon_trid,
                         expect_error, wait_until)
@@ -163,6 +164,44 @@ def warnings():
     fault("smart warning=00")
 
 
+@suite.test("a warning that there is before the attachment is told after it")
+def early_warning():
+    with Run() as run:
+        emulator = run.emulator("mem,size=1M")
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(os.path.join(emulator.dir, "control"))
+            control.sendall(b"smart warning=08\n")
+            assert control.recv(64) == b"ok\n"
+        daemon = run.daemon()
+        with daemon.rpc() as rpc:
+            rpc.call("subscribe_events")
+            attach(daemon, emulator)
+            seen = []
+
+            def warned():
+                rpc.call("get_version")
+                while rpc.notifications:
+                    seen.append(rpc.notifications.pop(0)["params"])
+                return any(e["type"] == "controller_health" and e["critical_warning"] == 8
+                           for e in seen)
+            wait_until(warned, what="the warning is told")
+        kinds = [event["type"] for event in seen]
+        assert kinds.index("controller_attached") < kinds.index("aer"), kinds
+
+
+@suite.test("a request that waits for a change is forgotten with its client")
+def gone_while_waiting():
+    fault("delay:opc=80:qid=0:ms=600")
+    ident = SESSION.rpc.request("format", {"controller": "nvme0", "nsid": max(namespaces())})
+    wait_until(lambda: "delay" not in fault("list"), what="the command is under way")
+    for method, params in (("identify", {"controller": "nvme0", "cns": 1}),
+                           ("reset_controller", {"name": "nvme1"})):
+        with DAEMON.rpc() as other:
+            other.request(method, params)
+    SESSION.rpc.answer(ident)
+    assert call("identify", cns=1) and DAEMON.alive()
+
+
 @suite.test("a command that doesn't end is let go of by a reset, and others go on")
 def stuck():
     fault("drop:opc=80:qid=0")
@@ -175,6 +214,23 @@ def stuck():
     call("read", nsid=1, lba=0, lba_count=1, **here())
     assert RING.submit(2, nsid=1, data=REGION << 48, data_len=512, cdw=(0,)) == 0
     assert controller()["resets"] == 1
+
+
+@suite.test("I/O that doesn't end holds a change up for drain_timeout_ms, and no longer")
+def undrained():
+    fault("drop:opc=0c:times=1")
+    ring = SESSION.qpair()
+    ring.push(ring.command(0x0c))
+    ring.kick()
+    wait_until(lambda: "drop" not in fault("list"), what="the command has been dropped")
+    error = expect_error(call, "format", nsid=max(namespaces()), code=NVME_STATUS)
+    assert error.data["nvme_status"] in (0x07, 0x08), str(error)
+    assert ring.completion()[1] & 0x7ff == 0  # repeated after the reset
+    call("format", nsid=max(namespaces()))
+    assert controller()["resets"] == 2
+    SESSION.rpc.call("free_io_qpair", qpair=ring.number)
+    ring.close()
+    del SESSION.rings[ring.number]
 
 
 @suite.test("a client that dies while its command changes something leaves nothing")
@@ -200,7 +256,34 @@ def sanitize():
     assert struct.unpack_from("<H", SESSION.maps[REGION], 2)[0] & 7 in (1, 2)
     told("aer", name="nvme0", information_text="sanitize operation completed",
          log_page_text="sanitize status")
-    assert controller()["resets"] == 1
+    assert controller()["resets"] == 2
+
+
+@suite.test("other controllers of the same NVM subsystem stop meanwhile, and look afterwards")
+def siblings():
+    serial = call("identify", cns=1)["sn"].strip()
+    other = RUN.emulator("mem,size=64M,bs=512", name="sibling", options=("--serial", serial))
+    attach(DAEMON, other, "nvme1")
+    same = [SESSION.rpc.call("identify", controller=f"nvme{i}", cns=1)["subnqn"] for i in (0, 1)]
+    assert same[0] and same[0] == same[1], same
+    fault("delay:opc=80:qid=0:ms=1000")
+    ident = SESSION.rpc.request("format", {"controller": "nvme0", "nsid": max(namespaces())})
+    with Session(DAEMON, "nvme1") as second:
+        region = second.memory(4096)
+        wait_until(lambda: "delay" not in fault("list"), what="the command has been delayed")
+        began = time.monotonic()
+        second.rpc.call("read", controller="nvme1", nsid=1, lba=0, lba_count=1, region=region)
+        assert time.monotonic() - began > 0.3, "it was served meanwhile"
+        SESSION.rpc.answer(ident)
+        call("read", nsid=1, lba=0, lba_count=1, **here())
+        # both at once: one after the other
+        idents = [(s, s.rpc.request("format", {"controller": name, "nsid": 1}))
+                  for _ in range(4) for s, name in ((SESSION, "nvme0"), (second, "nvme1"))]
+        for session, number in idents:
+            session.rpc.answer(number)
+        second.rpc.call("close_controller", name="nvme1")
+    SESSION.rpc.call("detach_controller", name="nvme1")
+    other.stop()
 
 
 @suite.test("everything is given back")

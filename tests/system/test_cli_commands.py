@@ -533,6 +533,41 @@ def progress(t):
     assert code == 0 and "%" in shown and "block erase done" in shown, repr(shown)
 
 
+@each("commands that move no data work on namespaces with metadata, the others say what does")
+def metadata(t):
+    formats = t.json("id-ns", nsid=3)["lbafs"]
+    lbaf = next(i for i, f in enumerate(formats) if (f["ms"], f["ds"]) == (8, 9))
+    t("format", "--lbaf", lbaf, "--pi", 1, "--force", nsid=3)
+    assert "/3: flushed" in t("flush", nsid=3)
+    for verb in ("read", "write"):
+        t.refused(verb, code=FAILED, says=["8 bytes of metadata", "io-passthru -m", "compare"],
+                  nsid=3)
+    # the tags of types 1 and 2 are those of the blocks
+    t("write-zeroes", "-s", 0, "-c", 63, "-p", 8, nsid=3)
+    t("copy", "-d", 40, "-s", 8, "-b", 3, "-p", 9, "-P", 9, nsid=3)
+    t("verify", "-s", 40, "-c", 3, "-p", 7, nsid=3)
+
+
+@each("a dry run shows the namespace that the command line names")
+def dry_run(t):
+    for verb in ("admin-passthru", "io-passthru"):
+        t(verb, "-o", 2, "--dry-run", nsid=1)
+        assert "nsid         : 00000001" in RUN.cli_err, RUN.cli_err
+    result = t("admin-passthru", "-o", 0xa, "--cdw10", 1)
+    assert "result 0x00000000" in result, result
+
+
+@each("messages name the namespace, sizes may have a unit, there may be nothing to leave")
+def words(t):
+    shown = t("format", "--lbaf", 0, "--force", nsid=1)
+    assert "/1: formatted" in shown, shown
+    t.refused("compare", "-s", 0, "-c", 0, "-z", "1K", "-d", "/dev/zero", code=USAGE,
+              says="is 1024; the blocks", nsid=1)
+    t("compare", "-s", 0, "-c", 1, "-z", "1K", "-d", "/dev/zero", nsid=1)
+    assert "no failure mode to leave" in t("sanitize", "-a", 1)
+    t.refused("format", "-t", "vfio-user", code=USAGE, says="the transport is --transport")
+
+
 @suite.test("zns has help of its own, and knows its commands")
 def help_texts():
     out = RUN.cli(None, "zns", "--help").decode()
@@ -540,6 +575,8 @@ def help_texts():
     text = RUN.cli(None, "zns", "report-zones", "--help").decode()
     assert text.startswith("Usage: nvmux zns report-zones"), text
     assert RUN.cli(None, "help", "zns", "report-zones").decode() == text
+    assert RUN.cli(None, "zns", "help", "report-zones").decode() == text
+    assert RUN.cli(None, "zns", "help").decode() == out
     RUN.cli(None, "zns", "reprot-zones", code=USAGE)
     assert "report-zones" in RUN.cli_err, RUN.cli_err
 

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Faults that the emulator makes on demand, and what the daemon says about them."""
 
+import errno
 import os
 import socket
 import time
 
-from nvmux_test import (SLOWNESS, Counts, Run, RpcError, Suite, attach, check_load, daemon_trid,
-                        result_of, wait_until)
+from nvmux_test import (SLOWNESS, Counts, Run, RpcError, Session, Suite, attach, check_load,
+                        daemon_trid, result_of, wait_until)
 
 suite = Suite()
 DEADLINE = 60 * SLOWNESS
+PACE = min(SLOWNESS, 2)  # of time-outs and of what waits for them: the whole has a limit
 
 
 class Control:
@@ -170,7 +172,7 @@ def running_faults():
 UNDER_LOAD = {
     "drop:qid=2:opc=02": "pause",              # repeated by new queues
     "drop:qid=2:opc=01:times=3": "pause",
-    "delay:qid=2:ms=4000": "command abort requested",
+    f"delay:qid=2:ms={int(4000 * PACE)}": "command abort requested",
     "duplicate:qid=2:times=3": "pause",
     "reorder:qid=2:times=5": "pause",
     "badcid:qid=2:times=2": "pause",           # as if dropped
@@ -180,7 +182,7 @@ UNDER_LOAD = {
     "allones": "gone",
     "truncate": "gone",
 }
-IO_TIMEOUT = int(1000 * SLOWNESS)
+IO_TIMEOUT = int(1000 * PACE)
 BLOCKS = 32768  # of one client
 
 
@@ -198,7 +200,7 @@ class UnderLoad:
         """The first client's queue pair is made before the second's."""
         load = run.load(f"load{number}", daemon_trid(self.daemon, "a"), "--start", number * BLOCKS,
                         "--blocks", BLOCKS, "--owner", number + 1, "--depth", 16, "--errors",
-                        seconds=int(4 * SLOWNESS))
+                        seconds=int(4 * PACE))
         wait_until(lambda: "running" in load.out() or not load.alive(), what=f"{load.name} runs")
         return load
 
@@ -219,8 +221,9 @@ class UnderLoad:
             assert result["miscompares"] == 0 and result["duplicates"] == 0, (spec, result)
         if outcome == "gone":
             for result in results:
-                assert result["errors"] and "failed or removed" in result["first_status"], \
-                    (spec, result)
+                # Between two commands there was none to end; the queue pair itself is gone.
+                assert result["result"] == -errno.ENODEV if not result["errors"] else \
+                    "failed or removed" in result["first_status"], (spec, result)
             assert self.state() in (None, "failed"), spec
         else:
             check_load(results[-1], least=1)
@@ -243,13 +246,37 @@ def under_load():
             lab.check(outcome, spec)
 
 
+@suite.test("a command that is never answered costs a reset, and not the controller")
+def unanswered():
+    with Run() as run:
+        emulator = run.emulator()
+        daemon = run.daemon()
+        attach(daemon, emulator, "a", io_timeout_ms=int(500 * PACE))
+        with Control(emulator) as control, Session(daemon, "a") as bad, \
+                Session(daemon, "a") as good:
+            control.set("drop:opc=0c:times=0", "drop:opc=0a:qid=0:times=0")
+            ring, other = bad.qpair(), good.qpair()
+            region = good.memory(4096)
+            ring.push(ring.command(0x0c))
+            ring.kick()
+            for _ in range(int(5 * PACE) * 4):
+                assert other.submit(2, data=region << 48, data_len=512) == 0
+                time.sleep(0.25)
+            assert ring.completion()[1] & 0x47ff == 0x4007
+            error = within_deadline(bad.rpc.call, "get_feature", controller="a", fid=4)
+            assert error and error.data["nvme_status"] == 8, error
+            assert other.submit(2, data=region << 48, data_len=512) == 0
+            (ctrl,) = good.rpc.call("get_controllers", name="a")
+            assert ctrl["state"] == "ready" and ctrl["resets"] <= 3, ctrl
+
+
 @suite.test("faults under load, and a reset by RPC: it ends, and so does everything else")
 def reset_under_fault():
     for spec, outcome in UNDER_LOAD.items():
         with Run() as run:
             lab = UnderLoad(run)
             lab.inject(spec)
-            time.sleep(0.5 * SLOWNESS)
+            time.sleep(0.5 * PACE)
             with lab.daemon.rpc() as rpc:
                 error = within_deadline(rpc.call, "reset_controller", name="a")
             assert (error is not None) == (outcome == "gone"), (spec, error)
@@ -262,7 +289,7 @@ def death_under_fault():
         with Run() as run:
             lab = UnderLoad(run)
             lab.inject(spec)
-            time.sleep(0.3 * SLOWNESS)
+            time.sleep(0.3 * PACE)
             lab.loads[0].kill()
             lab.check(outcome if outcome == "gone" else "pause", spec)
             if outcome != "gone":

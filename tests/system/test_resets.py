@@ -5,7 +5,7 @@
 import random
 import time
 
-from nvmux_test import (SLOWNESS, Counts, Run, Session, Suite, attach, check_load,
+from nvmux_test import (SLOWNESS, Counts, RpcError, Run, Session, Suite, attach, check_load,
                         daemon_trid, result_of, wait_until)
 from test_faults import Control
 
@@ -70,6 +70,85 @@ def subsystem():
                 time.sleep(0.1)
         for load in loads:
             check_load(result_of(load))
+
+
+def reset_event(events, name):
+    """Wait for the event that a controller has been reset; returns why."""
+    def look():
+        events.call("get_version")
+        while events.notifications:
+            event = events.notifications.pop(0)["params"]
+            if event["type"] == "controller_reset" and event["name"] == name:
+                return event["reason"]
+        return None
+    return wait_until(look, what=f"{name} is reset")
+
+
+@suite.test("a reset of a subsystem with two controllers: clients of both see a pause")
+def two_controllers():
+    with Run() as run:
+        daemon = run.daemon()
+        for name in ("a", "b"):  # the serial number makes the subsystem's name
+            attach(daemon, run.emulator("mem,size=64M,bs=512", name=name,
+                                        options=["--serial", "ONE"]), name)
+        with daemon.rpc() as rpc:
+            first, second = rpc.call("get_controllers")
+            assert first["subnqn"] == second["subnqn"], (first, second)
+            rpc.call("subscribe_events")
+            loads = [client(run, daemon, i, name=n) for i, n in enumerate("ab")]
+            running(*loads)
+            reset(rpc, method="reset_subsystem")
+            assert reset_event(rpc, "b") == "its NVM subsystem has been reset"
+            assert [c["resets"] for c in rpc.call("get_controllers")] == [1, 1]
+        for load in loads:
+            check_load(result_of(load))
+
+
+@suite.test("a reset for which nobody asked is told, with its reason")
+def by_itself():
+    with Run() as run:
+        emulator = run.emulator("mem,size=64M,bs=512")
+        daemon = run.daemon()
+        attach(daemon, emulator, "a")
+        with daemon.rpc() as rpc, Control(emulator) as control:
+            rpc.call("subscribe_events")
+            control.set("cfs")
+            assert reset_event(rpc, "a") == "CSTS.CFS: controller reset"
+            reset(rpc)
+            assert "wanted by process" in reset_event(rpc, "a")
+            assert rpc.call("get_controllers")[0]["resets"] == 2
+
+
+@suite.test("a format that isn't answered holds others up to its time-out, no longer")
+def unanswered_format():
+    for dies in (False, True):
+        with Run() as run:
+            emulator = run.emulator("mem,size=64M,bs=512")
+            daemon = run.daemon(config="[limits]\nchange_timeout_ms = 2000\n"
+                                       "drain_timeout_ms = 200\n")
+            attach(daemon, emulator, "a")
+            counts = Counts(daemon)
+            with Session(daemon, "a") as other, Control(emulator) as control:
+                region = other.memory(65536)
+                control.set("drop:opc=80:qid=0")
+                owner = Session(daemon, "a")
+                ident = owner.rpc.request("format", {"controller": "a", "nsid": 1})
+                wait_until(lambda c=control: "drop" not in " ".join(c.ask("list")),
+                           what="the command has been dropped")
+                began = time.monotonic()
+                if dies:
+                    owner.close()
+                other.rpc.call("read", controller="a", nsid=1, lba=0, lba_count=1, region=region)
+                took = time.monotonic() - began
+                assert 1.5 < took < 2 + 10 * SLOWNESS, (dies, took)
+                if not dies:
+                    try:
+                        raise AssertionError(owner.rpc.answer(ident))
+                    except RpcError as error:
+                        assert error.data["nvme_status"] in (7, 8), error.data
+                    owner.close()
+            counts.same()
+            daemon.check_log()
 
 
 @suite.test("what clients ask for during resets waits, and is right")

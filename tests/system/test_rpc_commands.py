@@ -192,6 +192,27 @@ def pieces():
     SESSION.rpc.call("free_memory", region=other)
 
 
+@suite.test("pieces of commands without data are refused, whatever regions they name")
+def pieces_of_nothing():
+    ring = SESSION.qpair()
+    if not ring.list_entries:
+        raise Skip("rings without lists")
+    for region in (5, 63, 64, 65535):
+        for opc, dwords in ((0x00, ()), (0x08, (0, 0, 0)), (0x0c, (0, 0, 0)), (0x1d, (0,))):
+            names = {f"cdw{10 + i}": value for i, value in enumerate(dwords)}
+            ends_with((LIST_INVALID, INVALID_OPCODE), "io_raw", opc=opc, nsid=1, **names,
+                      pieces=[{"region": region, "length": 4096}])
+            struct.pack_into("<QII", ring.map, ring.list_offset, region << 48, 4096, 0)
+            status = ring.submit(opc, flags=ring.F_LIST, data=0, data_len=1, cdw=dwords)
+            assert status in (LIST_INVALID, INVALID_OPCODE), hex(status)
+        ends_with((REGION_UNKNOWN, LIST_INVALID), "io_raw", opc=2, nsid=1,
+                  pieces=[{"region": region, "length": 4096}])
+    assert DAEMON.alive(), DAEMON.err()
+    SESSION.rpc.call("free_io_qpair", qpair=ring.number)
+    ring.close()
+    del SESSION.rings[ring.number]
+
+
 @suite.test("the daemon's own staging memory can't be named by a client")
 def staging_is_private():
     for region in range(REGION + 1, 64 + 4):
@@ -317,7 +338,8 @@ def injection():
     call("get_feature", fid=4)
     call("add_error_injection", count=0xffffffff, **inject)
     ends_with(0x1c3, "get_feature", fid=4)
-    call("remove_error_injection", opc=0x0a)
+    assert call("remove_error_injection", opc=0x0a) is True
+    assert call("remove_error_injection", opc=0x0a) is False
     call("get_feature", fid=4)
     for opc in (0x01, 0x0c, 0x18, 0x7f):
         expect_error(call, "add_error_injection", opc=opc, nvme_status=1, code=INVALID_PARAMS,

@@ -142,7 +142,7 @@ bool host_take(struct host *host, uint16_t qid, struct nvmux_cpl *ret)
 uint16_t host_do(struct host *host, uint16_t qid, const struct nvmux_cmd *cmd, uint32_t *ret_dw0)
 {
 	uint16_t cid = host_put(host, qid, cmd);
-	struct nvmux_cpl cpl;
+	struct nvmux_cpl cpl = {0};
 
 	host_ring(host, qid);
 	assert_int_equal(emu_poll_queue(host->ctrlr, qid), 1);

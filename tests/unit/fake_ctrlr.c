@@ -129,8 +129,10 @@ static void fake_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t 
 {
 	if (fake.reg)
 		fake.reg(ctrlr, false, offset, &value);
-	if (offset == NVME_REG_NSSR && value == 0x4e564d65)
+	if (offset == NVME_REG_NSSR && value == 0x4e564d65) {
 		fake.nssr++;
+		to_fake(ctrlr)->cc = 0;
+	}
 	if (offset == NVME_REG_NSSR)
 		fake.stuck = false;
 	if (offset == NVME_REG_CC)
@@ -187,6 +189,7 @@ static void fake_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, vo
 
 static void fake_qpair_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 {
+	fake.deletes++;
 	answer(qpair->ctrlr, done, arg, 0);
 }
 
@@ -287,8 +290,8 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 			q->payloads[n].md = payload->md;
 		}
 		status = n == q->io_fail_at ? q->io_status : 0;
-		NVMUX_ASSERT(cid < ARRAY_SIZE(q->by_cid));
-		q->by_cid[cid] = *cmd;
+		NVMUX_ASSERT(qpair->depth <= ARRAY_SIZE(q->by_slot));
+		q->by_slot[cid & qpair->cid_mask] = *cmd;
 		if (q->n_drop) {
 			q->n_drop--;
 			return 0;
@@ -304,19 +307,20 @@ static int fake_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	return 0;
 }
 
-static const struct nvmux_cmd *fake_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+static const struct nvmux_cmd *fake_inflight(const struct nvmux_qpair *qpair, uint16_t index)
 {
-	return &container_of(qpair, struct fake_qpair, base)->by_cid[cid];
+	return &container_of(qpair, struct fake_qpair, base)->by_slot[index];
 }
 
-static int fake_repost(struct nvmux_qpair *qpair, uint16_t cid)
+static int fake_repost(struct nvmux_qpair *qpair, uint16_t index)
 {
 	struct fake_qpair *q = container_of(qpair, struct fake_qpair, base);
+	uint16_t cid = nvmux_qpair_renew_cid(qpair, index);
 	uint32_t n = q->n_cmds++;
 
 	q->n_reposts++;
 	if (n < ARRAY_SIZE(q->cmds))
-		q->cmds[n] = q->by_cid[cid];
+		q->cmds[n] = q->by_slot[index];
 	if (q->n_drop) {
 		q->n_drop--;
 		return 0;

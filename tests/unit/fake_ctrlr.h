@@ -51,7 +51,7 @@ struct fake_qpair {
 	uint32_t io_fail_at;
 	bool hold; /* complete nothing */
 	uint32_t n_drop; /* I/O commands yet to come that are never answered */
-	struct nvmux_cmd by_cid[256];
+	struct nvmux_cmd by_slot[256];
 	uint32_t n_reposts;
 	bool due;  /* the interrupt has come */
 };
@@ -70,6 +70,7 @@ struct fake_config {
 	uint32_t csts;       /* further bits of it */
 	uint32_t nssr;       /* NVM subsystem resets */
 	uint32_t function_resets;
+	uint32_t deletes;    /* I/O queue pairs disconnected */
 	uint32_t enables;    /* writes of CC.EN = 1 */
 	bool stuck;          /* CSTS.RDY stays 1 until one of these two */
 	bool function_helpless; /* until the first of them */

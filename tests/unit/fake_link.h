@@ -68,8 +68,8 @@ static inline int fake_link_submit(struct nvmux_qpair *qpair, const struct nvmux
 	if (!err) {
 		const struct fake_entry *entry = &link->queue.pending[link->queue.n_pending - 1];
 
-		link->cmds[entry->cid] = *cmd;
-		link->mems[entry->cid] = entry->mem;
+		link->cmds[entry->cid & qpair->cid_mask] = *cmd;
+		link->mems[entry->cid & qpair->cid_mask] = entry->mem;
 	}
 	return err;
 }
@@ -107,15 +107,15 @@ static inline int fake_link_quiesce(struct nvmux_qpair *qpair)
 }
 
 static inline const struct nvmux_cmd *fake_link_inflight(const struct nvmux_qpair *qpair,
-							 uint16_t cid)
+							 uint16_t index)
 {
-	return &fake_link(qpair)->cmds[cid];
+	return &fake_link(qpair)->cmds[index];
 }
 
-static inline int fake_link_repost(struct nvmux_qpair *qpair, uint16_t cid)
+static inline int fake_link_repost(struct nvmux_qpair *qpair, uint16_t index)
 {
 	struct fake_link *link = fake_link(qpair);
-	const struct nvmux_cmd *cmd = &link->cmds[cid];
+	const struct nvmux_cmd *cmd = &link->cmds[index];
 	struct fake_entry *entry;
 
 	if (fake_get(&link->reset)) {
@@ -123,10 +123,10 @@ static inline int fake_link_repost(struct nvmux_qpair *qpair, uint16_t cid)
 		link->queue.n_pending = 0;
 	}
 	entry = &link->queue.pending[link->queue.n_pending++];
-	entry->cid = cid;
+	entry->cid = nvmux_qpair_renew_cid(qpair, index);
 	entry->dw0 = le32_to_cpu(cmd->cdw10) + 1;
 	entry->dw1 = le32_to_cpu(cmd->cdw14);
-	entry->mem = link->mems[cid];
+	entry->mem = link->mems[index];
 	fake_link_check(link, !entry->mem || entry->mem != fake_get(&link->queue.forbidden));
 	fake_inc(&link->reposted);
 	fake_inc(&link->repost_by_sender[entry->dw1 % FAKE_SENDERS]);

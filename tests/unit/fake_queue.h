@@ -157,14 +157,6 @@ static inline struct fake_queue *fake_queue_new(uint32_t depth)
 	return q;
 }
 
-/* As after a reset: connected anew, empty. By the thread that owns it. */
-static inline void fake_queue_reconnect(struct fake_queue *q)
-{
-	NVMUX_ASSERT(nvmux_qpair_outstanding(&q->base) == 0);
-	q->n_pending = 0;
-	nvmux_qpair_set_state(&q->base, NVMUX_QPAIR_CONNECTED);
-}
-
 static inline void fake_queue_free(struct fake_queue *q)
 {
 	nvmux_qpair_fini(&q->base);

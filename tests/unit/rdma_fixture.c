@@ -94,7 +94,8 @@ static void on_event(void *arg, struct nvmux_ctrlr *ctrlr, enum nvmux_ctrlr_even
 	case NVMUX_CTRLR_REPLAYED: rt->events.replayed++; break;
 	case NVMUX_CTRLR_NS_CHANGED: rt->events.ns_changed++; break;
 	case NVMUX_CTRLR_ANA_CHANGED: rt->events.ana_changed++; break;
-	case NVMUX_CTRLR_REMOVING: break;
+	case NVMUX_CTRLR_REMOVING:
+	case NVMUX_CTRLR_RESET: break;
 	}
 }
 

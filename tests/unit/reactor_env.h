@@ -34,6 +34,7 @@ struct env {
 	struct hwq *hwq;
 	struct hwq *failed; /* of the last hwq_failed() */
 	uint32_t n_failed;
+	bool taken;
 };
 
 static inline void on_failed(void *arg, struct hwq *hwq)
@@ -104,11 +105,13 @@ static inline void take_back(struct env *env)
 
 	hwq_take_back(env->hwq, count_cb, &done);
 	pump_until(env, &done, 1);
+	env->taken = true;
 }
 
 static inline void env_close(struct env *env)
 {
-	take_back(env);
+	if (!env->taken)
+		take_back(env);
 	hwq_destroy(env->hwq);
 	reactor_destroy(env->reactor);
 	assert_int_equal(env->q->violations, 0);

@@ -284,6 +284,34 @@ static void test_lengths(void **state)
 	copy.opc = 0xc2;
 	assert_int_equal(check(true, &copy, &checked), 0);
 	assert_int_equal(checked.seg.len, 4096);
+	assert_int_equal(checked.cmd.flags, NVMUX_CMD_OPAQUE);
+	/* the second of two pages could be taken for a list */
+	copy.data_len = 8192;
+	assert_int_equal(check(true, &copy, &checked), NVMUX_SC_LENGTH_LIMIT | DNR);
+	copy.data_len = 12288;
+	assert_int_equal(check(true, &copy, &checked), 0);
+	/* flexible data placement: no data, and as much as NOET says; a label */
+	copy.opc = nvme_admin_get_features;
+	copy.cdw10 = cpu_to_le32(0x1d);
+	assert_int_equal(check(true, &copy, &checked), 0);
+	assert_int_equal(checked.seg.len, 0);
+	copy.cdw10 = cpu_to_le32(0x1e);
+	copy.cdw11 = cpu_to_le32(5 << 16 | 7);
+	assert_int_equal(check(true, &copy, &checked), 0);
+	assert_int_equal(checked.seg.len, 10);
+	copy.opc = nvme_admin_set_features;
+	assert_int_equal(check(true, &copy, &checked), 0);
+	assert_int_equal(checked.seg.len, 5);
+	copy.cdw10 = cpu_to_le32(0x1f);
+	assert_int_equal(check(true, &copy, &checked), 0);
+	assert_int_equal(checked.seg.len, 256);
+	assert_int_equal(checked.cmd.flags, 0);
+	/* reading reservation notifications takes them */
+	copy.opc = nvme_admin_get_log_page;
+	copy.cdw10 = cpu_to_le32(15 << 16 | NVME_LOG_LID_RESERVATION);
+	copy.cdw11 = 0;
+	assert_int_equal(check(false, &copy, &checked), NVMUX_SC_ACCESS_DENIED | DNR);
+	assert_int_equal(check(true, &copy, &checked), 0);
 }
 
 /* Operations of directives without data have NUMD 0, which is one dword elsewhere. */

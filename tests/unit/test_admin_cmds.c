@@ -577,10 +577,11 @@ static void test_abort(void **state)
 	assert_int_equal(answer.status, 0);
 	assert_int_equal(answer.dw0, 0);
 	for (uint32_t i = 0; i < 2; i++) {
-		uint32_t cid = le32_to_cpu(sent[i].cdw10) >> 16;
+		uint32_t cid = le32_to_cpu(sent[i].cdw10) >> 16, at = cid & qpair->cid_mask;
 
 		assert_int_equal(le32_to_cpu(sent[i].cdw10) & 0xffff, 1);
-		assert_ptr_equal(qpair->slots[cid].arg, &tag);
+		assert_int_equal(qpair->slots[at].cid, cid);
+		assert_ptr_equal(qpair->slots[at].arg, &tag);
 	}
 	/* one of them wasn't aborted */
 	answer = (struct answer){0};

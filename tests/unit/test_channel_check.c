@@ -502,6 +502,9 @@ static bool oracle(const struct nvmux_ring_cmd *c, bool admin, bool resv, wide *
 			return false;
 		*need = c->data_len;
 		*md_need = c->md_len;
+		/* exactly two pages: a list, for a device that takes it for more */
+		if (*need && (c->data % 4096 + *need + 4095) / 4096 == 2)
+			return false;
 	}
 	if (*need > (128 << 10))
 		return false;
@@ -590,6 +593,34 @@ static void test_random(void **state)
 	free(view);
 	/* Both outcomes are common, or this tests nothing. */
 	assert_in_range(accepted, rounds / 5, rounds * 4 / 5);
+}
+
+/* What moves as much as the device thinks isn't described by two pages; what others notice isn't
+ * sent. */
+static void test_opaque(void **state)
+{
+	struct ctrlr_view *view = make_view(true, true);
+	struct nvmux_ring_cmd cmd = {.opc = 0x82, .nsid = cpu_to_le32(1)};
+	struct checked_cmd checked;
+
+	for (uint32_t pages = 1; pages <= 3; pages++) {
+		cmd.data_len = pages * 4096;
+		view->sgl = false;
+		assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked),
+				 pages == 2 ? NVMUX_SC_LENGTH_LIMIT | DNR : 0);
+		view->sgl = true;
+		assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked), 0);
+		assert_int_equal(checked.cmd.flags, NVMUX_CMD_OPAQUE);
+	}
+	view->noticed[0] = 1u << 2;
+	assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked),
+			 NVMUX_SC_OPCODE_REFUSED | DNR);
+	cmd.opc = 0xa2;
+	assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked), 0);
+	view->noticed[1] = 1u << 2;
+	assert_int_equal(channel_check(&cmd, view, regions, N_REGIONS, &checked),
+			 NVMUX_SC_OPCODE_REFUSED | DNR);
+	free(view);
 }
 
 /* ---- scatter lists ---- */
@@ -869,11 +900,12 @@ static void test_list_limits(void **state)
 		channel_check_list(&cmd, list, 33, view, regions, N_REGIONS, &checked, &ret),
 		NVMUX_SC_LIST_INVALID | DNR);
 	cmd.opc = nvme_cmd_flush;
-	list[0].region_offset = ~3ull;
 	assert_int_equal(
-		channel_check_list(&cmd, list, 1, view, regions, N_REGIONS, &checked, &ret), 0);
+		channel_check_list(&cmd, list, 1, view, regions, N_REGIONS, &checked, &ret),
+		NVMUX_SC_LIST_INVALID | DNR);
+	assert_int_equal(
+		channel_check_list(&cmd, list, 0, view, regions, N_REGIONS, &checked, &ret), 0);
 	assert_int_equal(ret.n | ret.len, 0);
-	list[0].region_offset = 0;
 	cmd.opc = 0x82;
 	assert_int_equal(
 		channel_check_list(&cmd, list, 5, view, regions, N_REGIONS, &checked, &ret), 0);
@@ -959,6 +991,7 @@ int main(void)
 		cmocka_unit_test(test_lists),         cmocka_unit_test(test_list_limits),
 		cmocka_unit_test(test_fused),         cmocka_unit_test(test_forwarded_fields),
 		cmocka_unit_test(test_no_namespaces), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_opaque),
 	};
 
 	return cmocka_run_group_tests_name("channel_check", tests, NULL, NULL);

@@ -546,6 +546,44 @@ static void test_probe(void **state)
 	nvmux_destroy(nvmux);
 }
 
+static uint32_t oaes, asked_for;
+
+static void offer_notices(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf)
+{
+	if ((uint8_t)le32_to_cpu(cmd->cdw10) == NVME_IDENTIFY_CNS_CTRL)
+		((struct nvme_id_ctrl *)buf)->oaes = cpu_to_le32(oaes);
+}
+
+static uint16_t see_notices(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, uint8_t *buf,
+			    uint32_t len, uint32_t *dw0)
+{
+	if (cmd->opc == nvme_admin_set_features &&
+	    (uint8_t)le32_to_cpu(cmd->cdw10) == NVME_FEAT_FID_ASYNC_EVENT)
+		asked_for = le32_to_cpu(cmd->cdw11);
+	return 0;
+}
+
+/* Each that it offers and that has a meaning to us, and none that it doesn't offer. */
+static void test_notices_that_are_offered(void **state)
+{
+	/* namespaces, firmware, access, latency, LBA status, endurance groups, zones, discovery */
+	static const uint32_t known[] = {8, 9, 11, 12, 13, 14, 27, 31};
+	struct nvmux *nvmux;
+	struct nvmux_ctrlr *ctrlr;
+
+	for (size_t i = 0; i <= ARRAY_SIZE(known); i++) {
+		oaes = i < ARRAY_SIZE(known) ? 1u << known[i] : UINT32_MAX;
+		asked_for = 0;
+		fake_reset();
+		fake.identify = offer_notices;
+		fake.admin_hook = see_notices;
+		nvmux = context();
+		assert_int_equal(connect(nvmux, &ctrlr), 0);
+		assert_int_equal(asked_for & ~0x1fu, i < ARRAY_SIZE(known) ? oaes : 0x88007b00);
+		nvmux_destroy(nvmux);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -563,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_admin_deadline),
 		cmocka_unit_test(test_refusals_name_the_parameter),
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_notices_that_are_offered),
 	};
 
 	return cmocka_run_group_tests_name("core_ctrlr", tests, NULL, NULL);

@@ -192,8 +192,10 @@ static void test_commands_without_data(void **state)
 	expect_data(&f, 0, 0);
 	EXPECT(&f, nvmux_ns_cmd_write_uncorrectable(f.ns, f.qpair, LBA, 2, done, &o), .opc = 4,
 	       .cdw10 = 0x23456789, .cdw11 = 1, .cdw12 = 1);
+	format(&f, 8, false, 1); /* it has no tags */
+	EXPECT(&f, nvmux_ns_cmd_write_uncorrectable(f.ns, f.qpair, LBA, 2, done, &o), .opc = 4,
+	       .cdw10 = 0x23456789, .cdw11 = 1, .cdw12 = 1);
 	f.ctrlr->id.oncs = 0;
-	format(&f, 8, false, 1);
 	EXPECT(&f, nvmux_ns_cmd_verify(f.ns, f.qpair, LBA, 3, NVMUX_IO_PRCHK_REFTAG, done, &o),
 	       .opc = 0xc, .cdw10 = 0x23456789, .cdw11 = 1, .cdw12 = 0x04000002,
 	       .cdw14 = 0x23456789);
@@ -203,7 +205,7 @@ static void test_commands_without_data(void **state)
 	assert_int_equal(nvmux_ns_cmd_verify(f.ns, f.qpair, 0, 0, 0, done, &o), -EINVAL);
 	assert_int_equal(nvmux_ns_cmd_verify(f.ns, f.qpair, f.ns->n_lbas, 1, 0, done, &o), -EINVAL);
 	assert_int_equal(nvmux_ns_cmd_verify(f.ns, f.qpair, 0, 1, 1, done, &o), -EINVAL);
-	assert_int_equal(o.calls, 4);
+	assert_int_equal(o.calls, 5);
 	end(&f);
 }
 
@@ -366,6 +368,7 @@ static void test_io_management(void **state)
 
 static void test_zoned(void **state)
 {
+	struct nvme_zns_id_ns zns = {.lbafe = {{.zdes = 2}}};
 	struct outcome o = {0};
 	struct fixture f;
 
@@ -375,6 +378,7 @@ static void test_zoned(void **state)
 	assert_int_equal(nvmux_zns_open_zone(f.ns, f.qpair, 0, false, done, &o), -EOPNOTSUPP);
 	assert_int_equal(nvmux_zns_ns_get_num_zones(f.ns), 0);
 	f.ns->zone_lbas = 0x1000;
+	f.ns->zns = &zns;
 	f.ns->n_zones = f.ns->n_lbas / 0x1000;
 	f.ctrlr->max_append = 4096;
 	assert_int_equal(nvmux_zns_ns_get_zone_size(f.ns), 0x1000 * 512);
@@ -400,9 +404,14 @@ static void test_zoned(void **state)
 	       .cdw10 = 0x1000, .cdw13 = 4);
 	EXPECT(&f, nvmux_zns_offline_zone(f.ns, f.qpair, 0x1000, false, done, &o), .opc = 0x79,
 	       .cdw10 = 0x1000, .cdw13 = 5);
-	EXPECT(&f, nvmux_zns_set_zone_desc_ext(f.ns, f.qpair, 0x1000, f.buf, 64, done, &o),
+	EXPECT(&f, nvmux_zns_set_zone_desc_ext(f.ns, f.qpair, 0x1000, f.buf, 128, done, &o),
 	       .opc = 0x79, .cdw10 = 0x1000, .cdw13 = 0x10);
-	expect_data(&f, 0, 64);
+	expect_data(&f, 0, 128);
+	assert_int_equal(
+		nvmux_zns_set_zone_desc_ext(f.ns, f.qpair, 0x1000, f.buf, 64, done, &o), -EINVAL);
+	zns.lbafe[0].zdes = 0;
+	assert_int_equal(nvmux_zns_set_zone_desc_ext(f.ns, f.qpair, 0x1000, f.buf, 64, done, &o),
+			 -EOPNOTSUPP);
 	EXPECT(&f, nvmux_zns_report_zones(f.ns, f.qpair, f.buf, 4096, 0x1000, 3, true, done, &o),
 	       .opc = 0x7a, .cdw10 = 0x1000, .cdw12 = 1023, .cdw13 = 0x10300);
 	EXPECT(&f, nvmux_zns_ext_report_zones(f.ns, f.qpair, f.buf, 64, 0x1000, 0, false, done, &o),

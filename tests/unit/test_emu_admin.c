@@ -200,6 +200,8 @@ static void test_namespace_limits(void **state)
 	assert_int_equal(create_ns(host, &nsid), GENERIC(INVALID_FIELD));
 	describe_ns(host, 16, 0xf);
 	assert_int_equal(create_ns(host, &nsid), SPECIFIC(INVALID_FORMAT));
+	describe_ns(host, 16, 3u << 5 | 3); /* index 51 */
+	assert_int_equal(create_ns(host, &nsid), SPECIFIC(INVALID_FORMAT));
 	describe_ns(host, 16, 0);
 	((struct nvme_id_ns *)(void *)data(host))->ncap = cpu_to_le64(8);
 	assert_int_equal(create_ns(host, &nsid), SPECIFIC(THIN_PROV_NOT_SUPP));
@@ -379,7 +381,6 @@ static void test_firmware(void **state)
 
 	assert_int_equal(commit(host, 2, 1), SPECIFIC(FIRMWARE_IMAGE));
 	/* granularity, room, overlap */
-	assert_int_equal(download(host, "A       ", 512, 0), GENERIC(INVALID_FIELD));
 	assert_int_equal(download(host, "A       ", 4096, 512), GENERIC(INVALID_FIELD));
 	assert_int_equal(download(host, "A       ", 4096, 1 << 20), GENERIC(INVALID_FIELD));
 	assert_int_equal(download(host, "REV2.0  ", 8192, 0), 0);
@@ -399,8 +400,12 @@ static void test_firmware(void **state)
 	emu_reg_write(host->ctrlr, NVME_REG_CC, 4, 0);
 	assert_int_equal(host_enable(host), 1);
 	expect_firmware(host, "REV2.0  ");
-	/* another slot, at once, and back */
+	/* a last piece that is shorter than the granularity, which nothing follows */
 	assert_int_equal(download(host, "REV3.0  ", 4096, 0), 0);
+	assert_int_equal(download(host, "xxxx", 512, 4096), 0);
+	assert_int_equal(download(host, "xxxx", 4096, 8192), GENERIC(INVALID_FIELD));
+	assert_int_equal(download(host, "xxxx", 512, 4096), SPECIFIC(OVERLAPPING_RANGE));
+	/* another slot, at once, and back */
 	assert_int_equal(commit(host, 3, 3), 0);
 	expect_firmware(host, "REV3.0  ");
 	assert_int_equal(commit(host, 1, 2), 0);

@@ -147,6 +147,7 @@ static void test_errors(void **state)
 	check_error("mem,null,size=1M", "null: a second backing");
 	check_error("mem,size=1M,color=red", "color=: unknown key");
 	check_error("mem,size=1M+null,size=1M,mdts=17", "mdts=17: must be a number from 0 to 16");
+	check_error("mem,size=1M,fault=", "fault=: is empty");
 	check_error("queues=0", "from 1 to 1023");
 	check_error("entries=65537", "from 2 to 65536");
 	check_error("serial=", "1 to 20 characters");

@@ -212,6 +212,29 @@ static void test_events(void **state)
 	nvmux_destroy(nvmux);
 }
 
+/* An event that comes before anybody has asked for them is told to the first who does. */
+static void test_early_event(void **state)
+{
+	struct nvmux *nvmux = new_context();
+	struct nvmux_ctrlr *ctrlr = attach(nvmux, SPEC);
+	struct nvmux_cmd cmd = {.opc = nvme_admin_set_features};
+	struct answer set = {0}, event = {0}, second = {0};
+
+	cmd.cdw10 = htole32(NVME_FEAT_FID_TEMP_THRESH);
+	cmd.cdw11 = htole32(300);
+	assert_int_equal(nvmux_ctrlr_cmd_admin_raw(ctrlr, &cmd, NULL, 0, answered, &set), 0);
+	for (int i = 0; i < 1000; i++)
+		assert_true(nvmux_process(nvmux) >= 0);
+	assert_int_equal(set.n, 1);
+	nvmux_ctrlr_register_aer_callback(ctrlr, NULL, NULL);
+	nvmux_ctrlr_register_aer_callback(ctrlr, answered, &event);
+	assert_int_equal(event.n, 1);
+	assert_int_equal(event.dw0, 1 | 1 << 8 | 2 << 16);
+	nvmux_ctrlr_register_aer_callback(ctrlr, answered, &second);
+	assert_int_equal(second.n, 0);
+	nvmux_destroy(nvmux);
+}
+
 /* ---- a thread for each queue pair ---- */
 
 #define THREADS 2
@@ -310,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_memory_comes_and_goes),
 		cmocka_unit_test(test_data_outlives_reset),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_early_event),
 		cmocka_unit_test(test_threads),
 	};
 

@@ -214,12 +214,128 @@ static void test_preempt(void **state)
 	host_free(host);
 }
 
+static const struct nvme_resv_notification_log *notice(struct host *host)
+{
+	struct nvmux_cmd cmd = {
+		.opc = nvme_admin_get_log_page,
+		.nsid = cpu_to_le32(NVME_NSID_ALL),
+		.dptr = {cpu_to_le64(host_iova(REPORT))},
+		.cdw10 = cpu_to_le32((64 / 4 - 1) << 16 | NVME_LOG_LID_RESERVATION),
+	};
+
+	memset(host_page(host, REPORT), 0xff, HOST_PAGE);
+	assert_int_equal(host_do(host, 0, &cmd, NULL), 0);
+	return (const void *)host_page(host, REPORT);
+}
+
+static void check_notice(struct host *host, uint64_t count, uint8_t type, uint8_t more)
+{
+	const struct nvme_resv_notification_log *log = notice(host);
+
+	assert_int_equal(le64_to_cpu(log->lpc), count);
+	assert_int_equal(log->rnlpt, type);
+	assert_int_equal(log->nalp, more);
+	assert_int_equal(le32_to_cpu(log->nsid), type ? 1 : 0);
+}
+
+static uint16_t mask(struct host *host, uint8_t opc, uint32_t nsid, uint32_t value, uint32_t *ret)
+{
+	struct nvmux_cmd cmd = {
+		.opc = opc,
+		.nsid = cpu_to_le32(nsid),
+		.cdw10 = cpu_to_le32(NVME_FEAT_FID_RESV_MASK),
+		.cdw11 = cpu_to_le32(value),
+	};
+
+	return host_do(host, 0, &cmd, ret);
+}
+
+/* The event of a notice that waited for the host, with a request sent after it came back. */
+static void check_event(struct host *host, bool expected)
+{
+	struct nvmux_cmd cmd = {.opc = nvme_admin_async_event};
+	struct nvmux_cpl cpl;
+	bool got = false;
+
+	host_put(host, 0, &cmd);
+	host_ring(host, 0);
+	for (int i = 0; i < 4 && !got; i++) {
+		emu_poll_queue(host->ctrlr, 0);
+		got = host_take(host, 0, &cpl);
+	}
+	assert_int_equal(got, expected);
+	if (got)
+		assert_int_equal(le32_to_cpu(cpl.dw0), 6 | NVME_LOG_LID_RESERVATION << 16);
+}
+
+/* Two hosts: what each does to the other, the other reads when it is back. */
+static void test_notices(void **state)
+{
+	struct host *host = host_new("mem,size=1M");
+	uint32_t value = 9;
+
+	become(host, 1);
+	assert_int_equal(reg(host, 0, 0, KEY_A), 0);
+	assert_int_equal(acquire(host, 0, 3, KEY_A, 0), 0);
+	check_notice(host, 0, 0, 0);
+	become(host, 2);
+	assert_int_equal(reg(host, 0, 0, KEY_B), 0);
+	become(host, 1);
+	assert_int_equal(release(host, 0, 3, KEY_A), 0);
+	check_notice(host, 0, 0, 0); /* of its own doing it isn't told */
+	assert_int_equal(release(host, 1, 0, KEY_A), 0);
+	become(host, 2);
+	check_event(host, true);
+	check_notice(host, 1, NVME_RESV_NOTIFY_RNLPT_RESERVATION_RELEASED, 1);
+	check_notice(host, 2, NVME_RESV_NOTIFY_RNLPT_RESERVATION_PREEMPTED, 0);
+	check_notice(host, 0, 0, 0);
+	assert_int_equal(reg(host, 0, 0, KEY_B), 0);
+	become(host, 1);
+	check_event(host, false);
+	assert_int_equal(reg(host, 0, 0, KEY_A), 0);
+	assert_int_equal(acquire(host, 1, 1, KEY_A, KEY_B), 0);
+	become(host, 2);
+	check_notice(host, 1, NVME_RESV_NOTIFY_RNLPT_REGISTRATION_PREEMPTED, 0);
+	/* masked: nothing */
+	assert_int_equal(reg(host, 0, 0, KEY_B), 0);
+	assert_int_equal(mask(host, nvme_admin_set_features, 2, 2, NULL), GENERIC(INVALID_NS));
+	assert_int_equal(mask(host, nvme_admin_set_features, 1, 1, NULL), GENERIC(INVALID_FIELD));
+	assert_int_equal(mask(host, nvme_admin_set_features, 1, 2, NULL), 0);
+	assert_int_equal(mask(host, nvme_admin_get_features, 1, 0, &value), 0);
+	assert_int_equal(value, 2);
+	become(host, 1);
+	assert_int_equal(mask(host, nvme_admin_get_features, 1, 0, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(acquire(host, 1, 1, KEY_A, KEY_B), 0);
+	become(host, 2);
+	check_event(host, false);
+	check_notice(host, 0, 0, 0);
+	host_free(host);
+}
+
+static void test_not_offered(void **state)
+{
+	struct host *host = host_new("mem,size=1M,oncs=20");
+	struct nvmux_cmd cmd = {
+		.opc = nvme_admin_get_log_page,
+		.dptr = {cpu_to_le64(host_iova(REPORT))},
+		.cdw10 = cpu_to_le32(15u << 16 | NVME_LOG_LID_RESERVATION),
+	};
+
+	become(host, 1);
+	assert_int_equal(host_do(host, 0, &cmd, NULL), NVMUX_STATUS(1, NVME_SC_INVALID_LOG_PAGE));
+	assert_int_equal(mask(host, nvme_admin_set_features, 1, 0, NULL), GENERIC(INVALID_FIELD));
+	host_free(host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_register),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_preempt),
+		cmocka_unit_test(test_notices),
+		cmocka_unit_test(test_not_offered),
 	};
 
 	return cmocka_run_group_tests_name("emu_resv", tests, NULL, NULL);

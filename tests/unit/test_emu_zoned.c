@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The emulator's zoned namespaces: write pointers, states, limits, reports, identify. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -289,6 +290,75 @@ static void test_append_protected(void **state)
 	host_free(host);
 }
 
+/* ---- zones that fail ---- */
+
+static uint16_t changed_list(struct host *host, uint32_t nsid, bool rae)
+{
+	struct nvmux_cmd cmd = {
+		.opc = nvme_admin_get_log_page,
+		.nsid = cpu_to_le32(nsid),
+		.dptr = {cpu_to_le64(host_iova(DATA2))},
+		.cdw10 = cpu_to_le32((4096u / 4 - 1) << 16 | (rae ? 1u << 15 : 0) |
+				     NVME_LOG_LID_ZNS_CHANGED_ZONES),
+	};
+
+	return host_do(host, 0, &cmd, NULL);
+}
+
+static void fails(struct host *host, const char *text, const char *why)
+{
+	char got[256] = "";
+
+	assert_int_equal(emu_zone_set(host->ctrlr, text, got, sizeof(got)), why ? -EINVAL : 0);
+	if (why)
+		assert_non_null(strstr(got, why));
+}
+
+static void test_changed(void **state)
+{
+	struct nvmux_cmd aer = {.opc = nvme_admin_async_event}, enable = {
+		.opc = nvme_admin_set_features,
+		.cdw10 = cpu_to_le32(NVME_FEAT_FID_ASYNC_EVENT),
+		.cdw11 = cpu_to_le32(NVME_CTRL_OAES_ZD),
+	};
+	struct host *host = started(SPEC);
+	const struct nvme_zns_changed_zone_log *log = (const void *)host_page(host, DATA2);
+	struct nvmux_cpl cpl;
+
+	assert_int_equal(changed_list(host, 1, true), 0);
+	assert_int_equal(le16_to_cpu(log->nrzid), 0);
+	assert_int_equal(changed_list(host, NVME_NSID_ALL, true), GENERIC(INVALID_NS));
+	assert_int_equal(host_do(host, 0, &enable, NULL), 0);
+	host_put(host, 0, &aer);
+	host_ring(host, 0);
+	emu_poll(host->ctrlr);
+	assert_int_equal(rw(host, nvme_cmd_write, ZONE, 1), 0);
+	fails(host, "nsid=1 index=1 state=readonly", NULL);
+	fails(host, "nsid=1 index=3 state=offline", NULL);
+	fails(host, "nsid=1 index=99 state=offline", "no zone 99");
+	fails(host, "nsid=2 index=0 state=offline", "namespace 2");
+	fails(host, "nsid=1 index=0 state=full", "readonly or offline");
+	fails(host, "nsid=1", "must be");
+	emu_poll(host->ctrlr);
+	assert_true(host_take(host, 0, &cpl));
+	assert_int_equal(le32_to_cpu(cpl.dw0), 2u | 0xefu << 8 | 0xbfu << 16);
+	assert_int_equal(le32_to_cpu(cpl.dw1), 1);
+	assert_int_equal(rw(host, nvme_cmd_read, ZONE, 1), 0);
+	assert_int_equal(rw(host, nvme_cmd_write, ZONE + 1, 1), SPECIFIC(ZNS_READ_ONLY));
+	assert_int_equal(rw(host, nvme_cmd_read, 3 * ZONE, 1), SPECIFIC(ZNS_OFFLINE));
+	assert_int_equal(send(host, ZONE, NVME_ZNS_ZSA_RESET), SPECIFIC(ZNS_INVAL_TRANSITION));
+	assert_int_equal(send(host, ZONE, NVME_ZNS_ZSA_OFFLINE), 0);
+	for (int i = 0; i < 2; i++) { /* with RAE it stays */
+		assert_int_equal(changed_list(host, 1, i == 0), 0);
+		assert_int_equal(le16_to_cpu(log->nrzid), 2);
+		assert_int_equal(le64_to_cpu(log->zid[0]), ZONE);
+		assert_int_equal(le64_to_cpu(log->zid[1]), 3 * ZONE);
+	}
+	assert_int_equal(changed_list(host, 1, true), 0);
+	assert_int_equal(le16_to_cpu(log->nrzid), 0);
+	host_free(host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_identify),
 		cmocka_unit_test(test_other_command_sets),
 		cmocka_unit_test(test_append_protected),
+		cmocka_unit_test(test_changed),
 	};
 
 	return cmocka_run_group_tests_name("emu_zoned", tests, NULL, NULL);

@@ -65,7 +65,8 @@ struct over {
 };
 
 static const struct over loopback = {"loopback", NVMUX_TRTYPE_LOOPBACK, 60, 90};
-static const struct over vfio_user = {"vfio-user", NVMUX_TRTYPE_VFIOUSER, 160, 240};
+/* Opening has a deadline of admin_ms, in which another process has to have its turn. */
+static const struct over vfio_user = {"vfio-user", NVMUX_TRTYPE_VFIOUSER, 160, 600};
 
 struct call {
 	bool begun;
@@ -181,7 +182,7 @@ static void alloc(struct lab *lab)
 static void reset(struct lab *lab)
 {
 	lab->reset.begun = true;
-	revive_async(lab->ctrlr, REVIVE_CTRLR, was_reset, lab);
+	revive_async(lab->ctrlr, REVIVE_CTRLR, NULL, was_reset, lab);
 }
 
 static void detach(struct lab *lab)

@@ -304,8 +304,12 @@ static void test_offers_by_the_logs(void **state)
 			 NVMUX_EFFECT_SUPPORTED | NVMUX_EFFECT_LBA_CONTENT);
 	assert_int_equal(nvmux_ctrlr_get_effects(ctrlr, true, nvme_cmd_read), 0);
 	logs_asked = 0;
+	say.lpa = 1 << 1; /* other firmware */
 	assert_int_equal(nvmux_ctrlr_reset(ctrlr), 0);
-	assert_int_equal(logs_asked, 0); /* known */
+	assert_int_equal(logs_asked, 1u << 5);
+	assert_true(nvmux_ctrlr_is_log_page_supported(ctrlr, NVME_LOG_LID_ERROR));
+	assert_false(nvmux_ctrlr_is_log_page_supported(ctrlr, 0xc5));
+	assert_int_equal(nvmux_ctrlr_get_effects(ctrlr, false, 0xc1), 0x7001f);
 }
 
 static uint16_t refuse(struct nvmux_ctrlr *c, const struct nvmux_cmd *cmd, uint8_t *buf,
@@ -331,6 +335,10 @@ static void test_offers_without_logs(void **state)
 		assert_int_equal(nvmux_ctrlr_get_effects(ctrlr, false, nvme_admin_format_nvm), 0);
 		assert_int_equal(nvmux_ctrlr_get_effects(ctrlr, false, nvme_admin_identify),
 				 NVMUX_EFFECT_SUPPORTED);
+		/* the vendor's may do anything */
+		assert_int_equal(nvmux_ctrlr_get_effects(ctrlr, false, 0xc0),
+				 NVMUX_EFFECT_NS_CAPABILITY | NVMUX_EFFECT_NS_INVENTORY |
+					 2 << NVMUX_EFFECT_CSE_SHIFT);
 		nvmux_destroy(nvmux);
 		nvmux = NULL;
 	}
@@ -456,6 +464,69 @@ static void test_changed_namespaces(void **state)
 	assert_int_equal(fake.opened, fake.closed);
 }
 
+static void ignored(void *arg, const struct nvmux_cpl *cpl)
+{
+}
+
+/* Another format isn't taken over behind the back of who may be making commands by the old one. */
+static void test_formatted_under_queue_pairs(void **state)
+{
+	const struct nvmux_dsm_range range = {.lba_count = cpu_to_le32(1)};
+	struct nvmux_qpair *qpair;
+	struct nvmux_ns *ns;
+
+	attach_with_notices();
+	nvmux_ctrlr_register_ns_attr_changed_callback(ctrlr, on_changed, told);
+	ns = nvmux_ctrlr_get_ns(ctrlr, 1);
+	ctrlr->id.oncs = cpu_to_le16(NVME_CTRL_ONCS_DSM | NVME_CTRL_ONCS_VERIFY);
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(ctrlr, NULL, &qpair), 0);
+	changed[0] = cpu_to_le32(1);
+	changed[1] = 0;
+	say.nsze = 5000;
+	fake_event(ctrlr, EVENT_NS_CHANGED); /* the size may change */
+	run();
+	assert_int_equal(nvmux_ns_get_num_sectors(ns), 5000);
+	say.ds = 12;
+	fake_event(ctrlr, EVENT_NS_CHANGED);
+	run();
+	assert_int_equal(n_told, 2);
+	assert_true(nvmux_ns_get_flags(ns) & NVMUX_NS_STALE);
+	assert_int_equal(nvmux_ns_get_sector_size(ns), 512);
+	assert_int_equal(nvmux_ns_get_num_sectors(ns), 0);
+	assert_int_equal(nvmux_ns_cmd_read(ns, qpair, told, 0, 1, 0, ignored, NULL), -ESTALE);
+	assert_int_equal(nvmux_ns_cmd_verify(ns, qpair, 0, 1, 0, ignored, NULL), -ESTALE);
+	assert_int_equal(nvmux_ns_cmd_dataset_management(ns, qpair, NVMUX_DSM_DEALLOCATE, &range, 1,
+							 ignored, NULL),
+			 -ESTALE);
+	assert_ptr_equal(nvmux_ctrlr_get_ns(ctrlr, 1), ns);
+	/* a further notice is no consent */
+	fake_event(ctrlr, EVENT_NS_CHANGED);
+	run();
+	assert_int_equal(nvmux_ns_get_sector_size(ns), 512);
+	assert_int_equal(nvmux_ctrlr_rescan(ctrlr), 0);
+	assert_false(nvmux_ns_get_flags(ns) & NVMUX_NS_STALE);
+	assert_int_equal(nvmux_ns_get_sector_size(ns), 4096);
+	assert_int_equal(nvmux_ns_get_num_sectors(ns), 5000);
+	assert_int_equal(nvmux_ns_cmd_verify(ns, qpair, 5000, 1, 0, ignored, NULL), -EINVAL);
+	/* as it was is as good */
+	say.ds = 9;
+	fake_event(ctrlr, EVENT_NS_CHANGED);
+	run();
+	assert_true(nvmux_ns_get_flags(ns) & NVMUX_NS_STALE);
+	say.ds = 12;
+	fake_event(ctrlr, EVENT_NS_CHANGED);
+	run();
+	assert_false(nvmux_ns_get_flags(ns) & NVMUX_NS_STALE);
+	assert_int_equal(nvmux_ns_get_num_sectors(ns), 5000);
+	/* and a reset looks, too */
+	say.ds = 9;
+	fake_event(ctrlr, EVENT_NS_CHANGED);
+	run();
+	assert_int_equal(nvmux_ctrlr_reset(ctrlr), 0);
+	assert_false(nvmux_ns_get_flags(ns) & NVMUX_NS_STALE);
+	assert_int_equal(nvmux_ns_get_sector_size(ns), 512);
+}
+
 static void test_nobody_wants_to_know(void **state)
 {
 	attach_with_notices();
@@ -480,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_offers_by_the_logs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offers_without_logs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed_namespaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_formatted_under_queue_pairs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_wants_to_know, setup, teardown),
 	};
 

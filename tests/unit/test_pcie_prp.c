@@ -315,13 +315,35 @@ static void list_is_bounded(void **state)
 	assert_int_equal(prp_build(segs, PRP_LIST_ENTRIES + 2, &f.list, dptr), -EINVAL);
 }
 
+/* What a device that moves more, or less, than there is comes upon. */
+static void opaque(void **state)
+{
+	struct nvmux_mem mem = {.iova = BASE};
+	struct nvmux_seg seg = {.mem = &mem};
+	struct fixture f;
+	__le64 dptr[2];
+
+	(void)state;
+	fixture_init(&f);
+	for (seg.len = PAGE; seg.len <= 4 * PAGE; seg.len += PAGE) {
+		int err = prp_build_opaque(&seg, 1, &f.list, dptr);
+
+		assert_int_equal(err, seg.len == 2 * PAGE ? -EINVAL : 0);
+		if (!err)
+			assert_int_equal(dptr[1], seg.len == PAGE ? 0 : LIST_IOVA);
+	}
+	f.entries[PRP_LIST_ENTRIES - 1] = 77; /* the device has written to the list */
+	assert_int_equal(prp_build(&seg, 1, &f.list, dptr), 0);
+	assert_int_equal(f.entries[PRP_LIST_ENTRIES - 1], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_offset),      cmocka_unit_test(every_length),
 		cmocka_unit_test(refused),           cmocka_unit_test(random_segments),
 		cmocka_unit_test(contiguous_pieces), cmocka_unit_test(tail_is_cleared),
-		cmocka_unit_test(list_is_bounded),
+		cmocka_unit_test(list_is_bounded),   cmocka_unit_test(opaque),
 	};
 
 	return cmocka_run_group_tests_name("pcie_prp", tests, NULL, NULL);

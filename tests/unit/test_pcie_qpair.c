@@ -399,13 +399,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The identifier that the next command gets. */
+static uint16_t next_cid(const struct nvmux_qpair *qpair)
+{
+	return nvmux_qpair_next_cid(qpair, qpair->free_slots[qpair->n_free - 1]);
+}
+
 /* Submit command @n (4 KiB of the region) and say which identifier it got. */
 static uint16_t submit(struct fixture *fx, unsigned n)
 {
 	const struct nvmux_cmd cmd = {.opc = 2, .nsid = htole32(1), .cdw10 = htole32(n)};
 	const struct nvmux_seg seg = {.mem = fx->mem, .offset = n * 4096, .len = 4096};
 	const struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = 4096};
-	uint16_t cid = fx->qpair->free_cids[fx->qpair->n_free - 1];
+	uint16_t cid = next_cid(fx->qpair);
 
 	assert_true(fx->qpair->n_free > 0);
 	assert_int_equal(
@@ -447,7 +453,7 @@ static void sqe_is_complete(void **state)
 	start(fx);
 	seg.mem = fx->mem;
 	payload.md = (struct nvmux_seg){.mem = fx->mem, .offset = 0x8000, .len = 64};
-	cid = fx->qpair->free_cids[fx->qpair->n_free - 1];
+	cid = next_cid(fx->qpair);
 	assert_int_equal(pcie_qpair_submit(fx->qpair, &cmd, &payload, called, &call_args[0]), 0);
 	sqe = host(&fx->fake, fx->fake.queues[1].sq);
 	assert_int_equal(sqe->opc, 1);
@@ -572,11 +578,12 @@ static void around_the_rings(void **state)
 	}
 }
 
-/* A command that is to be tried again goes into the next place, as it was. */
+/* A command that is to be tried again goes into the next place, under another identifier. */
 static void sent_once_more(void **state)
 {
 	struct fixture *fx = *state;
 	const struct nvmux_cmd *sq;
+	struct nvmux_cmd again;
 	uint16_t cid;
 
 	start(fx);
@@ -588,9 +595,17 @@ static void sent_once_more(void **state)
 	assert_int_equal(fx->n_called, 0);
 	assert_int_equal(process(fx, 0), 0);
 	assert_int_equal(doorbell(&fx->fake, 2), 2);
-	assert_memory_equal(&sq[0], &sq[1], sizeof(sq[0]));
-	assert_memory_equal(pcie_qpair_inflight(fx->qpair, cid), &sq[0], sizeof(sq[0]));
+	assert_memory_equal(pcie_qpair_inflight(fx->qpair, cid & fx->qpair->cid_mask), &sq[1],
+			    sizeof(sq[1]));
+	again = sq[1];
+	again.cid = sq[0].cid;
+	assert_memory_equal(&sq[0], &again, sizeof(again));
+	/* what comes late of the first time isn't the answer to the second */
 	post(&fx->fake, 1, cid, 0);
+	assert_int_equal(process(fx, 0), 1);
+	assert_int_equal(fx->n_called, 0);
+	assert_int_equal(fx->qpair->unknown_cids, 1);
+	post(&fx->fake, 1, le16toh(sq[1].cid), 0);
 	assert_int_equal(process(fx, 0), 1);
 	assert_int_equal(fx->calls[3], 1);
 	assert_int_equal(fx->statuses[3], 0);
@@ -675,6 +690,55 @@ static void unknown_identifiers(void **state)
 	assert_int_equal(fx->n_called, 1);
 }
 
+/* The second completion of a command whose slot is in use again, with others around it. */
+static void duplicates_end_nothing(void **state)
+{
+	struct fixture *fx = *state;
+	uint16_t cids[4], old[2];
+
+	start(fx);
+	for (unsigned i = 0; i < 4; i++)
+		cids[i] = submit(fx, i);
+	process(fx, 0);
+	post(&fx->fake, 1, cids[2], 0);
+	post(&fx->fake, 1, cids[1], 0);
+	assert_int_equal(process(fx, 0), 2);
+	memcpy(old, &cids[1], sizeof(old));
+	cids[1] = submit(fx, 4); /* in the slots of those two */
+	cids[2] = submit(fx, 5);
+	assert_int_equal(cids[1] & fx->qpair->cid_mask, old[0] & fx->qpair->cid_mask);
+	assert_int_equal(cids[2] & fx->qpair->cid_mask, old[1] & fx->qpair->cid_mask);
+	process(fx, 0);
+	for (unsigned i = 0; i < 2; i++)
+		post(&fx->fake, 1, old[i], 0);
+	assert_int_equal(process(fx, 0), 2);
+	assert_int_equal(fx->n_called, 2);
+	assert_int_equal(fx->qpair->unknown_cids, 2);
+	for (unsigned i = 0; i < 4; i++)
+		post(&fx->fake, 1, cids[i], 0);
+	assert_int_equal(process(fx, 0), 4);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(fx->calls[i], 1);
+}
+
+/* Each bit that the depth leaves counts: an identifier is the same again after all of them. */
+static void identifiers_come_again_late(void **state)
+{
+	struct fixture *fx = *state;
+	uint16_t first = 0, cid;
+
+	start(fx);
+	for (uint32_t i = 0; i <= 65536 / (fx->qpair->cid_mask + 1u); i++) {
+		cid = submit(fx, 0);
+		first = i ? first : cid;
+		assert_int_equal(cid & fx->qpair->cid_mask, first & fx->qpair->cid_mask);
+		assert_int_equal(cid == first, i == 0 || i == 65536 / (fx->qpair->cid_mask + 1u));
+		process(fx, 0);
+		post(&fx->fake, 1, cid, 0);
+		assert_int_equal(process(fx, 0), 1);
+	}
+}
+
 static void all_phases_set(void **state)
 {
 	struct fixture *fx = *state;
@@ -702,7 +766,7 @@ static void post_another(void *arg, const struct nvmux_cpl *cpl)
 	struct fixture *fx = ((struct call *)arg)->fx;
 	const struct nvmux_cmd cmd = {.opc = 0};
 	const struct nvmux_payload payload = {0};
-	uint16_t cid = fx->qpair->free_cids[fx->qpair->n_free - 1];
+	uint16_t cid = next_cid(fx->qpair);
 
 	fx->n_called++;
 	if (!post_more)
@@ -719,7 +783,7 @@ static void a_poll_is_bounded(void **state)
 	uint16_t cid;
 
 	start(fx);
-	cid = fx->qpair->free_cids[fx->qpair->n_free - 1];
+	cid = next_cid(fx->qpair);
 	pcie_qpair_submit(fx->qpair, &cmd, &payload, post_another, &call_args[0]);
 	process(fx, 0);
 	post_more = true;
@@ -1126,9 +1190,9 @@ static void answer_late(struct fixture *fx)
 	assert_int_equal(nvmux_ctrlr_admin(fx->ctrlr, &cmd, NULL, 0, answer, NULL), 0);
 	nvmux_process(fx->nvmux);
 	assert_int_equal(nvmux_qpair_outstanding(adminq), before + 1);
-	for (uint16_t cid = 0; cid < adminq->depth; cid++) {
-		if (adminq->slots[cid].cb)
-			post(&fx->fake, 0, cid, NVME_SC_INTERNAL);
+	for (uint16_t i = 0; i < adminq->depth; i++) {
+		if (adminq->slots[i].cb)
+			post(&fx->fake, 0, adminq->slots[i].cid, NVME_SC_INTERNAL);
 	}
 }
 
@@ -1181,7 +1245,7 @@ static void interrupts_are_edges(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		const struct nvmux_qpair *adminq = fx->ctrlr->adminq;
 
-		cids[i] = adminq->free_cids[adminq->n_free - 1];
+		cids[i] = next_cid(adminq);
 		assert_int_equal(nvmux_ctrlr_admin(fx->ctrlr, &cmd, NULL, 0, answer_and_next, fx),
 				 0);
 	}
@@ -1345,6 +1409,8 @@ int main(void)
 		TEST(sent_once_more),
 		TEST(sgl_where_needed),
 		TEST(unknown_identifiers),
+		TEST(duplicates_end_nothing),
+		TEST(identifiers_come_again_late),
 		TEST(all_phases_set),
 		TEST(a_poll_is_bounded),
 		TEST(freed_in_its_callback),

@@ -403,6 +403,47 @@ static void test_armed(void **state)
 	}
 }
 
+static void identify_crdt(struct target *t, uint8_t cns, uint8_t *data)
+{
+	if (cns == NVME_IDENTIFY_CNS_CTRL)
+		data[128] = 1; /* CRDT1: 100 ms */
+}
+
+static void repeated(void *arg, const struct nvmux_cpl *cpl)
+{
+	*(int *)arg = nvmux_cpl_status(cpl);
+}
+
+/* What waits to be repeated for its status has nobody to wake a sleeper. */
+static void test_armed_with_held(void **state)
+{
+	for (int group = 0; group < 2; group++) {
+		int status = -1;
+		struct rt rt;
+
+		rt_begin(&rt, RT_NS);
+		rt.target->identify = identify_crdt;
+		rt_start(&rt, 1, 16, group);
+		assert_int_equal(nvmux_mem_alloc(rt.ctrlr, 4096, 0, &rt.mem), 0);
+		rt.target->fault = TARGET_STATUS;
+		rt.target->fault_opc = 0xff;
+		rt.target->fault_nth = rt.target->fault_times = 1;
+		rt.target->fault_status = NVME_SC_NS_NOT_READY | 1 << NVMUX_STATUS_CRD_SHIFT;
+		assert_int_equal(nvmux_ns_cmd_read(rt.ns, rt.qpairs[0], nvmux_mem_addr(rt.mem), 0,
+						   8, 0, repeated, &status),
+				 0);
+		for (int i = 0; i < 1000 && !(rt.qpairs[0]->slow & NVMUX_SLOW_HELD); i++)
+			rt_turn(&rt);
+		assert_int_equal(rt.qpairs[0]->slow, NVMUX_SLOW_HELD);
+		assert_int_equal(group ? nvmux_poll_group_arm(rt.group)
+				       : nvmux_qpair_arm(rt.qpairs[0]),
+				 -EAGAIN);
+		rt_run_ms(&rt, 150);
+		assert_int_equal(status, 0);
+		rt_end(&rt);
+	}
+}
+
 /* Queue pairs come and go while others of the group have commands in flight. */
 static void test_queue_pairs_come_and_go(void **state)
 {
@@ -467,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_other_errors_are_passed_on),
 		cmocka_unit_test(test_access_states),
 		cmocka_unit_test(test_armed),
+		cmocka_unit_test(test_armed_with_held),
 		cmocka_unit_test(test_queue_pairs_come_and_go),
 		cmocka_unit_test(test_free_with_commands_in_flight),
 	};

@@ -490,6 +490,36 @@ static void test_flush_that_never_comes(void **state)
 	rt_end(&rt);
 }
 
+/* A command that isn't answered costs one connection, not all that follow. */
+static void test_unanswered_command(void **state)
+{
+	for (int group = 0; group < 2; group++) {
+		struct rt rt;
+
+		rt_begin(&rt, RT_NS);
+		rt.opts.io_timeout_ms = 200;
+		rt_start(&rt, 1, 16, group);
+		rt_jobs(&rt, 1, 4096);
+		rt_run_ms(&rt, 20);
+		fake_lock();
+		rt.target->hold = true;
+		fake_unlock();
+		assert_true(rt_until(&rt, rt_is_lost, 2000));
+		fake_lock();
+		rt.target->hold = false;
+		fake_unlock();
+		rt_expect_up(&rt, 1);
+		rt.reads_right = 0;
+		rt_run_ms(&rt, 1000);
+		assert_int_equal(rt.events.lost, 1);
+		assert_true(rt.reads_right > 0);
+		assert_int_equal(rt.qpairs[0]->ladder.rung, 0);
+		rt_jobs_end(&rt, 2000);
+		assert_int_equal(rt.errors, 0);
+		rt_end(&rt);
+	}
+}
+
 static void test_reset_is_a_renewal(void **state)
 {
 	for (int group = 0; group < 2; group++) {
@@ -530,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_two_devices),
 		cmocka_unit_test(test_slow_flush),
 		cmocka_unit_test(test_flush_that_never_comes),
+		cmocka_unit_test(test_unanswered_command),
 		cmocka_unit_test(test_reset_is_a_renewal),
 	};
 

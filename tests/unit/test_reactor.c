@@ -73,10 +73,8 @@ static void test_stop_ends_by_abort(void **state)
 	assert_int_equal(peer_reap(&other), 8);
 	assert_int_equal(other.last_status, NVME_SC_ABORT_QUEUE);
 	peer_free(&p);
-	/* A stop while it is taken, with nothing in flight, doesn't wait for the resumption. */
+	/* A stop while it is taken, with nothing in flight, waits for nothing. */
 	peer_close(&other);
-	fake_queue_reconnect(env.q);
-	hwq_resume(env.hwq, NULL, NULL);
 	env_close(&env);
 }
 
@@ -263,10 +261,10 @@ static void test_depth(void **state)
 
 /* ---- resets and failures ---- */
 
-static void test_reset(void **state)
+static void test_taken(void **state)
 {
-	uint32_t calls = 0;
-	struct env env;
+	uint32_t calls = 0, started = 0;
+	struct env env, two;
 	struct peer a, b;
 
 	env_open(&env, false, 8);
@@ -291,19 +289,18 @@ static void test_reset(void **state)
 	assert_int_equal(a.last_status, NVME_SC_ABORT_QUEUE);
 	assert_int_equal(peer_reap(&b), 4);
 	assert_int_equal(b.last_status, NVME_SC_ABORT_QUEUE);
-	fake_set(&env.q->hold, 0);
-	fake_queue_reconnect(env.q);
-	hwq_resume(env.hwq, count_cb, &calls);
-	pump_until(&env, &calls, 2);
-	/* What waited in the rings goes on. */
+	/* What waited in a ring goes on with another queue. */
+	env_open(&two, false, 8);
+	peer_stop(&a);
+	channel_start(a.channel, two.hwq, count_cb, &started);
+	a.env = &two;
+	pump_until(&two, &started, 1);
 	peer_wait(&a, 8);
-	peer_wait(&b, 8);
 	assert_int_equal(a.last_status, 0);
-	assert_int_equal(b.last_status, 0);
 	assert_int_equal(ring_state(&a), NVMUX_RING_READY);
-	assert_int_equal(ring_state(&b), NVMUX_RING_READY);
 	peer_close(&a);
 	peer_close(&b);
+	env_close(&two);
 	env_close(&env);
 }
 
@@ -319,8 +316,7 @@ static void test_start_on_taken_queue(void **state)
 	peer_send(&p, 4, 0);
 	pump_for(&env, QUIET_MS);
 	assert_int_equal(fake_get(&env.q->submitted), 0);
-	hwq_resume(env.hwq, NULL, NULL);
-	peer_wait(&p, 4);
+	assert_int_equal(peer_reap(&p), 0);
 	peer_close(&p);
 	env_close(&env);
 }
@@ -359,27 +355,12 @@ static void test_failure(void **state)
 	assert_int_equal(peer_reap(&a), 4);
 	assert_int_equal(a.last_status, NVMUX_SC_CTRLR_GONE);
 	peer_free(&b);
-	fake_queue_reconnect(env.q);
-	fake_set(&env.q->hold, 0);
-	fake_set(&env.q->broken, 0);
-	hwq_resume(env.hwq, NULL, NULL);
-	peer_wait(&a, 8);
-	assert_int_equal(a.last_status, 0);
-	/* And once more. */
-	fake_set(&env.q->broken, 1);
-	peer_send(&a, 1, 0);
-	pump_until(&env, &env.n_failed, 2);
-	take_back(&env);
-	hwq_abort(env.hwq, NVMUX_SC_CTRLR_GONE, count_cb, &calls);
 	peer_close(&a);
-	pump_until(&env, &calls, 2);
-	hwq_resume(env.hwq, NULL, NULL);
 	env_close(&env);
 }
 
 static void test_dead_is_for_good(void **state)
 {
-	uint32_t done = 0;
 	struct env env;
 	struct peer p;
 
@@ -391,10 +372,7 @@ static void test_dead_is_for_good(void **state)
 			 1);
 	ring_client_disarm(&p.ring);
 	assert_int_equal(ring_client_arm(&p.ring), -EAGAIN);
-	hwq_take_back(env.hwq, count_cb, &done);
-	pump_until(&env, &done, 1);
-	hwq_resume(env.hwq, count_cb, &done);
-	pump_until(&env, &done, 2);
+	take_back(&env);
 	assert_true(ring_client_is_dead(&p.ring));
 	peer_close(&p);
 	env_close(&env);
@@ -760,7 +738,6 @@ static void test_messages_behind_held_ones(void **state)
 	pump_until(&env, &calls, 1);
 	pump_until(&env, &count, REQUESTS);
 	check_requests(NVME_SC_ABORT_QUEUE);
-	fake_queue_reconnect(env.q);
 
 	/* Those that are never sent end with the handle. */
 	count = 0;
@@ -1052,6 +1029,36 @@ static void test_fused_halves(void **state)
 	env_close(&env);
 }
 
+/* A client dies between the two: nobody waits for the second, and the first never goes. */
+static void test_fused_client_dies(void **state)
+{
+	struct peer victim, other;
+	uint32_t stopped = 0;
+	struct env env;
+
+	env_open(&env, false, 4);
+	peer_open(&env, &victim, 1, 4);
+	peer_open(&env, &other, 2, 4);
+	peer_fused(&victim, nvme_cmd_compare, 1, 1);
+	pump_for(&env, QUIET_MS);
+	close(victim.ring.wake_fd);
+	victim.ring.wake_fd = -1;
+	for (uint32_t i = 0; i < 50; i++) {
+		peer_send(&other, 4, 0);
+		peer_wait(&other, 4 * (i + 1));
+	}
+	assert_int_equal(other.last_status, 0);
+	channel_stop(victim.channel, count_cb, &stopped);
+	pump_until(&env, &stopped, 1);
+	peer_free(&victim);
+	peer_send(&other, 4, 0);
+	peer_wait(&other, 204);
+	assert_int_equal(fake_get(&env.q->by_sender[1]), 0);
+	assert_int_equal(fake_get(&env.q->pairs), 0);
+	peer_close(&other);
+	env_close(&env);
+}
+
 /* Where two have never room, they are refused. */
 static void test_fused_no_room(void **state)
 {
@@ -1084,6 +1091,7 @@ int main(void)
 		cmocka_unit_test(test_drop_waits_for_lists),
 		cmocka_unit_test(test_fused_pairs),
 		cmocka_unit_test(test_fused_halves),
+		cmocka_unit_test(test_fused_client_dies),
 		cmocka_unit_test(test_fused_no_room),
 		cmocka_unit_test(test_bad_core),
 		cmocka_unit_test(test_stop_waits_for_completions),
@@ -1093,7 +1101,7 @@ int main(void)
 		cmocka_unit_test(test_drop_region_under_load),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_start_on_taken_queue),
 		cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_dead_is_for_good),

@@ -4,7 +4,7 @@
  *
  * Happy path: the controller's asynchronous event → the callback for it, as if the controller had
  * sent it here; namespaces that came, went or changed → they are looked at anew through the admin
- * ring, and whoever wants to know is told.
+ * ring, and whoever wants to know is told. A reset → the callback, as for one of the library's own.
  *
  * Failure modes. Events were dropped, because we didn't read them: everything may have changed.
  * Members that are missing or out of range: the event is dropped.
@@ -48,11 +48,22 @@ static void take_namespace(struct daemon_ctrlr *dc, const json_t *params)
 		nvmux_ctrlr_ns_changed(&dc->base, nsid);
 }
 
+/* Whoever has reset it. */
+static void take_reset(struct daemon_ctrlr *dc, const json_t *params)
+{
+	const char *reason = json_string_value(json_object_get(params, "reason"));
+	struct nvmux_ctrlr *ctrlr = &dc->base;
+
+	snprintf(ctrlr->reset_reason, sizeof(ctrlr->reset_reason), "%s", reason ?: "");
+	if (ctrlr->attached && ctrlr->event_cb)
+		ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_RESET);
+}
+
 static const struct {
 	const char *type;
 	void (*take)(struct daemon_ctrlr *dc, const json_t *params);
 } takers[] = {
-	{"aer", take_aer},
+	{"aer", take_aer},                        {"controller_reset", take_reset},
 	{"namespace_added", take_namespace},      {"namespace_removed", take_namespace},
 	{"namespace_resized", take_namespace},    {"namespace_formatted", take_namespace},
 };

@@ -254,10 +254,10 @@ static bool list_fits(const struct ring_client *ring, const struct nvmux_payload
 }
 
 __attribute__((noinline)) static void put_list(struct ring_client *ring,
-					       const struct nvmux_payload *payload,
+					       const struct nvmux_payload *payload, uint32_t index,
 					       struct nvmux_ring_cmd *entry)
 {
-	uint32_t first = le16_to_cpu(entry->cid) * NVMUX_RING_LIST_PER_CMD;
+	uint32_t first = index * NVMUX_RING_LIST_PER_CMD;
 
 	for (uint32_t i = 0; i < payload->n_data; i++)
 		ring->list[first + i] = (struct nvmux_ring_seg){
@@ -294,7 +294,7 @@ int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	entry.cdw14 = cmd->cdw14;
 	entry.cdw15 = cmd->cdw15;
 	if (unlikely(payload->n_data > 1))
-		put_list(&rq->ring, payload, &entry);
+		put_list(&rq->ring, payload, le16_to_cpu(entry.cid) & qpair->cid_mask, &entry);
 	ring_client_publish(&rq->ring, &entry);
 	rq->published++;
 	return 0;

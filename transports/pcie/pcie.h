@@ -99,8 +99,8 @@ void pcie_adminq_regs(struct nvmux_ctrlr *ctrlr, uint32_t *ret_aqa, uint64_t *re
 		      uint64_t *ret_acq);
 int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
-const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid);
-int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid);
+const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index);
+int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t index);
 int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 
 /* The entries of struct nvmux_transport that all of the family share. */

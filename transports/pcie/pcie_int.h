@@ -82,10 +82,11 @@ struct pcie_qpair {
 	uint16_t phase; /* of new completions */
 	bool broken;
 	uint64_t unknown_cids_max;
-	__le64 *lists; /* a page per command identifier */
+	__le64 *lists; /* a page per slot */
 	uint64_t lists_iova;
 	uint16_t *list_used;
-	struct nvmux_cmd *sent; /* the entry of each command, by its identifier */
+	uint16_t *sq_at;        /* by slot: the place of its command in the submission queue */
+	struct nvmux_cmd *kept; /* by slot: its entry, once that is overwritten */
 
 	/* the rest */
 	struct pcie_bell sq_bell;

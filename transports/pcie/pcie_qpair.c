@@ -3,7 +3,8 @@
  * The I/O path of a queue pair in host memory.
  *
  * The happy path. submit() takes a command identifier, writes the command once, straight into its
- * place in the submission queue, and returns; nothing reaches the device. process() first rings
+ * place in the submission queue, and returns; nothing reaches the device. That entry is also what a
+ * command is repeated from; it is copied only before it is overwritten. process() first rings
  * the submission queue's doorbell for everything that has collected, then delivers completions
  * (phase bit, barrier, private copy, head, callback) and rings the completion queue's doorbell
  * once.
@@ -95,11 +96,6 @@ static inline void pcie_ring_sq(struct pcie_qpair *q)
 		q->sq_tail_rung = tail;
 }
 
-static inline bool pcie_md_bad(const struct nvmux_payload *payload)
-{
-	return payload->md.len && prp_seg_iova(&payload->md) & PRP_ALIGN_MASK;
-}
-
 /* Data that PRPs can't express. */
 __attribute__((cold, noinline)) static int pcie_sgl(const struct nvmux_qpair *qpair,
 						    const struct nvmux_payload *payload,
@@ -112,46 +108,69 @@ __attribute__((cold, noinline)) static int pcie_sgl(const struct nvmux_qpair *qp
 	return sgl_build(payload->data, payload->n_data, sgls == SGL_SUPPORT_DWORD, list, dptr);
 }
 
-static inline void pcie_sq_put(struct pcie_qpair *q, const struct nvmux_cmd *cmd)
+/* Data of several pieces, of more than two pages, or (@opaque) as the device
+ * thinks. The command's PSDT, or -EINVAL. */
+__attribute__((noinline)) static int pcie_build_long(const struct pcie_qpair *q, uint16_t index,
+						    bool opaque,
+						     const struct nvmux_payload *payload,
+						     __le64 dptr[2])
 {
-	q->sq[q->sq_tail] = *cmd;
+	const struct prp_list list = {
+		.entries = &q->lists[(size_t)index * PRP_LIST_ENTRIES],
+		.iova = q->lists_iova + (uint64_t)index * NVMUX_PAGE_SIZE,
+		.used = &q->list_used[index],
+	};
+	int err = -EINVAL;
+
+	if (likely(!opaque))
+		err = prp_build_list(payload->data, payload->n_data, &list, dptr);
+	if (likely(!err))
+		return 0;
+	if (!pcie_sgl(&q->base, payload, &list, dptr))
+		return PSDT_SGL;
+	return opaque ? prp_build_opaque(payload->data, payload->n_data, &list, dptr) : -EINVAL;
+}
+
+/*
+ * The next place in the submission queue, for the command of a slot. The entry that is there yet is
+ * kept if its command is in flight: it has been overtaken by as many as the queue has entries.
+ */
+static inline struct nvmux_cmd *pcie_sq_place(struct pcie_qpair *q, uint16_t index)
+{
+	struct nvmux_cmd *sqe = &q->sq[q->sq_tail];
+	uint16_t old = le16_to_cpu(sqe->cid) & q->base.cid_mask;
+
+	if (unlikely(q->sq_at[old] == q->sq_tail) && q->base.slots[old].cb)
+		q->kept[old] = *sqe;
+	q->sq_at[index] = (uint16_t)q->sq_tail;
 	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+	return sqe;
 }
 
 int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
-	uint16_t cid = qpair->free_cids[qpair->n_free - 1]; /* taken once nothing can fail */
+	uint16_t index = nvmux_qpair_next_slot(qpair); /* taken once nothing can fail */
 	__le64 dptr[2] = {0};
 	__le64 mptr = 0;
-	uint8_t psdt = 0;
+	int psdt = 0; /* 0: PRPs */
 
-	if (payload->n_data) {
-		const struct prp_list list = {
-			.entries = &q->lists[(size_t)cid * PRP_LIST_ENTRIES],
-			.iova = q->lists_iova + (uint64_t)cid * NVMUX_PAGE_SIZE,
-			.used = &q->list_used[cid],
-		};
-		int err = prp_build(payload->data, payload->n_data, &list, dptr);
-
-		if (unlikely(err)) {
-			err = pcie_sgl(qpair, payload, &list, dptr);
-			if (err)
-				return err;
-			psdt = PSDT_SGL;
-		}
+	if (payload->n_data && unlikely(cmd->flags & NVMUX_CMD_OPAQUE ||
+					!prp_build_short(payload->data, payload->n_data, dptr))) {
+		psdt = pcie_build_long(q, index, cmd->flags & NVMUX_CMD_OPAQUE, payload, dptr);
+		if (psdt < 0)
+			return psdt;
 	}
-	if (unlikely(pcie_md_bad(payload)))
-		return -EINVAL;
-	if (payload->md.len)
+	if (unlikely(payload->md.len)) {
 		mptr = cpu_to_le64(prp_seg_iova(&payload->md));
-
-	nvmux_qpair_take_cid(qpair, cb, arg);
-	q->sent[cid] = (struct nvmux_cmd){
+		if (prp_seg_iova(&payload->md) & PRP_ALIGN_MASK)
+			return -EINVAL;
+	}
+	*pcie_sq_place(q, index) = (struct nvmux_cmd){
 		.opc = cmd->opc,
-		.flags = (cmd->flags & 0x3) | psdt, /* FUSE; PSDT 0: PRPs */
-		.cid = cpu_to_le16(cid),
+		.flags = (uint8_t)((cmd->flags & PCIE_FUSE_MASK) | psdt),
+		.cid = cpu_to_le16(nvmux_qpair_take_slot(qpair, index, cb, arg)),
 		.nsid = cmd->nsid,
 		.cdw2 = cmd->cdw2,
 		.cdw3 = cmd->cdw3,
@@ -164,21 +183,26 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		.cdw14 = cmd->cdw14,
 		.cdw15 = cmd->cdw15,
 	};
-	pcie_sq_put(q, &q->sent[cid]);
 	return 0;
 }
 
-const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index)
 {
-	return &container_of(qpair, struct pcie_qpair, base)->sent[cid];
+	const struct pcie_qpair *q = container_of(qpair, struct pcie_qpair, base);
+	const struct nvmux_cmd *sqe = &q->sq[q->sq_at[index]];
+
+	return le16_to_cpu(sqe->cid) == nvmux_qpair_cid(qpair, index) ? sqe : &q->kept[index];
 }
 
-int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid)
+int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t index)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
+	struct nvmux_cmd cmd;
 
-	NVMUX_ASSERT(cid < qpair->depth && qpair->slots[cid].cb);
-	pcie_sq_put(q, &q->sent[cid]);
+	NVMUX_ASSERT(index < qpair->depth && qpair->slots[index].cb);
+	cmd = *pcie_qpair_inflight(qpair, index);
+	cmd.cid = cpu_to_le16(nvmux_qpair_renew_cid(qpair, index));
+	*pcie_sq_place(q, index) = cmd;
 	return 0;
 }
 
@@ -194,10 +218,8 @@ static inline bool pcie_cpl_new(const struct pcie_qpair *q)
 static inline void pcie_prefetch_next(const struct pcie_qpair *q)
 {
 	const volatile struct nvmux_cpl *next = &q->cq[q->cq_head];
-	uint16_t cid = le16_to_cpu(next->cid);
 
-	if (cid < q->base.depth)
-		__builtin_prefetch(&q->base.slots[cid], 1);
+	__builtin_prefetch(&q->base.slots[le16_to_cpu(next->cid) & q->base.cid_mask], 1);
 }
 
 static inline void pcie_cq_advance(struct pcie_qpair *q)

@@ -37,7 +37,8 @@ static void pcie_qpair_free_struct(struct pcie_qpair *q)
 		nvmux_mem_release(q->mem);
 	nvmux_qpair_fini(&q->base);
 	free(q->list_used);
-	free(q->sent);
+	free(q->sq_at);
+	free(q->kept);
 	free(q);
 }
 
@@ -74,16 +75,18 @@ static int pcie_qpair_alloc(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 	q->dev = pc->dev;
 	q->kick = pc->dev->ops->kick;
 	q->list_used = calloc(entries, sizeof(*q->list_used));
-	q->sent = aligned_alloc(64, entries * sizeof(*q->sent));
-	err = q->list_used && q->sent ? nvmux_qpair_init(&q->base, ctrlr, qid, entries - 1)
+	q->kept = calloc(entries, sizeof(*q->kept));
+	err = q->list_used && q->kept ? nvmux_qpair_init(&q->base, ctrlr, qid, entries - 1)
 				      : -ENOMEM;
 	if (err) {
-		free(q->sent);
+		free(q->kept);
 		free(q->list_used);
 		free(q);
 		return err;
 	}
-	err = pcie_bells_init(q);
+	/* for any identifier that may be read from the queue */
+	q->sq_at = calloc(q->base.cid_mask + 1u, sizeof(*q->sq_at));
+	err = q->sq_at ? pcie_bells_init(q) : -ENOMEM;
 	if (!err)
 		err = pcie_qpair_memory(q);
 	if (err) {
@@ -165,9 +168,21 @@ void pcie_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg
 
 /* ---- connect and disconnect ---- */
 
+/* Commands in flight are kept; the rest is of no command. */
+static void pcie_sq_clear(struct pcie_qpair *q)
+{
+	for (uint32_t i = 0; i < q->base.depth; i++) {
+		if (q->base.slots[i].cb)
+			q->kept[i] = *pcie_qpair_inflight(&q->base, (uint16_t)i);
+	}
+	memset(q->sq, 0, (size_t)q->entries * sizeof(*q->sq));
+	for (uint32_t i = 0; i < q->entries; i++)
+		q->sq[i].cid = cpu_to_le16(NVMUX_CID_NONE);
+}
+
 void pcie_qpair_rewind(struct pcie_qpair *q)
 {
-	memset(q->sq, 0, (size_t)q->entries * sizeof(*q->sq));
+	pcie_sq_clear(q);
 	memset(q->cq, 0, (size_t)q->entries * sizeof(*q->cq));
 	q->sq_tail = q->sq_tail_rung = 0;
 	q->cq_head = q->cq_head_rung = 0;

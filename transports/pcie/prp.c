@@ -74,6 +74,20 @@ int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct p
 	return 0;
 }
 
+int prp_build_opaque(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
+		     __le64 dptr[2])
+{
+	int err = prp_build_list(segs, n_segs, list, dptr);
+
+	if (err || !dptr[1])
+		return err;
+	if (dptr[1] != cpu_to_le64(list->iova))
+		return -EINVAL;
+	/* A device that moves less may take the list for a page of data: all of it is new then. */
+	*list->used = PRP_LIST_ENTRIES;
+	return 0;
+}
+
 /* ---- SGLs ---- */
 
 enum sgl_type {

@@ -39,9 +39,17 @@ static inline void prp_list_trim(const struct prp_list *list, uint32_t n)
 	*list->used = (uint16_t)n;
 }
 
-/* As prp_build(), for several segments or more than two pages. */
+/* As prp_build(), for all of them. */
 int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
 		   __le64 dptr[2]);
+
+/*
+ * As prp_build_list(), for a command of which nobody knows how much the device moves: it finds no
+ * memory behind @segs. -EINVAL also for exactly two pages: a device that moves more would take the
+ * second one for a list.
+ */
+int prp_build_opaque(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
+		     __le64 dptr[2]);
 
 #define SGL_SUPPORT_MASK  3u /* of SGLS */
 #define SGL_SUPPORT_DWORD 2u /* addresses and lengths are multiples of a dword */
@@ -54,6 +62,22 @@ int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct p
 int sgl_build(const struct nvmux_seg *segs, uint32_t n_segs, bool dword,
 	      const struct prp_list *list, __le64 dptr[2]);
 
+/* The same for one segment of at most two pages, the usual. False: it isn't that. */
+static inline bool prp_build_short(const struct nvmux_seg *segs, uint32_t n_segs, __le64 dptr[2])
+{
+	uint64_t start = prp_seg_iova(&segs[0]);
+	uint32_t offset = (uint32_t)start & (NVMUX_PAGE_SIZE - 1);
+	uint32_t len = segs[0].len;
+
+	if (unlikely(n_segs != 1 || len > 2 * NVMUX_PAGE_SIZE - offset || !len ||
+		     start & PRP_ALIGN_MASK))
+		return false;
+	dptr[0] = cpu_to_le64(start);
+	dptr[1] = len > NVMUX_PAGE_SIZE - offset ? cpu_to_le64(start - offset + NVMUX_PAGE_SIZE)
+						 : (__le64)0;
+	return true;
+}
+
 /*
  * Set @dptr for @segs (at least one). @list is used when the data spans more than two pages.
  * 0, or -EINVAL when PRPs can't express it: a start that isn't a multiple of 4, a gap inside a
@@ -62,18 +86,9 @@ int sgl_build(const struct nvmux_seg *segs, uint32_t n_segs, bool dword,
 static inline int prp_build(const struct nvmux_seg *segs, uint32_t n_segs,
 			    const struct prp_list *list, __le64 dptr[2])
 {
-	uint64_t start = prp_seg_iova(&segs[0]);
-	uint32_t offset = (uint32_t)start & (NVMUX_PAGE_SIZE - 1);
-	uint32_t len = segs[0].len;
-
-	if (unlikely(n_segs != 1 || len > 2 * NVMUX_PAGE_SIZE - offset))
-		return prp_build_list(segs, n_segs, list, dptr);
-	if (unlikely(start & PRP_ALIGN_MASK || !len))
-		return -EINVAL;
-	dptr[0] = cpu_to_le64(start);
-	dptr[1] = len > NVMUX_PAGE_SIZE - offset ? cpu_to_le64(start - offset + NVMUX_PAGE_SIZE)
-						 : (__le64)0;
-	return 0;
+	return likely(prp_build_short(segs, n_segs, dptr))
+		       ? 0
+		       : prp_build_list(segs, n_segs, list, dptr);
 }
 
 #endif

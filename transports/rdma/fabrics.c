@@ -181,6 +181,19 @@ static int invalid_sqe(uint32_t offset, char *why, size_t size)
 	}
 }
 
+/* What the codes mean in answers to Fabrics commands, where I/O commands have others. */
+const char *fabrics_status_string(uint16_t status)
+{
+	static const char *const connect[] = {"incompatible connect format",
+					      "connect controller busy",
+					      "connect invalid parameters",
+					      "connect restart discovery"};
+	unsigned code = status & NVMUX_STATUS_CODE_MASK;
+
+	return code >= 0x180 && code <= 0x183 ? connect[code - 0x180]
+					      : nvmux_status_string(status);
+}
+
 int fabrics_connect_error(const struct nvmux_cpl *cpl, const struct fabrics_connect_data *data,
 			  char *why, size_t why_size, bool *permanent)
 {
@@ -210,7 +223,7 @@ int fabrics_connect_error(const struct nvmux_cpl *cpl, const struct fabrics_conn
 			       "the subsystem requires authentication, which isn't offered here");
 	default:
 		return explain(-EIO, why, why_size, "Connect ended with status %03x (%s)",
-			       status & NVMUX_STATUS_CODE_MASK, nvmux_status_string(status));
+			       status & NVMUX_STATUS_CODE_MASK, fabrics_status_string(status));
 	}
 }
 

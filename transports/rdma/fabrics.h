@@ -38,6 +38,9 @@ void fabrics_connect(struct nvmux_cmd *cmd, struct fabrics_connect_data *data, u
 int fabrics_connect_error(const struct nvmux_cpl *cpl, const struct fabrics_connect_data *data,
 			  char *why, size_t why_size, bool *permanent);
 
+/* A status of a Fabrics command in words. */
+const char *fabrics_status_string(uint16_t status);
+
 /* The completion of a Connect that succeeded: the controller's identifier. -EACCES with the reason:
  * it wants authentication. */
 int fabrics_connect_result(uint32_t dw0, uint16_t *ret_cntlid, char *why, size_t why_size);

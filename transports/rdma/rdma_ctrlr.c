@@ -414,7 +414,7 @@ static void property_done(void *arg, const struct nvmux_cpl *cpl)
 	else if (nvmux_cpl_is_error(cpl))
 		err = nvmux_error(op.ctrlr->nvmux, -EIO, "%s: Property %s at %#x: status %03x (%s)",
 				  op.ctrlr->trid.traddr, op.get ? "Get" : "Set", op.offset,
-				  status & NVMUX_STATUS_CODE_MASK, nvmux_status_string(status));
+				  status & NVMUX_STATUS_CODE_MASK, fabrics_status_string(status));
 	op.done(op.arg, err, !err && op.get ? fabrics_property_value(cpl, op.size) : 0);
 }
 

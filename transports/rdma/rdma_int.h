@@ -169,8 +169,8 @@ int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 int rdma_qpair_quiesce(struct nvmux_qpair *qpair);
 /* The same by the control thread, whoever owns it; nobody else quiesces it meanwhile. */
 int rdma_qpair_flush(struct rdma_qpair *q);
-const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid);
-int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid);
+const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index);
+int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t index);
 int rdma_qpair_get_fd(const struct nvmux_qpair *qpair);
 int rdma_qpair_arm(struct nvmux_qpair *qpair);
 

@@ -45,22 +45,22 @@
 
 /* ---- lists of commands that wait ---- */
 
-static void fifo_push(struct rdma_qpair *q, struct rdma_fifo *fifo, uint16_t cid)
+static void fifo_push(struct rdma_qpair *q, struct rdma_fifo *fifo, uint16_t index)
 {
-	q->slots[cid].next = RDMA_CID_NONE;
+	q->slots[index].next = RDMA_CID_NONE;
 	if (fifo->first == RDMA_CID_NONE)
-		fifo->first = cid;
+		fifo->first = index;
 	else
-		q->slots[fifo->last].next = cid;
-	fifo->last = cid;
+		q->slots[fifo->last].next = index;
+	fifo->last = index;
 }
 
 static uint16_t fifo_pop(const struct rdma_qpair *q, struct rdma_fifo *fifo)
 {
-	uint16_t cid = fifo->first;
+	uint16_t index = fifo->first;
 
-	fifo->first = q->slots[cid].next;
-	return cid;
+	fifo->first = q->slots[index].next;
+	return index;
 }
 
 /* Drop what has been submitted and not posted; the commands stay in their slots. */
@@ -115,9 +115,9 @@ static inline void count_wr(struct rdma_qpair *q, uint32_t n)
 
 /* ---- sending ---- */
 
-static inline void chain(struct rdma_qpair *q, uint16_t cid)
+static inline void chain(struct rdma_qpair *q, uint16_t index)
 {
-	struct rdma_slot *slot = &q->slots[cid];
+	struct rdma_slot *slot = &q->slots[index];
 	struct rdma_recv *recv = &q->recvs[q->recv_next];
 
 	q->recv_next = q->recv_next + 1 == q->n_slots ? 0 : q->recv_next + 1;
@@ -132,12 +132,12 @@ static inline void chain(struct rdma_qpair *q, uint16_t cid)
 	q->n_posted++;
 }
 
-void rdma_qpair_send(struct rdma_qpair *q, uint16_t cid)
+void rdma_qpair_send(struct rdma_qpair *q, uint16_t index)
 {
 	if (likely(q->n_posted < q->limit))
-		chain(q, cid);
+		chain(q, index);
 	else
-		fifo_push(q, &q->queued, cid);
+		fifo_push(q, &q->queued, index);
 }
 
 /* How many were not posted, from the one that failed on. */
@@ -191,10 +191,10 @@ void rdma_qpair_post(struct rdma_qpair *q)
 }
 
 /* Say in the command where its data is, by the keys of today. */
-static inline void describe(struct rdma_qpair *q, uint16_t cid)
+static inline void describe(struct rdma_qpair *q, uint16_t index)
 {
-	struct rdma_slot *slot = &q->slots[cid];
-	struct nvmux_cmd *sqe = &q->sqes[cid];
+	struct rdma_slot *slot = &q->slots[index];
+	struct nvmux_cmd *sqe = &q->sqes[index];
 	const struct nvmux_mem_map *map;
 	uint64_t addr;
 
@@ -233,7 +233,7 @@ int rdma_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	struct rdma_qpair *q = rdma_qpair(qpair);
 	const struct nvmux_seg *seg = payload->data_len ? payload->data : NULL;
 	struct rdma_slot *slot;
-	uint16_t cid;
+	uint16_t cid, index;
 
 	if (unlikely(payload->md.len || payload->data_len > DATA_LEN_MAX))
 		return -EINVAL;
@@ -241,12 +241,13 @@ int rdma_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		return -EINVAL;
 
 	cid = nvmux_qpair_take_cid(qpair, cb, arg);
-	slot = &q->slots[cid];
+	index = cid & qpair->cid_mask;
+	slot = &q->slots[index];
 	slot->mem = seg ? seg->mem : NULL;
 	slot->offset = seg ? seg->offset : 0;
 	slot->len = payload->data_len;
 	slot->first_ms = 0;
-	q->sqes[cid] = (struct nvmux_cmd){
+	q->sqes[index] = (struct nvmux_cmd){
 		.opc = cmd->opc,
 		.flags = cmd->flags & 0x3, /* FUSE; PSDT comes with the descriptor */
 		.cid = cpu_to_le16(cid),
@@ -260,29 +261,30 @@ int rdma_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		.cdw14 = cmd->cdw14,
 		.cdw15 = cmd->cdw15,
 	};
-	describe(q, cid);
-	rdma_qpair_send(q, cid);
+	describe(q, index);
+	rdma_qpair_send(q, index);
 	return 0;
 }
 
-const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t cid)
+const struct nvmux_cmd *rdma_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index)
 {
 	const struct rdma_qpair *q = rdma_qpair(qpair);
 
-	return cid < qpair->depth && qpair->slots[cid].cb ? &q->sqes[cid] : NULL;
+	return index < qpair->depth && qpair->slots[index].cb ? &q->sqes[index] : NULL;
 }
 
-int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t cid)
+int rdma_qpair_repost(struct nvmux_qpair *qpair, uint16_t index)
 {
 	struct rdma_qpair *q = rdma_qpair(qpair);
-	struct rdma_slot *slot = &q->slots[cid];
+	struct rdma_slot *slot = &q->slots[index];
 
-	NVMUX_ASSERT(cid < qpair->depth && qpair->slots[cid].cb && !slot->pend);
+	NVMUX_ASSERT(index < qpair->depth && qpair->slots[index].cb && !slot->pend);
 	if (slot->mem && !nvmux_mem_is_mapped(slot->mem, qpair->ctrlr))
 		return -EFAULT;
 	slot->first_ms = 0;
-	describe(q, cid);
-	rdma_qpair_send(q, cid);
+	q->sqes[index].cid = cpu_to_le16(nvmux_qpair_renew_cid(qpair, index));
+	describe(q, index);
+	rdma_qpair_send(q, index);
 	return 0;
 }
 
@@ -294,9 +296,9 @@ static inline bool is_path_status(const struct nvmux_cpl *cpl)
 }
 
 /* Keep the command for another attempt. False: it has had its time. */
-__attribute__((cold, noinline)) static bool hold(struct rdma_qpair *q, uint16_t cid)
+__attribute__((cold, noinline)) static bool hold(struct rdma_qpair *q, uint16_t index)
 {
-	struct rdma_slot *slot = &q->slots[cid];
+	struct rdma_slot *slot = &q->slots[index];
 	uint64_t now;
 
 	if (__atomic_load_n(&q->quiescing, __ATOMIC_RELAXED))
@@ -307,7 +309,7 @@ __attribute__((cold, noinline)) static bool hold(struct rdma_qpair *q, uint16_t 
 	if (now - slot->first_ms >= q->base.ctrlr->opts.path_retry_timeout_ms)
 		return false;
 	slot->due_ms = now + PATH_RETRY_MS;
-	fifo_push(q, &q->held, cid);
+	fifo_push(q, &q->held, index);
 	q->n_posted--;
 	rdma_cq_held(q->cq);
 	return true;
@@ -317,8 +319,12 @@ __attribute__((cold, noinline)) static void resend_held(struct rdma_qpair *q)
 {
 	uint64_t now = nvmux_now_ms();
 
-	while (q->held.first != RDMA_CID_NONE && q->slots[q->held.first].due_ms <= now)
-		rdma_qpair_send(q, fifo_pop(q, &q->held));
+	while (q->held.first != RDMA_CID_NONE && q->slots[q->held.first].due_ms <= now) {
+		uint16_t index = fifo_pop(q, &q->held);
+
+		q->sqes[index].cid = cpu_to_le16(nvmux_qpair_renew_cid(&q->base, index));
+		rdma_qpair_send(q, index);
+	}
 }
 
 /* ---- completions ---- */
@@ -337,11 +343,11 @@ __attribute__((cold, noinline)) static int answered(struct rdma_qpair *q,
 }
 
 /* A command is done. Its callback may end the queue pair. */
-static inline int complete(struct rdma_qpair *q, uint16_t cid, const struct nvmux_cpl *cpl)
+static inline int complete(struct rdma_qpair *q, uint16_t index, const struct nvmux_cpl *cpl)
 {
-	if (unlikely(cid >= q->base.depth))
+	if (unlikely(index >= q->base.depth))
 		return answered(q, cpl);
-	if (unlikely(is_path_status(cpl)) && q->base.id && hold(q, cid))
+	if (unlikely(is_path_status(cpl)) && q->base.id && hold(q, index))
 		return 0;
 	q->n_posted--;
 	if (unlikely(q->queued.first != RDMA_CID_NONE))
@@ -368,19 +374,20 @@ __attribute__((cold, noinline)) static int unknown_cid(struct rdma_qpair *q, uin
 	return 0;
 }
 
-static inline int received(struct rdma_qpair *q, const struct ibv_wc *wc, uint32_t index)
+static inline int received(struct rdma_qpair *q, const struct ibv_wc *wc, uint32_t recv)
 {
 	struct rdma_slot *slot;
 	struct nvmux_cpl cpl;
-	uint16_t cid;
+	uint16_t cid, index;
 
 	if (unlikely(wc->byte_len != FABRICS_CQE_SIZE || wc->opcode != IBV_WC_RECV))
 		return bad_capsule(q, wc);
-	cpl = q->cqes[index];
+	cpl = q->cqes[recv];
 	cid = le16_to_cpu(cpl.cid);
-	if (unlikely(cid > q->n_slots))
+	index = cid & q->base.cid_mask;
+	if (unlikely(q->base.slots[index].cid != cid))
 		return unknown_cid(q, cid);
-	slot = &q->slots[cid];
+	slot = &q->slots[index]; /* it is one of those that have been taken */
 	if (unlikely(!(slot->pend & RDMA_PEND_RECV)))
 		return unknown_cid(q, cid);
 	slot->pend &= (uint8_t)~RDMA_PEND_RECV;
@@ -388,19 +395,19 @@ static inline int received(struct rdma_qpair *q, const struct ibv_wc *wc, uint32
 		slot->cpl = cpl;
 		return 0;
 	}
-	return complete(q, cid, &cpl);
+	return complete(q, index, &cpl);
 }
 
-static inline int sent(struct rdma_qpair *q, uint16_t cid)
+static inline int sent(struct rdma_qpair *q, uint16_t index)
 {
-	struct rdma_slot *slot = &q->slots[cid];
+	struct rdma_slot *slot = &q->slots[index];
 	struct nvmux_cpl cpl;
 
 	slot->pend &= (uint8_t)~RDMA_PEND_SEND;
 	if (likely(slot->pend))
 		return 0;
 	cpl = slot->cpl;
-	return complete(q, cid, &cpl);
+	return complete(q, index, &cpl);
 }
 
 __attribute__((cold, noinline)) static int wc_failed(struct rdma_qpair *q, const struct ibv_wc *wc)

@@ -50,7 +50,7 @@ struct rdma_conn {
 #define RDMA_WR_SLOT_SHIFT 17
 #define RDMA_WR_GEN_SHIFT  32
 
-#define RDMA_CID_NONE 0xffffu /* end of a list of commands; no command's identifier */
+#define RDMA_CID_NONE 0xffffu /* end of a list of commands; no command's slot */
 
 /* Which completions of a command's work requests are still to come. */
 enum rdma_pend {

@@ -59,8 +59,6 @@ static int alloc_slots(struct rdma_qpair *q)
 	if (!q->slots || !q->recvs)
 		return -ENOMEM;
 	memset(q->slots, 0, n * sizeof(*q->slots));
-	for (size_t i = 0; i < n; i++)
-		q->sqes[i].cid = cpu_to_le16((uint16_t)i);
 	return 0;
 }
 
@@ -269,7 +267,7 @@ static void shrink(struct rdma_qpair *q, uint32_t depth)
 	q->base.depth = depth;
 	q->base.n_free = depth;
 	for (uint32_t i = 0; i < depth; i++)
-		q->base.free_cids[i] = (uint16_t)(depth - 1 - i);
+		q->base.free_slots[i] = (uint16_t)(depth - 1 - i);
 }
 
 void rdma_qpair_accepted(struct rdma_qpair *q, uint16_t hsqsize, uint16_t crqsize)
@@ -327,8 +325,8 @@ static void connect_broken(struct rdma_qpair *q)
 void rdma_qpair_send_connect(struct rdma_qpair *q, const struct nvmux_cmd *cmd,
 			     const struct fabrics_connect_data *data, nvmux_done_fn done, void *arg)
 {
-	uint16_t cid = (uint16_t)q->n_slots;
-	struct nvmux_cmd *sqe = &q->sqes[cid];
+	uint16_t index = (uint16_t)q->n_slots; /* behind the others */
+	struct nvmux_cmd *sqe = &q->sqes[index];
 	int err = 0;
 
 	NVMUX_ASSERT(q->qp && !q->connect.done && !q->answered);
@@ -342,11 +340,11 @@ void rdma_qpair_send_connect(struct rdma_qpair *q, const struct nvmux_cmd *cmd,
 	}
 	*q->connect_data = *data;
 	*sqe = *cmd;
-	sqe->cid = cpu_to_le16(cid);
+	sqe->cid = cpu_to_le16(nvmux_qpair_renew_cid(&q->base, index));
 	fabrics_sgl_keyed(sqe, (uintptr_t)q->connect_data, sizeof(*data), q->connect_mr->rkey);
 	q->connect = (struct rdma_call){.done = done, .arg = arg};
 	rdma_cq_notify(q->cq);
-	rdma_qpair_send(q, cid);
+	rdma_qpair_send(q, index);
 	rdma_qpair_post(q);
 	if (__atomic_load_n(&q->broken, __ATOMIC_ACQUIRE))
 		connect_broken(q);

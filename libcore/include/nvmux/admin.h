@@ -101,8 +101,9 @@ NVMUX_API int nvmux_ctrlr_cmd_abort(struct nvmux_ctrlr *ctrlr, struct nvmux_qpai
 				    uint16_t cid, nvmux_cmd_cb cb, void *arg);
 /**
  * nvmux_ctrlr_cmd_abort_ext() - the same for all commands of a queue pair (NULL: admin) that were
- * submitted with @cmd_arg; the queue pair must be this thread's.
- * Return: 0; -ENOENT: none is in flight.
+ * submitted with @cmd_arg; the queue pair must be this thread's. Of I/O that became several
+ * commands those are meant that have been sent.
+ * Return: 0; -ENOENT: none is with the controller.
  */
 NVMUX_API int nvmux_ctrlr_cmd_abort_ext(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
 					const void *cmd_arg, nvmux_cmd_cb cb, void *arg);

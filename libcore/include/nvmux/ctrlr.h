@@ -48,7 +48,8 @@ struct nvme_id_ctrl; /* <nvme/types.h> */
  *	default 0 in a program, 30 000 in the daemon. Checked to a quarter of it; time in which
  *	the queue pair isn't polled doesn't count.
  * @retry_count: how often a command that ended with a status that allows it (DNR clear, and one
- *	that may go away by itself) is repeated, after the time that CRD asks for; default 4.
+ *	that may go away by itself) is repeated, after the time that CRD asks for (more than 60 s:
+ *	it isn't repeated); default 4.
  * @arbitration: 0 round robin; 1 weighted round robin with urgent class, for which the controller
  *	must offer it (CAP.AMS), else attaching fails with -EOPNOTSUPP. Default 0.
  * @arbitration_burst: 2^n commands, 7: no limit; default 7.
@@ -228,7 +229,8 @@ NVMUX_API int nvmux_ctrlr_reset_subsystem(struct nvmux_ctrlr *ctrlr);
 /**
  * nvmux_ctrlr_disconnect() - disable the controller and keep it: queue pairs take no commands,
  * those in flight end. nvmux_ctrlr_reconnect_start() and nvmux_ctrlr_reconnect_poll_async()
- * (-EAGAIN while it goes on) start it again. In-process only: -EACCES through the daemon.
+ * (-EAGAIN while it goes on) start it again, and connect its queue pairs but those that their owner
+ * has disconnected himself. In-process only: -EACCES through the daemon.
  */
 NVMUX_API int nvmux_ctrlr_disconnect(struct nvmux_ctrlr *ctrlr);
 NVMUX_API int nvmux_ctrlr_reconnect_start(struct nvmux_ctrlr *ctrlr);
@@ -264,7 +266,8 @@ enum nvmux_connection_state {
  * @ctrlr_loss_ms: time until the controller is given up; -1: never.
  * @hold_ms: time until commands that aren't reads are repeated; 0: nothing waits for it.
  * @keep_alive_ms: KATO in effect, 0: none.
- * @reason: why it was lost, or why the last attempt failed; empty: never was.
+ * @reason: why it was lost, or why the last attempt failed; without a connection that can be lost:
+ *	why it was reset the last time (NVMUX_CTRLR_RESET); empty: never was.
  */
 struct nvmux_connection_info {
 	enum nvmux_connection_state state;
@@ -294,6 +297,9 @@ enum nvmux_ctrlr_event {
 	NVMUX_CTRLR_NS_CHANGED,       /* namespaces were looked at anew: some may have changed */
 	NVMUX_CTRLR_ANA_CHANGED,      /* asymmetric namespace access states were read anew */
 	NVMUX_CTRLR_REMOVING,         /* wanted back: let go of it within removal_timeout_ms */
+	/* reset, and not because the caller asked for it: commands weren't answered, or it reported
+	 * a fatal status; of a daemon's controller: by anybody */
+	NVMUX_CTRLR_RESET,
 };
 
 /** typedef nvmux_ctrlr_event_cb - called in the control thread; must not free @ctrlr. */
@@ -385,19 +391,43 @@ NVMUX_API int nvmux_ctrlr_process_admin_completions(struct nvmux_ctrlr *ctrlr);
  * typedef nvmux_aer_cb - an asynchronous event arrived.
  * @cpl: its completion; dw0 has type, information and log page (base specification 2.0, section
  *	5.2). The library has already read the log page that clears the event, if the controller
- *	let it.
+ *	let it; but not the Reservation Notification log (80h), where each read takes a notice
+ *	away: reading it until it is empty is left to whom the event is told.
  */
 typedef void (*nvmux_aer_cb)(void *arg, const struct nvmux_cpl *cpl);
+
+/**
+ * nvmux_ctrlr_register_aer_callback() - have a function called for each asynchronous event.
+ * @cb: or NULL: for none any more.
+ *
+ * The first 16 events that arrive before the first callback is registered, such as those of the
+ * controller's start, are kept: @cb is called with them before this function returns, and must not
+ * detach the controller then. Control thread.
+ */
 NVMUX_API void nvmux_ctrlr_register_aer_callback(struct nvmux_ctrlr *ctrlr, nvmux_aer_cb cb,
 						 void *arg);
 
 /**
  * typedef nvmux_ns_attr_cb - a namespace came, went, was resized or formatted, and has been looked
  * at anew. Control thread.
+ *
+ * Another format isn't taken over while an in-process PCIe controller has I/O queue pairs, as other
+ * threads may be making commands by the old one: the namespace is NVMUX_NS_STALE then, and its
+ * reads, writes and whatever else names blocks are refused with -ESTALE. Stop its I/O and call
+ * nvmux_ctrlr_rescan(). What was submitted before the notice came had the old format; whoever
+ * formats a namespace that others use has to see to it that they don't.
  */
 typedef void (*nvmux_ns_attr_cb)(void *arg, struct nvmux_ctrlr *ctrlr, uint32_t nsid);
 NVMUX_API void nvmux_ctrlr_register_ns_attr_changed_callback(struct nvmux_ctrlr *ctrlr,
 							     nvmux_ns_attr_cb cb, void *arg);
+
+/**
+ * nvmux_ctrlr_rescan() - look at the namespaces anew and take over what they are now; blocks.
+ * Meanwhile no thread submits I/O to a namespace that may have been formatted otherwise. Not
+ * within a callback (-EDEADLK). A reset looks at them, too.
+ * Return: 0; -EBUSY: the controller isn't ready; a failure of one of its commands.
+ */
+NVMUX_API int nvmux_ctrlr_rescan(struct nvmux_ctrlr *ctrlr);
 
 /** nvmux_ctrlr_get_ns() - an active namespace by id, or NULL. */
 NVMUX_API struct nvmux_ns *nvmux_ctrlr_get_ns(struct nvmux_ctrlr *ctrlr, uint32_t nsid);

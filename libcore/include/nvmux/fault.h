@@ -17,7 +17,8 @@ extern "C" {
  *	in flight and hasn't been polled for a time-out, so that nobody knows what of it is overdue.
  *
  * Called once for each such command, by the thread that polls the queue pair; for the admin queue
- * and for queue pairs that nobody polls, by the control thread.
+ * and for queue pairs that nobody polls, by the control thread. It may free queue pairs of that
+ * thread, and in the control thread it may also detach the controller (nvmux_detach_async()).
  */
 #define NVMUX_CID_UNKNOWN 0xffffu
 typedef void (*nvmux_timeout_cb)(void *arg, struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair,
@@ -41,7 +42,8 @@ NVMUX_API int nvmux_ctrlr_register_timeout_callback(struct nvmux_ctrlr *ctrlr, u
  * @opc: the opcode.
  * @do_not_submit: they never reach the controller, and complete with the status at the first
  *	nvmux_qpair_process_completions() after @delay_us; else they are executed, and the status
- *	replaces theirs.
+ *	replaces theirs, unless it is the library that ends them (a lost controller, a deleted
+ *	queue). Fused commands are always executed.
  * @delay_us: with do_not_submit only.
  * @count: how many commands; UINT32_MAX: all.
  * @status: as NVMUX_STATUS(), DNR included if wanted.
@@ -62,7 +64,8 @@ struct nvmux_error_injection {
 NVMUX_API int nvmux_qpair_add_cmd_error_injection(struct nvmux_ctrlr *ctrlr,
 						  struct nvmux_qpair *qpair,
 						  const struct nvmux_error_injection *injection);
-NVMUX_API void nvmux_qpair_remove_cmd_error_injection(struct nvmux_ctrlr *ctrlr,
+/** nvmux_qpair_remove_cmd_error_injection() - return: whether there was one for the opcode. */
+NVMUX_API bool nvmux_qpair_remove_cmd_error_injection(struct nvmux_ctrlr *ctrlr,
 						      struct nvmux_qpair *qpair, uint8_t opc);
 
 /** nvmux_cmd_string(), nvmux_cpl_string() - a command and a completion in one line, as the

@@ -10,6 +10,7 @@
  * atomically or as one (fused, append, copy, compare with a fused flag) is never split: -E2BIG.
  *
  * They return 0 when the callback will be called exactly once, else nothing was sent:
+ * -ESTALE (the namespace is NVMUX_NS_STALE),
  * -EINVAL (count of 0, unaligned buffer, range beyond the namespace, pieces that can't be described
  * and not be split either), -EFAULT (not in I/O memory), -EAGAIN (queue full: process completions
  * first), -E2BIG (would have to be split and can't), -EOPNOTSUPP (the controller or the namespace

@@ -66,6 +66,10 @@ enum nvmux_ns_flags {
 	NVMUX_NS_COPY_SUPPORTED = 1 << 9,
 	NVMUX_NS_COMPARE_AND_WRITE_SUPPORTED = 1 << 10, /* fused */
 	NVMUX_NS_ZONED = 1 << 11,
+	/* It has been formatted otherwise, by somebody else, and I/O could be going on: what is
+	 * told of it here is the old format, it has 0 blocks, and commands that name blocks are
+	 * refused with -ESTALE, until nvmux_ctrlr_rescan(). */
+	NVMUX_NS_STALE = 1 << 12,
 };
 NVMUX_API uint32_t nvmux_ns_get_flags(const struct nvmux_ns *ns);
 

@@ -39,7 +39,8 @@ NVMUX_API int nvmux_poll_group_process_completions(struct nvmux_poll_group *grou
  * nvmux_poll_group_get_fd() - a descriptor that is readable when the group wants to be processed.
  *
  * An epoll descriptor that stays the library's. nvmux_poll_group_arm() first, which returns -EAGAIN
- * when completions are already there, and -EOPNOTSUPP when a queue pair of the group can only be
+ * when completions are already there, or something is to be done that none tells of (a command
+ * waits to be repeated), and -EOPNOTSUPP when a queue pair of the group can only be
  * polled.
  */
 NVMUX_API int nvmux_poll_group_get_fd(const struct nvmux_poll_group *group);

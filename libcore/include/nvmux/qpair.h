@@ -91,7 +91,8 @@ NVMUX_API int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_
  * nvmux_qpair_get_fd() - a descriptor to wait on, or -EOPNOTSUPP where the queue is polled only.
  *
  * Through the daemon: nvmux_qpair_arm() first, which returns -EAGAIN when completions are already
- * there; then the descriptor becomes readable with the next completion.
+ * there, or something is to be done that none tells of (a command waits to be repeated); then the
+ * descriptor becomes readable with the next completion.
  */
 NVMUX_API int nvmux_qpair_get_fd(const struct nvmux_qpair *qpair);
 NVMUX_API int nvmux_qpair_arm(struct nvmux_qpair *qpair);

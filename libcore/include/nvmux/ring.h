@@ -26,10 +26,10 @@
  * Scatter lists (since 1.1). A command with NVMUX_RING_F_LIST names its data by segments in the
  * list area: any that lie next to each other, 1 to NVMUX_RING_LIST_PER_CMD and at most max_segs of
  * them. The area has NVMUX_RING_LIST_PER_CMD for each of depth commands, so that each can have
- * places of its own; admin rings have none. The daemon copies them when it takes the command, before its
- * completion. Where the header doesn't say NVMUX_RING_SGL, only the first segment may start and
- * only the last may end elsewhere than at a multiple of 4096 of its region. All but the last have a
- * length that is a multiple of 4.
+ * places of its own; admin rings have none. The daemon copies them when it takes the command,
+ * before its completion. Where the header doesn't say NVMUX_RING_SGL, only the first segment may
+ * start and only the last may end elsewhere than at a multiple of 4096 of its region. All but the
+ * last have a length that is a multiple of 4. A command that moves no data has no list.
  *
  * Fused commands (since 1.1), FUSE in the flags: the second is the entry after the first. The
  * daemon takes the first and waits for the next entry; both reach the controller together, or

@@ -64,7 +64,8 @@ NVMUX_API int nvmux_zns_reset_zone(struct nvmux_ns *ns, struct nvmux_qpair *qpai
 				   bool select_all, nvmux_cmd_cb cb, void *arg);
 NVMUX_API int nvmux_zns_offline_zone(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint64_t slba,
 				     bool select_all, nvmux_cmd_cb cb, void *arg);
-/** nvmux_zns_set_zone_desc_ext() - @buf: I/O memory of ZDES × 64 bytes (@len). */
+/** nvmux_zns_set_zone_desc_ext() - @buf: I/O memory of ZDES × 64 bytes (@len; others: -EINVAL).
+ * -EOPNOTSUPP: the namespace isn't zoned, or its zones have no descriptor extension. */
 NVMUX_API int nvmux_zns_set_zone_desc_ext(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
 					  uint64_t slba, const void *buf, uint32_t len,
 					  nvmux_cmd_cb cb, void *arg);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Hot plug for real: a controller behind a root port is unplugged and plugged in again, under
 # verified load of two clients, while another one goes on undisturbed. QEMU does it; the host's side
-# of the third serial port (lab.py) asks for it and says how long the guest took to let go.
+# of the third serial port (hotplug.py) asks for it and says how long the guest took to let go.
 . "$LAB_TREE/tests/vm/guest/lib.sh"
 
 rounds=20
@@ -21,26 +21,15 @@ host() {
 	[ "${answer%% *}" = ok ]
 }
 
+# No Python in what every round asks for, often: an emulated machine takes a second to start it.
 attached() {
-	nvmux -o json list | python3 -c '
-import json, sys
-name = sys.argv[1]
-def walk(value):
-    if isinstance(value, dict):
-        if value.get("name") == name and value.get("state") == "ready":
-            sys.exit(0)
-        value = list(value.values())
-    for part in value if isinstance(value, list) else []:
-        walk(part)
-walk(json.load(sys.stdin))
-sys.exit(1)' "$1"
+	nvmux list "$1" | grep -q "^$1 *ready"
 }
 
 # commands NAME: that queue pairs of clients have sent to a controller.
 commands() {
-	nvmux rpc get_qpairs | python3 -c '
-import json, sys
-print(sum(q["commands"] for q in json.load(sys.stdin) if q["controller"] == sys.argv[1]))' "$1"
+	nvmux rpc get_qpairs "{\"controller\": \"$1\"}" |
+		awk '/"commands":/ { sum += $2 } END { print sum + 0 }'
 }
 
 busy() {
@@ -80,6 +69,7 @@ load 3000 hot --again --owner 2 --start $half --blocks $half --depth 8 --max 163
 	> "$LAB_WORK/second" 2>&1 &
 second=$!
 
+# maps: how many descriptors and mappings the daemon has.
 maps() {
 	ls "/proc/$daemon_pid/fd" | wc -l
 	grep -c -e vfio -e memfd "/proc/$daemon_pid/maps"
@@ -93,16 +83,19 @@ for round in $(seq $rounds); do
 	[ $round != 2 ] || held_first=$(maps)
 	held_last=$(maps)
 	before=$(commands steady)
+	began=${EPOCHREALTIME/./}
 	host device_del $deadline || { echo "# round $round: $answer"; break; }
-	echo "# round $round: let go of after ${answer#ok } s"
+	away=${answer#ok }
 	wait_for 60 busy steady "$before" || { echo "# round $round: the other one stands"; break; }
 	host device_add || { echo "# round $round: $answer"; break; }
 	wait_for 120 attached hot || { echo "# round $round: not attached again"; break; }
 	good=$((good + 1))
+	echo "# round $round: let go of after $away s," \
+		"attached again after $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
 done
 same "unplugged in order and attached again, $rounds times" $rounds $good
 same "descriptors and mappings are as at the beginning" "$held_first" "$held_last"
-wait_for 120 busy hot 40
+[ $good != $rounds ] || wait_for 120 busy hot 40
 kill -TERM $first $second $steady_pid
 wait $first
 ok $? "the first client finds its data right"

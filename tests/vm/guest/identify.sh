@@ -53,4 +53,6 @@ for serial in LAB512 LAB4096; do
 done
 stop_daemon
 ok $? "the daemon ends cleanly"
+! grep "no doorbell buffers" "$LAB_WORK/nvmuxd.log" >&2
+ok $? "the controllers took doorbell buffers"
 finish

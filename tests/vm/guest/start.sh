@@ -17,6 +17,7 @@ mount -t tmpfs tmpfs /dev/shm
 ln -sfn "$LAB_MODULES" "/lib/modules/$(uname -r)"
 exec < /dev/null > /dev/ttyS0 2>&1
 stty -F /dev/ttyS1 raw -echo
+dmesg | grep -F 'tsc: Detected'
 cd "$LAB_TREE" || exit 1
 
 LAB_WORK=$(mktemp -d /run/lab.XXXXXX)
