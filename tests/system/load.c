@@ -643,6 +643,12 @@ static bool is_over(double end)
 	return stop_wanted || now() >= end;
 }
 
+static void say_running(void)
+{
+	printf("running\n");
+	fflush(stdout);
+}
+
 /* The controller was lost: go on with the one that takes its place. False: the time is over. */
 static bool attach_again(struct nvmux *nvmux, struct nvmux_ctrlr **ctrlr, struct options *opts,
 			 struct worker *workers, double end)
@@ -693,6 +699,7 @@ static uint32_t run_until(struct nvmux *nvmux, struct nvmux_ctrlr **ctrlr, struc
 		losses++;
 		if (!attach_again(nvmux, ctrlr, opts, workers, end))
 			break;
+		say_running();
 	}
 	return losses;
 }
@@ -716,8 +723,7 @@ static int run_load(struct nvmux *nvmux, struct nvmux_ctrlr **attached, struct o
 	for (uint32_t i = 0; i < opts->qpairs && rc == 0; i++)
 		rc = worker_init(&workers[i], opts, ctrlr, ns, i);
 	if (rc == 0) {
-		printf("running\n");
-		fflush(stdout);
+		say_running();
 		begin = now();
 		losses = run_until(nvmux, attached, opts, workers, begin + opts->seconds);
 		rc = report(workers, opts->qpairs, now() - begin, losses);
@@ -754,7 +760,8 @@ static const char usage_text[] =
 	"  --threads     a thread for each queue pair\n"
 	"  --poll        never wait on a descriptor\n"
 	"  --errors      go on after commands that fail\n"
-	"  --again       go on after the controller has been lost and is back; and --errors\n";
+	"  --again       go on after the controller has been lost and is back, say \"running\"\n"
+	"                again then; and --errors\n";
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
