@@ -54,7 +54,7 @@ class Tally:
             print("    " + line)
         sys.stdout.flush()
 
-    def tap(self, name, text, code, timed_out, errors=""):
+    def tap(self, name, text, code, timed_out, errors="", seconds=None):
         """Count one program's TAP; show it if anything is wrong with it."""
         passed, failed, skipped, problem = read_tap(text)
         if timed_out:
@@ -67,7 +67,9 @@ class Tally:
         self.failed += len(failed)
         self.skipped += skipped
         counts = f"{passed} passed" + (f", {len(failed)} failed" if failed else "")
-        print(f"  {name}: {counts}" + (f", {skipped} skipped" if skipped else ""), flush=True)
+        counts += f", {skipped} skipped" if skipped else ""
+        took = "" if seconds is None else f" ({seconds:.0f} s)"
+        print(f"  {name}: {counts}{took}", flush=True)
         for line in failed:
             print(f"FAILED {name}: {line}")
         if problem:
@@ -128,8 +130,11 @@ def run_program(argv, seconds, env=None):
 
 
 def run_tap(tally, name, argv, seconds, env=None):
+    """Run a program that speaks TAP and count it; its output is returned."""
+    start = time.monotonic()
     out, err, code, timed_out = run_program(argv, seconds, env)
-    tally.tap(name, out, code, timed_out, err)
+    tally.tap(name, out, code, timed_out, err, time.monotonic() - start)
+    return out
 
 
 def build(tally, directory, options):
@@ -172,7 +177,8 @@ def run_unit(tally, directory, label, wrapper=""):
             # A test that speaks by its exit code only.
             text = "ok 1" + (" # SKIP" if test["result"] == "SKIP" else "")
         late = test["result"] == "TIMEOUT"
-        tally.tap(name, text, test["returncode"], late, test.get("stderr", "") or "")
+        tally.tap(name, text, test["returncode"], late, test.get("stderr", "") or "",
+                  test.get("duration"))
 
 
 def suite_check(tally):
@@ -249,9 +255,9 @@ def suite_conformance(tally):
                 [sys.executable, "tests/conformance/run", "--out", results], CONFORMANCE_SECONDS,
                 {"NVMUX_BUILD": os.path.join(TREE, "build-test"), "PYTHONDONTWRITEBYTECODE": "1"})
         for guest in CONFORMANCE_GUESTS:
-            out, err, code, late = run_program(
-                [sys.executable, "tests/vm/run", "--build", "build-test", guest], VM_SECONDS)
-            tally.tap(f"conformance {guest}", out, code, late, err)
+            out = run_tap(tally, f"conformance {guest}",
+                          [sys.executable, "tests/vm/run", "--build", "build-test", guest],
+                          VM_SECONDS)
             keep_results(guest, out, results)
         compare_table(tally, results)
 

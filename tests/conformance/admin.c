@@ -63,7 +63,7 @@ static void test_log_page(struct conform *c)
 		CHECK(c, !memcmp(page + 256, other_page, 128), "what is at offset 256 differs");
 	}
 	EXPECT(c, get_log(c, NVME_LOG_LID_SMART, page, 510, 0), -EINVAL, "510 bytes");
-	CHECK(c, get_log(c, 0xbf, page, 512, 0) != 0, "a page that isn't there");
+	CHECK(c, get_log(c, 0x6f, page, 512, 0) != 0, "a page that isn't there");
 	CHECK(c, c->wait.status == INVALID_LOG || c->wait.status == NVME_SC_INVALID_FIELD,
 	      "a page that isn't there: status %xh", c->wait.status);
 	CHECK(c, !nvmux_ctrlr_is_log_page_supported(c->ctrlr, 0xbf),
