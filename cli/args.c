@@ -423,8 +423,10 @@ static int in_range(const char *name, const char *text, int err, uint64_t v, uin
 	return 0;
 }
 
-int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
-		  uint64_t *value, char *why, size_t why_size)
+/* @kind: what @parse takes, in words. */
+static int take(const struct cli_args *args, const char *name, typeof(cli_parse_number) *parse,
+		const char *kind, uint64_t min, uint64_t max, uint64_t *value, char *why,
+		size_t why_size)
 {
 	const char *text = cli_args_get(args, name);
 	uint64_t v = 0;
@@ -432,13 +434,18 @@ int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, u
 
 	if (!text)
 		return 0;
-	name = cli_args_name(args, name);
-	err = cli_parse_size(text, &v);
-	err = in_range(name, text, err, v, min, max, "a size in bytes, such as 4096, 4K or 1G", why,
-		       why_size);
+	err = parse(text, &v);
+	err = in_range(cli_args_name(args, name), text, err, v, min, max, kind, why, why_size);
 	if (!err)
 		*value = v;
 	return err;
+}
+
+int cli_args_size(const struct cli_args *args, const char *name, uint64_t min, uint64_t max,
+		  uint64_t *value, char *why, size_t why_size)
+{
+	return take(args, name, cli_parse_size, "a size in bytes, such as 4096, 4K or 1G", min,
+		    max, value, why, why_size);
 }
 
 /* In most commands -t is the transport; where it is something else, somebody may have meant it. */
@@ -464,17 +471,10 @@ int cli_args_number(const struct cli_args *args, const char *name, uint64_t min,
 		    uint64_t *value, char *why, size_t why_size)
 {
 	const char *text = cli_args_get(args, name);
-	uint64_t v = 0;
-	int err;
+	int err = take(args, name, cli_parse_number, "a number", min, max, value, why, why_size);
 
-	if (!text)
-		return 0;
 	name = cli_args_name(args, name);
-	err = cli_parse_number(text, &v);
-	err = in_range(name, text, err, v, min, max, "a number", why, why_size);
-	if (!err)
-		*value = v;
-	else if (letter_of(args, name) == 't' && is_transport(text))
+	if (err && letter_of(args, name) == 't' && is_transport(text))
 		cli_refuse(why, why_size,
 			   "--%s: \"%s\" isn't a number; the transport is --transport here, and "
 			   "its address --traddr",

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 #include <jansson.h>
 
 #include "cli/args.h"
@@ -68,11 +69,6 @@ int cli_connect(struct cli *cli);
 /* If the daemon can be asked and has no controller @name: say so, with those it has. */
 bool cli_report_unknown(struct cli *cli, const char *name);
 
-/* A number that may be too large for jansson's integers: digits, which cli_print_json() prints as
- * they are. New reference. */
-json_t *cli_json_number(const char *digits);
-json_t *cli_json_u64(uint64_t value);
-
 void cli_json_unref(json_t **value);
 #define CLI_JSON __attribute__((cleanup(cli_json_unref))) json_t
 
@@ -88,6 +84,15 @@ const char *cli_format_count(double count, char *buf, size_t size);
 const char *cli_format_duration(uint64_t ms, char *buf, size_t size);
 /* A copy of others' text in which control characters are '?'; into @buf, which is returned. */
 const char *cli_printable(const char *text, char *buf, size_t size);
+
+/* CLOCK_MONOTONIC. */
+static inline uint64_t cli_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
 
 /* SIGINT and SIGTERM as a flag, for commands that have something to put in order. */
 void cli_interrupt_catch(void);

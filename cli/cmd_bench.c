@@ -30,14 +30,6 @@ struct bench {
 	json_t *runs;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 static const struct {
 	const char *name;
 	bool random, reads, writes;
@@ -328,9 +320,9 @@ static void set_phase(struct bench *b, int phase)
 static bool serve(struct bench *b, uint32_t depth, uint64_t ms, bool live)
 {
 	struct pollfd fd = {.fd = nvmux_get_fd(b->io.nvmux), .events = POLLIN};
-	uint64_t now = now_ns(), until = now + ms * 1000000, shown = now, last = 0;
+	uint64_t now = cli_now_ns(), until = now + ms * 1000000, shown = now, last = 0;
 
-	while ((now = now_ns()) < until) {
+	while ((now = cli_now_ns()) < until) {
 		int timeout = nvmux_get_timeout_ms(b->io.nvmux);
 		uint64_t left = (until - now + 999999) / 1000000;
 
@@ -341,7 +333,7 @@ static bool serve(struct bench *b, uint32_t depth, uint64_t ms, bool live)
 		nvmux_process(b->io.nvmux);
 		if (cli_interrupted() || job_ended(b))
 			return false;
-		now = now_ns();
+		now = cli_now_ns();
 		if (live && now - shown >= 1000000000ull) {
 			show_live(b, depth, &last, (double)(now - shown) / 1e9);
 			shown = now;
@@ -416,10 +408,10 @@ static int run_depth(struct bench *b, uint32_t depth)
 	code = start_jobs(b, depth);
 	whole = !code && serve(b, depth, c->warmup_ms, false);
 	ticks = bench_ticks();
-	ns = now_ns();
+	ns = cli_now_ns();
 	set_phase(b, BENCH_MEASURE);
 	whole = whole && serve(b, depth, c->time_ms, c->live);
-	result.ns_per_tick = (double)(now_ns() - ns) / (double)(bench_ticks() - ticks);
+	result.ns_per_tick = (double)(cli_now_ns() - ns) / (double)(bench_ticks() - ticks);
 	job_code = stop_jobs(b);
 	if (c->live && isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);

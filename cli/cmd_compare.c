@@ -6,7 +6,6 @@
  * as one may move compare it piece by piece. Failures: a file that is too short is found before
  * anything is sent; Compare Failure says in which piece the data differs.
  */
-#include <time.h>
 #include <nvme/types.h>
 
 #include "cli/pi_opts.h"
@@ -113,15 +112,6 @@ static int compare_piece(struct cli_device *dev, const struct compare *c, uint64
 				md_size ? md->bytes + first * md_size : NULL, n * md_size, NULL);
 }
 
-static uint64_t elapsed_us(const struct timespec *start)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)((int64_t)(now.tv_sec - start->tv_sec) * 1000000 +
-			  (now.tv_nsec - start->tv_nsec) / 1000);
-}
-
 static int compare_all(struct cli_device *dev, const struct cli_args *args, struct compare *c)
 {
 	uint64_t limit = nvmux_ns_get_max_io_xfer_size(dev->ns) /
@@ -129,14 +119,13 @@ static int compare_all(struct cli_device *dev, const struct cli_args *args, stru
 	CLI_DATA data = {0};
 	CLI_DATA md = {0};
 	struct cli_progress progress;
-	struct timespec start;
-	uint64_t us;
+	uint64_t start, us;
 	int code = read_data(dev, args, c, &data, &md);
 
 	if (code)
 		return code;
 	limit = limit < BLOCKS_MAX ? limit : BLOCKS_MAX;
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = cli_now_ns();
 	cli_progress_begin(&progress, data.len);
 	for (uint64_t done = 0, n; !code && done <= c->count; done += n) {
 		n = c->count + 1 - done < limit ? c->count + 1 - done : limit;
@@ -146,7 +135,7 @@ static int compare_all(struct cli_device *dev, const struct cli_args *args, stru
 	cli_progress_end(&progress);
 	if (code || c->dry_run)
 		return code;
-	us = elapsed_us(&start);
+	us = (cli_now_ns() - start) / 1000;
 	if (c->latency && !dev->cli->json)
 		printf(" latency: compare: %llu us\n", (unsigned long long)us);
 	return cli_report(dev,

@@ -22,16 +22,16 @@ static int take_fields(struct cli *cli, const struct cli_args *args, struct dire
 	const struct cli_value values[] = {
 		{"dir-type", &d->dtype, 0, UINT8_MAX},
 		{"dir-spec", &d->dspec, 0, UINT16_MAX},
-		{"dir-oper", &d->doper, 0, UINT8_MAX},
+		{"dir-oper", &d->doper, 1, UINT8_MAX},
 		{"data-len", &d->len, 4, DATA_MAX},
 		{0},
 	};
+	static const char *const needed[] = {"dir-oper", NULL};
 	int code = cli_values(cli, args, values);
 
-	if (!code && d->len % 4)
-		code = cli_usage_error(cli, "--data-len: %llu isn't a multiple of 4",
-				       (unsigned long long)d->len);
-	return code;
+	if (!code)
+		code = cli_wanted(cli, args, needed);
+	return code ? code : cli_check_dwords(cli, "data-len", d->len);
 }
 
 static struct nvmux_cmd directive_cmd(uint8_t opc, uint32_t nsid, const struct directive *d,
@@ -220,7 +220,7 @@ static int run_receive(struct cli *cli, const struct cli_args *args)
 	CLI_NSID_OPTION, {"dir-type", 'D', "NUM", "directive: 0 identify, 1 streams (default 0)"}, \
 		{"dir-spec", 'S', "NUM", "directive specific, such as a stream (default 0)"},      \
 	{                                                                                          \
-		"dir-oper", 'O', "NUM", "operation of the directive (default 0)"                   \
+		"dir-oper", 'O', "NUM", "operation of the directive; needed"                       \
 	}
 
 static const struct cli_option send_options[] = {

@@ -12,6 +12,7 @@
 
 #include "cli/progress.h"
 #include "cli/verb.h"
+#include "decode/identify_json.h"
 
 #define FPI_SUPPORTED 0x80
 #define FPI_LEFT      0x7f /* percent */
@@ -62,7 +63,7 @@ static uint32_t lbaf_count(const struct nvme_id_ns *ns)
 static int choose_lbaf(struct cli_device *dev, const struct format *f, const struct nvme_id_ns *ns,
 		       uint32_t *ret)
 {
-	*ret = (ns->flbas & 15u) | (ns->flbas & 0x60u) >> 1;
+	*ret = identify_format_index(ns->flbas);
 	if (f->lbaf != NOT_GIVEN) {
 		*ret = (uint32_t)f->lbaf;
 		return CLI_OK;

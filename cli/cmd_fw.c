@@ -26,7 +26,8 @@ static int read_image(struct cli *cli, const struct cli_args *args, struct cli_d
 
 	if (code || (ret->len && ret->len % 4 == 0))
 		return code;
-	cli_error(cli, "%s: has %zu bytes; an image has whole dwords", file, ret->len);
+	cli_error(cli, "%s: has %zu bytes; an image has a multiple of 4 and isn't empty", file,
+		  ret->len);
 	return CLI_IO_ERROR;
 }
 
@@ -81,10 +82,7 @@ static int take_xfer(struct cli *cli, const struct cli_args *args, struct downlo
 	const struct cli_value values[] = {{"xfer", &d->xfer, 4, 16u << 20}, {0}};
 	int code = cli_values(cli, args, values);
 
-	if (!code && d->xfer % 4)
-		code = cli_usage_error(cli, "--xfer: %llu isn't a multiple of 4",
-				       (unsigned long long)d->xfer);
-	return code;
+	return code ? code : cli_check_dwords(cli, "xfer", d->xfer);
 }
 
 static int run_download(struct cli *cli, const struct cli_args *args)

@@ -21,10 +21,7 @@ static int take_fields(struct cli *cli, const struct cli_args *args, struct io_m
 	};
 	int code = cli_values(cli, args, values);
 
-	if (!code && m->len % 4)
-		code = cli_usage_error(cli, "--data-len: %llu isn't a multiple of 4",
-				       (unsigned long long)m->len);
-	return code;
+	return code ? code : cli_check_dwords(cli, "data-len", m->len);
 }
 
 static struct nvmux_cmd mgmt_cmd(uint8_t opc, uint32_t nsid, const struct io_mgmt *m)

@@ -4,6 +4,7 @@
 #include <nvme/types.h>
 
 #include "cli/verb.h"
+#include "decode/identify_json.h"
 
 #define SEL_CREATE   0u
 #define SEL_DELETE   1u
@@ -98,7 +99,7 @@ static int complete(struct cli_device *dev, struct create *c)
 	}
 	if (c->flbas == FLBAS_NONE)
 		c->flbas = 0;
-	shift = id.lbaf[(c->flbas & 15) | (c->flbas & 0x60) >> 1].ds & 31;
+	shift = id.lbaf[identify_format_index((uint8_t)c->flbas)].ds & 31;
 	if (c->nsze_si)
 		code = parse_si(dev->cli, "nsze-si", c->nsze_si, &bytes);
 	if (!code && c->nsze_si)
@@ -107,8 +108,6 @@ static int complete(struct cli_device *dev, struct create *c)
 		code = parse_si(dev->cli, "ncap-si", c->ncap_si, &bytes);
 	if (!code && c->ncap_si)
 		c->ncap = bytes >> shift;
-	if (!c->ncap)
-		c->ncap = c->nsze;
 	return code;
 }
 
@@ -125,10 +124,16 @@ static int create(struct cli_device *dev, struct create *c)
 
 	if (c->nsze_si || c->ncap_si || c->block_size)
 		code = complete(dev, c);
+	if (!c->ncap)
+		c->ncap = c->nsze;
+	if (!code && c->ncap > c->nsze)
+		code = cli_usage_error(dev->cli, "--ncap%s: %llu blocks; the size is only %llu",
+				       c->ncap_si ? "-si" : "", (unsigned long long)c->ncap,
+				       (unsigned long long)c->nsze);
 	if (code)
 		return code;
 	data.nsze = htole64(c->nsze);
-	data.ncap = htole64(c->ncap ? c->ncap : c->nsze);
+	data.ncap = htole64(c->ncap);
 	data.flbas = c->flbas == FLBAS_NONE ? 0 : (uint8_t)c->flbas;
 	data.dps = (uint8_t)c->dps;
 	data.nmic = (uint8_t)c->nmic;

@@ -2,24 +2,25 @@
 /*
  * admin-passthru, io-passthru: any command, from its fields.
  *
- * Which way the data goes is in the opcode's low two bits (base specification 2.0,
- * section 3.3.3.1);
- * --read and --write must agree with them. What comes back goes to --input-file if that is given
- * and nothing is sent, else to standard output.
+ * Which way the data goes is in the opcode's low two bits (base specification 2.0, section
+ * 3.3.3.1); --read and --write must agree with them. What comes back goes to --input-file if that
+ * is given and nothing is sent, else to standard output.
  */
-#include <time.h>
 #include <nvme/types.h>
 
 #include "cli/confirm.h"
 #include "cli/show_cmd.h"
 #include "cli/verb.h"
 #include "decode/fields.h"
+#include "libcore/util.h"
 
 #define DATA_MAX    (16u << 20)
 #define OPC_SEND    1u
-#define ZONES_ALL   (1u << 8) /* of Zone Management Send */
-#define NS_MGMT_DELETE 1u
 #define OPC_RECEIVE 2u
+#define ZONES_ALL   (1u << 8)   /* of Zone Management Send */
+#define FW_CA(n)    ((n) << 3u) /* commit action of Firmware Commit */
+
+#define NS_MGMT_DELETE 1u
 
 struct passthru {
 	bool io;
@@ -63,6 +64,7 @@ static int check_values(struct cli *cli, const struct cli_args *args, const stru
 {
 	bool sends = p->opcode & OPC_SEND, receives = p->opcode & OPC_RECEIVE;
 	unsigned opc = (unsigned)p->opcode;
+	int code;
 
 	if (p->flags)
 		return cli_usage_error(cli,
@@ -81,14 +83,13 @@ static int check_values(struct cli *cli, const struct cli_args *args, const stru
 		return cli_usage_error(cli, "--read: a command with opcode %02xh returns no data",
 				       opc);
 	if (p->data_len && !sends && !receives)
-		return cli_usage_error(cli, "--data-len: a command with opcode %02xh has no data",
-				       opc);
-	if (p->data_len % 4 || p->md_len % 4)
-		return cli_usage_error(cli, "--%s: isn't a multiple of 4",
-				       p->data_len % 4 ? "data-len" : "metadata-len");
+		return cli_usage_error(cli, "--data-len: %llu; opcode %02xh has no data",
+				       (unsigned long long)p->data_len, opc);
 	if (p->md_len && !p->io)
-		return cli_usage_error(cli, "--metadata-len: admin commands have no metadata");
-	return CLI_OK;
+		return cli_usage_error(cli, "--metadata-len: %llu; admin commands have no metadata",
+				       (unsigned long long)p->md_len);
+	code = cli_check_dwords(cli, "data-len", p->data_len);
+	return code ? code : cli_check_dwords(cli, "metadata-len", p->md_len);
 }
 
 static void fill_cmd(struct passthru *p)
@@ -162,14 +163,6 @@ static int show_result(struct cli_device *dev, const struct cli_args *args,
 			  p->io ? "I/O" : "admin", p->cmd.opc, dev->dw0);
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static int send_passthru(struct cli_device *dev, const struct cli_args *args, struct passthru *p)
 {
 	CLI_DATA data = {0};
@@ -180,13 +173,16 @@ static int send_passthru(struct cli_device *dev, const struct cli_args *args, st
 	if (code)
 		return code;
 	dev->timeout_ms = p->timeout_ms;
-	start = now_us();
+	start = cli_now_ns();
 	if (p->io)
 		code = cli_device_io_md(dev, "I/O command", &p->cmd, data.bytes, data.len, md.bytes,
 					md.len, NULL);
 	else
 		code = cli_device_admin(dev, "admin command", &p->cmd, data.bytes, data.len, NULL);
-	us = now_us() - start;
+	us = (cli_now_ns() - start) / 1000;
+	if ((dev->status & NVMUX_STATUS_CODE_MASK) == NVMUX_SC_LENGTH_MISMATCH)
+		cli_error(dev->cli, "--data-len: %llu bytes aren't what the command's fields say",
+			  (unsigned long long)p->data_len);
 	if (!code)
 		code = show_result(dev, args, p, &data, us);
 	return code ? code : show_data(dev->cli, args, p, &data, &md);
@@ -213,31 +209,47 @@ static int name_nsid(struct cli *cli, const struct cli_args *args, struct passth
 	return CLI_OK;
 }
 
-/* What the commands for it ask about. */
+struct question {
+	bool io;
+	uint8_t opc;
+	uint8_t cdw; /* the command dword that says what it does */
+	uint32_t mask, value;
+	const char *what; /* NULL: it isn't asked about */
+};
+
+/* What the verbs for these commands ask about. */
+static const struct question questions[] = {
+	{false, nvme_admin_format_nvm, 0, 0, 0, "formatting erases all data of the namespace"},
+	{false, nvme_admin_sanitize_nvm, 10, 7, NVME_SANITIZE_SANACT_EXIT_FAILURE, NULL},
+	{false, nvme_admin_sanitize_nvm, 0, 0, 0, "sanitizing erases all data of the subsystem"},
+	{false, nvme_admin_ns_mgmt, 10, 0xf, NS_MGMT_DELETE,
+	 "the namespace and all its data will be gone"},
+	{false, nvme_admin_fw_commit, 10, FW_CA(7), FW_CA(0), NULL}, /* into a slot */
+	{false, nvme_admin_fw_commit, 10, FW_CA(7), FW_CA(6), NULL}, /* a boot partition */
+	{false, nvme_admin_fw_commit, 0, 0, 0, "other firmware will run"},
+	{true, nvme_cmd_write_uncor, 0, 0, 0,
+	 "reads of the blocks will fail until they are written"},
+	{true, nvme_cmd_resv_acquire, 10, 7, NVME_RESERVATION_RACQA_PREEMPT,
+	 "another host loses its registration"},
+	{true, nvme_cmd_resv_acquire, 10, 7, NVME_RESERVATION_RACQA_PREEMPT_AND_ABORT,
+	 "another host loses its registration, and its commands are aborted"},
+	{true, nvme_cmd_resv_release, 10, 7, NVME_RESERVATION_RRELA_CLEAR,
+	 "all hosts lose their registrations"},
+	{true, nvme_zns_cmd_mgmt_send, 13, 0xff, NVME_ZNS_ZSA_OFFLINE,
+	 "zones are taken offline for good"},
+	{true, nvme_zns_cmd_mgmt_send, 13, 0xff | ZONES_ALL, NVME_ZNS_ZSA_RESET | ZONES_ALL,
+	 "all data of the namespace's zones is lost"},
+};
+
 static int confirm(struct cli *cli, const struct cli_args *args, const struct passthru *p)
 {
-	uint8_t zone_action = (uint8_t)p->cdw[13];
+	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+		const struct question *q = &questions[i];
 
-	if (p->io && p->opcode == nvme_zns_cmd_mgmt_send) {
-		if (zone_action == NVME_ZNS_ZSA_OFFLINE)
-			return cli_confirm(cli, args, "zones are taken offline for good");
-		if (zone_action == NVME_ZNS_ZSA_RESET && p->cdw[13] & ZONES_ALL)
-			return cli_confirm(cli, args, "all data of the namespace's zones is lost");
+		if (q->io == p->io && q->opc == p->opcode && (p->cdw[q->cdw] & q->mask) == q->value)
+			return q->what ? cli_confirm(cli, args, q->what) : CLI_OK;
 	}
-	if (p->io)
-		return CLI_OK;
-	switch (p->opcode) {
-	case nvme_admin_format_nvm:
-		return cli_confirm(cli, args, "formatting erases all data of the namespace");
-	case nvme_admin_sanitize_nvm:
-		return cli_confirm(cli, args, "sanitizing erases all data of the subsystem");
-	case nvme_admin_ns_mgmt:
-		if ((p->cdw[10] & 0xf) == NS_MGMT_DELETE)
-			return cli_confirm(cli, args,
-					   "the namespace and all its data will be gone");
-		return CLI_OK;
-	default: return CLI_OK;
-	}
+	return CLI_OK;
 }
 
 static int run_passthru(struct cli *cli, const struct cli_args *args, struct passthru *p)
@@ -340,8 +352,8 @@ const struct cli_command cli_cmd_admin_passthru = {
 	.description = PASSTHRU_TEXT
 	"\n\nThrough the daemon, commands that others would notice need the admin right; "
 	"those that would take its queues or connection away are refused."
-	"\n\nAsks before Format NVM, Sanitize and the deletion of namespaces, as the commands "
-	"for these do.",
+	"\n\nAsks before Format NVM, Sanitize, the deletion of namespaces and the activation of "
+	"firmware, as the commands for these do.",
 	.options = passthru_options,
 	.examples = admin_examples,
 	.max_args = 1,
@@ -362,7 +374,8 @@ const struct cli_command cli_cmd_io_passthru = {
 	.description = PASSTHRU_TEXT
 	"\n\nThe daemon checks the command as it checks its clients' commands: the data must "
 	"be as long as the command says."
-	"\n\nAsks before all zones are reset, or zones taken offline.",
+	"\n\nAsks before Write Uncorrectable, before reservations of other hosts are taken away "
+	"or all are cleared, and before all zones are reset, or zones taken offline.",
 	.options = passthru_options,
 	.examples = io_examples,
 	.max_args = 1,

@@ -4,8 +4,10 @@
 #include <nvme/types.h>
 
 #include "cli/verb.h"
+#include "decode/fields.h"
 
 #define IEKEY       (1u << 3)
+#define UNREGISTER  1 /* registration action */
 #define REPORT_EDS  1u
 #define REPORT_SIZE 4096u
 #define NUMD_MAX    (1u << 18) /* 1 MiB */
@@ -17,7 +19,6 @@ struct resv {
 	struct nvmux_cmd cmd;
 	uint64_t keys[2]; /* little-endian; of a release only the first */
 	size_t len;
-	json_t *more;
 };
 
 static int send_resv(struct cli *cli, const struct cli_args *args, struct resv *r)
@@ -52,6 +53,9 @@ static int run_register(struct cli *cli, const struct cli_args *args)
 	if (!code && cptpl == 1)
 		code = cli_usage_error(cli, "--cptpl: 1 is reserved; 0 leaves it, 2 clears it and "
 					    "3 sets it");
+	if (!code && rrega != UNREGISTER && !nrkey)
+		code = cli_usage_error(cli, "--nrkey: %s; a key that isn't 0 is wanted",
+				       cli_args_get(args, "nrkey") ? "0" : "none is given");
 	if (code)
 		return code;
 	r.done = done[rrega];
@@ -63,6 +67,8 @@ static int run_register(struct cli *cli, const struct cli_args *args)
 	return send_resv(cli, args, &r);
 }
 
+static const char *const type_wanted[] = {"rtype", NULL};
+
 static int run_acquire(struct cli *cli, const struct cli_args *args)
 {
 	static const char *const done[] = {"reserved", "preempted", "preempted, commands aborted"};
@@ -70,12 +76,15 @@ static int run_acquire(struct cli *cli, const struct cli_args *args)
 	const struct cli_value values[] = {
 		{"crkey", &crkey, 0, UINT64_MAX},
 		{"prkey", &prkey, 0, UINT64_MAX},
-		{"rtype", &rtype, 0, 6},
+		{"rtype", &rtype, 1, 6},
 		{"racqa", &racqa, 0, 2},
 		{0},
 	};
 	struct resv r = {.what = "reservation acquire", .len = 16};
 	int code = cli_values(cli, args, values);
+
+	if (!code)
+		code = cli_wanted(cli, args, type_wanted);
 
 	if (!code && racqa)
 		code = cli_confirm(cli, args,
@@ -98,13 +107,15 @@ static int run_release(struct cli *cli, const struct cli_args *args)
 	uint64_t crkey = 0, rtype = 0, rrela = 0;
 	const struct cli_value values[] = {
 		{"crkey", &crkey, 0, UINT64_MAX},
-		{"rtype", &rtype, 0, 6},
+		{"rtype", &rtype, 1, 6},
 		{"rrela", &rrela, 0, 1},
 		{0},
 	};
 	struct resv r = {.what = "reservation release", .len = 8};
 	int code = cli_values(cli, args, values);
 
+	if (!code && !rrela)
+		code = cli_wanted(cli, args, type_wanted);
 	if (!code && rrela)
 		code = cli_confirm(cli, args, "all hosts lose their registrations");
 	if (code)
@@ -154,15 +165,15 @@ static int print_report_json(const struct cli *cli, const struct report *r)
 			json_array_append_new(
 				list, json_pack("{s:i, s:i, s:o, s:o}", "cntlid",
 						(int)le16toh(c->cntlid), "rcsts", (int)c->rcsts,
-						"hostid", cli_json_u64(le64toh(c->hostid)), "rkey",
-						cli_json_u64(le64toh(c->rkey))));
+						"hostid", decode_uint_json(le64toh(c->hostid)),
+						"rkey", decode_uint_json(le64toh(c->rkey))));
 			continue;
 		}
 		host_text(e->hostid, host);
 		json_array_append_new(
 			list, json_pack("{s:i, s:i, s:o, s:s}", "cntlid", (int)le16toh(e->cntlid),
 					"rcsts", (int)e->rcsts, "rkey",
-					cli_json_u64(le64toh(e->rkey)), "hostid", host));
+					decode_uint_json(le64toh(e->rkey)), "hostid", host));
 	}
 	json_object_set_new(root, r->eds ? "regctlext" : "regctls", list);
 	return cli_print_json(cli, root);
@@ -281,7 +292,7 @@ static const struct cli_option acquire_options[] = {
 	CLI_NSID_OPTION,
 	{"crkey", 'c', "KEY", "current reservation key (default 0)"},
 	{"prkey", 'p', "KEY", "key of the host to preempt (default 0)"},
-	{"rtype", 't', "NUM", RTYPE_HELP " (default 0)"},
+	{"rtype", 't', "NUM", RTYPE_HELP "; needed"},
 	{"racqa", 'a', "NUM", "0 acquire, 1 preempt, 2 preempt and abort (default 0)"},
 	{"iekey", 'i', NULL, "ignore the existing key"},
 	CLI_FORCE_OPTION,
@@ -311,7 +322,7 @@ const struct cli_command cli_cmd_resv_acquire = {
 static const struct cli_option release_options[] = {
 	CLI_NSID_OPTION,
 	{"crkey", 'c', "KEY", "current reservation key (default 0)"},
-	{"rtype", 't', "NUM", RTYPE_HELP ": that which is held (default 0)"},
+	{"rtype", 't', "NUM", RTYPE_HELP ": that which is held; needed for --rrela 0"},
 	{"rrela", 'a', "NUM", "0 release, 1 clear (default 0)"},
 	{"iekey", 'i', NULL, "ignore the existing key"},
 	CLI_FORCE_OPTION,

@@ -34,15 +34,6 @@ static struct nvmux_cmd security_cmd(uint8_t opc, uint32_t nsid, const struct se
 	};
 }
 
-/* Buffers are of whole dwords; the length in the command is what was asked for. */
-static int check_len(struct cli *cli, const char *option, uint64_t len)
-{
-	if (len % 4 == 0)
-		return CLI_OK;
-	return cli_usage_error(cli, "--%s: %llu isn't a multiple of 4", option,
-			       (unsigned long long)len);
-}
-
 static int run_send(struct cli *cli, const struct cli_args *args)
 {
 	static const char *const needed[] = {"file", NULL};
@@ -68,7 +59,7 @@ static int run_send(struct cli *cli, const struct cli_args *args)
 			  (unsigned long long)s.len, data.len);
 		return CLI_IO_ERROR;
 	}
-	code = check_len(cli, cli_args_get(args, "tl") ? "tl" : "file", s.len);
+	code = cli_check_dwords(cli, cli_args_get(args, "tl") ? "tl" : "file", s.len);
 	if (code)
 		return code;
 	code = cli_device_open(cli, args, 0, &dev);
@@ -117,7 +108,7 @@ static int run_recv(struct cli *cli, const struct cli_args *args)
 		code = cli_usage_error(cli, "--al: %llu is more than --size, %llu",
 				       (unsigned long long)s.len, (unsigned long long)size);
 	if (!code)
-		code = check_len(cli, cli_args_get(args, "al") ? "al" : "size", s.len);
+		code = cli_check_dwords(cli, cli_args_get(args, "al") ? "al" : "size", s.len);
 	if (!code)
 		code = cli_data_alloc(cli, s.len, 0, &data);
 	if (code)

@@ -10,6 +10,7 @@
 
 #include "cli/pi_opts.h"
 #include "cli/zns.h"
+#include "decode/fields.h"
 
 #define SELECT_ALL (1u << 8)
 #define ZRWAA      (1u << 9) /* action specific option */
@@ -77,7 +78,7 @@ static int send_action(struct cli_device *dev, const struct action *a)
 	if (a->all)
 		return cli_report(dev, json_pack("{s:b}", "select_all", 1), "%s: all zones",
 				  a->what);
-	return cli_report(dev, json_pack("{s:o}", "slba", cli_json_u64(a->slba)),
+	return cli_report(dev, json_pack("{s:o}", "slba", decode_uint_json(a->slba)),
 			  "%s: zone at block %llu", a->what, (unsigned long long)a->slba);
 }
 
@@ -163,12 +164,19 @@ static int run_set_desc(struct cli *cli, const struct cli_args *args)
 	return run_action(cli, args, &a);
 }
 
+/* Zoned Namespace command set 1.1, section 3.4.3. */
+static bool is_action(uint64_t zsa)
+{
+	return (zsa >= NVME_ZNS_ZSA_CLOSE && zsa <= NVME_ZNS_ZSA_OFFLINE) ||
+	       zsa == NVME_ZNS_ZSA_SET_DESC_EXT || zsa == NVME_ZNS_ZSA_ZRWA_FLUSH;
+}
+
 static int run_mgmt_send(struct cli *cli, const struct cli_args *args)
 {
 	static const char *const needed[] = {"zsa", NULL};
 	struct action a = {.what = "zone management send"};
 	const struct cli_value values[] = {
-		{"zsa", &a.zsa, 1, UINT8_MAX},
+		{"zsa", &a.zsa, 0, UINT8_MAX},
 		{"data-len", &a.data_len, 4, 1u << 20},
 		{0},
 	};
@@ -176,9 +184,14 @@ static int run_mgmt_send(struct cli *cli, const struct cli_args *args)
 
 	if (!code)
 		code = cli_values(cli, args, values);
-	if (!code && a.data_len % 4)
-		code = cli_usage_error(cli, "--data-len: %llu isn't a multiple of 4",
-				       (unsigned long long)a.data_len);
+	if (!code && !is_action(a.zsa))
+		code = cli_usage_error(cli,
+				       "--zsa: %llu; 1 close, 2 finish, 3 open, 4 reset, 5 "
+				       "offline, 16 set zone descriptor extension or 17 flush "
+				       "random write area is wanted",
+				       (unsigned long long)a.zsa);
+	if (!code)
+		code = cli_check_dwords(cli, "data-len", a.data_len);
 	if (code)
 		return code;
 	a.option = cli_args_get(args, "zsaso");
@@ -265,7 +278,7 @@ static int send_append(struct cli_device *dev, const struct cli_args *args, cons
 		return code;
 	lba = (uint64_t)dev->dw1 << 32 | dev->dw0;
 	return cli_report(dev,
-			  json_pack("{s:o, s:I}", "lba", cli_json_u64(lba), "blocks",
+			  json_pack("{s:o, s:I}", "lba", decode_uint_json(lba), "blocks",
 				    (json_int_t)(data.len / size)),
 			  "appended %zu blocks at block %llu", (size_t)(data.len / size),
 			  (unsigned long long)lba);

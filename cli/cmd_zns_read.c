@@ -6,6 +6,7 @@
 #include "cli/zns.h"
 #include "cli/zns_report.h"
 #include "decode/fields.h"
+#include "decode/identify_json.h"
 
 #define CHUNK_BYTES (64u << 10)
 #define PARTIAL     (1u << 16)
@@ -45,7 +46,7 @@ struct field {
 static void print_ns(const struct field *fields, const struct nvme_zns_id_ns *zns,
 		     const struct nvme_id_ns *ns)
 {
-	unsigned in_use = (ns->flbas & 15u) | (ns->flbas & 0x60u) >> 1;
+	unsigned in_use = identify_format_index(ns->flbas);
 
 	for (; fields->name; fields++)
 		printf("%-8s: %#x\n", fields->name, fields->value);
@@ -64,9 +65,10 @@ static int print_ns_json(const struct cli *cli, const struct field *fields,
 	for (; fields->name; fields++)
 		json_object_set_new(root, fields->name, json_integer(fields->value));
 	for (unsigned i = 0; i <= ns->nlbaf && i < 64; i++)
-		json_array_append_new(formats, json_pack("{s:o, s:i}", "zsze",
-							 cli_json_u64(le64toh(zns->lbafe[i].zsze)),
-							 "zdes", (int)zns->lbafe[i].zdes));
+		json_array_append_new(formats,
+				      json_pack("{s:o, s:i}", "zsze",
+						decode_uint_json(le64toh(zns->lbafe[i].zsze)),
+						"zdes", (int)zns->lbafe[i].zdes));
 	json_object_set_new(root, "lbafe", formats);
 	return cli_print_json(cli, root);
 }
@@ -200,12 +202,9 @@ static int show_all(struct cli_device *dev, const struct report *r, struct cli_d
 	return code;
 }
 
-static int report_zones(struct cli_device *dev, struct report *r)
+/* What the namespace says of its zones. */
+static int look_at_zones(const struct cli_device *dev, struct report *r)
 {
-	CLI_DATA data = {0};
-	uint64_t total, n;
-	int code;
-
 	if (!nvmux_zns_ns_get_zone_size_sectors(dev->ns)) {
 		cli_error(dev->cli, "%s: the namespace isn't zoned", dev->label);
 		return CLI_FAILED;
@@ -215,6 +214,15 @@ static int report_zones(struct cli_device *dev, struct report *r)
 				 ->lbafe[nvmux_ns_get_format_index(dev->ns)]
 				 .zdes *
 			 64u;
+	return CLI_OK;
+}
+
+static int report_zones(struct cli_device *dev, struct report *r)
+{
+	CLI_DATA data = {0};
+	uint64_t total, n;
+	int code;
+
 	code = cli_data_alloc(dev->cli, CHUNK_BYTES, 0, &data);
 	/* How many there are, of those that are asked for; the largest extension fits. */
 	if (!code)
@@ -264,7 +272,7 @@ static int run_report(struct cli *cli, const struct cli_args *args)
 	const struct cli_value values[] = {
 		{"start-lba", &r.slba, 0, UINT64_MAX},
 		{"descs", &r.descs, 1, UINT32_MAX},
-		{"state", &r.state, 0, UINT8_MAX},
+		{"state", &r.state, 0, NVME_ZNS_ZRAS_REPORT_OFFLINE},
 		{0},
 	};
 	struct cli_device dev;
@@ -273,6 +281,8 @@ static int run_report(struct cli *cli, const struct cli_args *args)
 	if (code)
 		return code;
 	code = cli_device_open(cli, args, CLI_DEVICE_NS | CLI_DEVICE_IO, &dev);
+	if (!code)
+		code = look_at_zones(&dev, &r);
 	if (!code)
 		code = cli->binary ? report_binary(&dev, &r) : report_zones(&dev, &r);
 	cli_device_close(&dev);
@@ -325,9 +335,8 @@ static int run_receive(struct cli *cli, const struct cli_args *args)
 	CLI_DATA data = {0};
 	int code = cli_values(cli, args, values);
 
-	if (!code && len % 4)
-		code = cli_usage_error(cli, "--data-len: %llu isn't a multiple of 4",
-				       (unsigned long long)len);
+	if (!code)
+		code = cli_check_dwords(cli, "data-len", len);
 	if (!code)
 		code = cli_data_alloc(cli, len, 0, &data);
 	if (code)
@@ -359,7 +368,7 @@ static int show_changed(const struct cli *cli, const struct nvme_zns_changed_zon
 	root = json_pack("{s:i}", "nrzid", (int)n);
 	for (unsigned i = 0; i < n && i < NVME_ZNS_CHANGED_ZONES_MAX; i++) {
 		snprintf(key, sizeof(key), "zid %03u", i);
-		json_object_set_new(root, key, cli_json_u64(le64toh(log->zid[i])));
+		json_object_set_new(root, key, decode_uint_json(le64toh(log->zid[i])));
 	}
 	return cli_print_json(cli, root);
 }

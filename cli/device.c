@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/device.h"
 
+#define NS_PER_MS    1000000u
 #define SLEEP_MS_MAX 100 /* so that signals and timers get their turn in any case */
 
 /* The namespace id of the options, which may be more than that of an active namespace. */
@@ -52,6 +52,7 @@ static int open_namespace(struct cli_device *dev, unsigned flags)
 
 	if (!(flags & (CLI_DEVICE_NS | CLI_DEVICE_NSID)))
 		return CLI_OK;
+	dev->nsid_in_label = true;
 	if (flags & CLI_DEVICE_NSID && dev->nsid_given) {
 		add_nsid(dev);
 		return CLI_OK;
@@ -122,13 +123,16 @@ int cli_device_error(const struct cli_device *dev, const char *what, int err)
 int cli_device_status_error(const struct cli_device *dev, const char *what, uint16_t status)
 {
 	unsigned code = status & NVMUX_STATUS_CODE_MASK;
+	char of[32] = "";
 
 	if (dev->quiet)
 		return CLI_IO_ERROR;
 	if (code == NVMUX_SC_CTRLR_GONE)
 		return cli_nsio_error(&dev->io, what, -ENXIO);
-	cli_error(dev->cli, "%s: %s failed: %s (%s, type %xh, code %02xh%s)", dev->label, what,
-		  nvmux_status_string(status), nvmux_status_type_string(status), code >> 8,
+	if (dev->nsid_given && !dev->nsid_in_label && dev->nsid != UINT32_MAX)
+		snprintf(of, sizeof(of), ", namespace %u", dev->nsid);
+	cli_error(dev->cli, "%s%s: %s failed: %s (%s, type %xh, code %02xh%s)", dev->label, of,
+		  what, nvmux_status_string(status), nvmux_status_type_string(status), code >> 8,
 		  code & 0xff, status & NVMUX_STATUS_DNR ? ", do not retry" : "");
 	return code == NVMUX_SC_ACCESS_DENIED || code == NVMUX_SC_OPCODE_REFUSED ? CLI_FAILED
 										  : CLI_IO_ERROR;
@@ -158,14 +162,6 @@ static int turn(struct cli_device *dev)
 	return n < 0 ? n : 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static bool is_tolerated(const struct cli_device *dev)
 {
 	for (const uint16_t *s = dev->tolerated; s && *s; s++) {
@@ -178,11 +174,11 @@ static bool is_tolerated(const struct cli_device *dev)
 /* Until it is done, a signal has come, or its time is over. 0, or a negative errno value. */
 static int wait_turns(struct cli_device *dev, bool io)
 {
-	uint64_t start = now_ms();
+	uint64_t start = cli_now_ns(), limit = dev->timeout_ms * NS_PER_MS;
 	int err = 0;
 
 	while (!err && !dev->done && !cli_interrupted()) {
-		if (dev->timeout_ms && now_ms() - start >= dev->timeout_ms)
+		if (limit && cli_now_ns() - start >= limit)
 			return -ETIMEDOUT;
 		err = io ? cli_nsio_wait(&dev->io) : turn(dev);
 		if (dev->on_turn)

@@ -37,6 +37,7 @@ struct cli_device {
 	struct nvmux_qpair *qpair; /* NULL without CLI_DEVICE_IO */
 	uint32_t nsid;             /* as named, FFFFFFFFh and inactive ones too; 0: wasn't */
 	bool nsid_given;           /* by --namespace-id or CTRL/NSID */
+	bool nsid_in_label;
 	int first_free;            /* the first positional argument that isn't the target */
 	const char *label;         /* what messages call it: "nvme0/1" */
 	struct cli_nsio io;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* What a device says, as its reader wants it. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/fields.h"
 #include "decode/bits.h"
+#include "decode/fields.h"
+#include "decode/identify_json.h"
 
 #define KEY_WIDTH_MIN 9
 #define KEY_WIDTH_MAX 44
@@ -42,25 +45,32 @@ static const char *unit_of(const char *key)
 	return is_one_of(key, percents) ? "%" : "";
 }
 
+static bool take_number(const json_t *value, unsigned long long *ret)
+{
+	const char *digits = decode_digits(value);
+
+	if (!digits && !json_is_integer(value))
+		return false;
+	*ret = digits ? strtoull(digits, NULL, 10) : (unsigned long long)json_integer_value(value);
+	return true;
+}
+
 static void print_value(const char *key, const json_t *value)
 {
+	unsigned long long n;
 	char text[512];
 
-	if (json_is_string(value)) {
-		fputs(cli_printable(json_string_value(value), text, sizeof(text)), stdout);
-	} else if (json_is_integer(value)) {
-		long long n = json_integer_value(value);
-
+	if (take_number(value, &n)) {
 		if (!strcmp(key, "ieee"))
 			printf("%06llx", n);
 		else if (is_one_of(key, hex_keys))
 			printf("%#llx", n);
 		else if (!strncmp(key, "temperature", 11))
-			printf("%lld C (%lld K)", n - 273, n);
+			printf("%lld C (%llu K)", (long long)n - 273, n);
 		else
-			printf("%lld%s", n, unit_of(key));
-	} else if (json_is_real(value)) {
-		printf("%.0f", json_real_value(value)); /* beyond 2^63 - 1 */
+			printf("%llu%s", n, unit_of(key));
+	} else if (json_is_string(value)) {
+		fputs(cli_printable(json_string_value(value), text, sizeof(text)), stdout);
 	} else {
 		json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT);
 	}
@@ -127,14 +137,15 @@ static int key_width(json_t *object)
 
 static void print_object(json_t *object, bool human, int indent)
 {
-	int64_t flbas = cli_json_integer(object, "flbas");
+	unsigned int in_use = identify_format_index((uint8_t)cli_json_integer(object, "flbas"));
 	int width = key_width(object);
+	unsigned long long n;
 	const char *key;
 	json_t *value;
 
 	json_object_foreach(object, key, value) {
 		if (json_is_array(value)) {
-			print_array(key, value, (flbas & 15) | (flbas & 0x60) >> 1, human, indent);
+			print_array(key, value, in_use, human, indent);
 			continue;
 		}
 		if (json_is_object(value)) {
@@ -145,8 +156,8 @@ static void print_object(json_t *object, bool human, int indent)
 		printf("%*s%-*s : ", indent, "", width, key);
 		print_value(key, value);
 		putchar('\n');
-		if (human && json_is_integer(value))
-			bits_describe(stdout, key, (uint64_t)json_integer_value(value));
+		if (human && take_number(value, &n))
+			bits_describe(stdout, key, n);
 	}
 }
 

@@ -18,37 +18,25 @@ int cli_flush(const struct cli *cli)
 	return CLI_IO_ERROR;
 }
 
-/* What marks a string as digits; no text of ours or of a device's has control characters. */
-#define NUMBER_MARK    "\001number:"
-#define NUMBER_ESCAPED "\"\\u0001number:"
+#define DIGITS_ESCAPED "\"\\u0001digits:" /* DECODE_DIGITS_MARK as jansson writes it */
 
-json_t *cli_json_number(const char *digits)
-{
-	return json_sprintf(NUMBER_MARK "%s", digits);
-}
-
-json_t *cli_json_u64(uint64_t value)
-{
-	char digits[24];
-
-	if (value <= INT64_MAX)
-		return json_integer((json_int_t)value);
-	snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
-	return cli_json_number(digits);
-}
-
-/* Marked strings without their quotes. */
+/* Numbers too large for jansson's integers, without mark and quotes. */
 static void put_json(const char *text)
 {
 	const char *mark;
 
-	while ((mark = strstr(text, NUMBER_ESCAPED))) {
-		const char *digits = mark + strlen(NUMBER_ESCAPED);
+	while ((mark = strstr(text, DIGITS_ESCAPED))) {
+		const char *digits = mark + strlen(DIGITS_ESCAPED);
 		size_t len = strspn(digits, "0123456789");
 
+		if (len == 0 || digits[len] != '"') { /* a text that begins like one */
+			fwrite(text, 1, (size_t)(digits - text), stdout);
+			text = digits;
+			continue;
+		}
 		fwrite(text, 1, (size_t)(mark - text), stdout);
 		fwrite(digits, 1, len, stdout);
-		text = digits + len + (digits[len] == '"');
+		text = digits + len + 1;
 	}
 	puts(text);
 }

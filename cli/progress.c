@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* A progress bar on standard error. */
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -10,19 +9,11 @@
 #define WIDTH       30
 #define INTERVAL_NS 100000000ull
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 void cli_progress_begin(struct cli_progress *progress, uint64_t total)
 {
 	*progress = (struct cli_progress){.on = isatty(STDERR_FILENO), .total = total};
 	if (progress->on)
-		progress->start_ns = progress->shown_ns = now_ns();
+		progress->start_ns = progress->shown_ns = cli_now_ns();
 }
 
 void cli_progress_begin_percent(struct cli_progress *progress)
@@ -33,7 +24,7 @@ void cli_progress_begin_percent(struct cli_progress *progress)
 
 bool cli_progress_due(const struct cli_progress *progress)
 {
-	return progress->on && now_ns() - progress->shown_ns >= INTERVAL_NS;
+	return progress->on && cli_now_ns() - progress->shown_ns >= INTERVAL_NS;
 }
 
 static void show_amount(const struct cli_progress *progress, uint64_t done)
@@ -58,7 +49,7 @@ void cli_progress_update(struct cli_progress *progress, uint64_t done)
 
 	if (!cli_progress_due(progress))
 		return;
-	progress->shown_ns = now_ns();
+	progress->shown_ns = cli_now_ns();
 	if (progress->total) {
 		filled = (int)((double)done / (double)progress->total * WIDTH);
 		fprintf(stderr, "\r[%-*.*s] %3.0f %%  ", WIDTH, filled, full,

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <nvme/types.h>
 
@@ -48,6 +47,14 @@ int cli_wanted(struct cli *cli, const struct cli_args *args, const char *const *
 			return cli_usage_error(cli, "--%s is needed", *names);
 	}
 	return CLI_OK;
+}
+
+int cli_check_dwords(struct cli *cli, const char *option, uint64_t len)
+{
+	if (len % 4 == 0)
+		return CLI_OK;
+	return cli_usage_error(cli, "--%s: %llu isn't a multiple of 4", option,
+			       (unsigned long long)len);
 }
 
 int cli_value_list(struct cli *cli, const struct cli_args *args, const char *name, uint64_t max,
@@ -319,14 +326,11 @@ int cli_get_log(struct cli_device *dev, uint8_t lid, uint32_t nsid, bool clear, 
 	struct nvmux_log_opts opts = {.size = sizeof(opts), .clear = clear};
 	bool quiet = dev->quiet;
 	unsigned tries = 0;
-	int err, code;
+	int code;
 
 	dev->quiet = true;
 	do {
-		dev->done = false;
-		err = nvmux_ctrlr_cmd_get_log_page(dev->ctrlr, lid, nsid, buf, len, &opts,
-						   cli_device_done, dev);
-		code = cli_device_wait_admin(dev, "get log page", err, NULL);
+		code = cli_read_log(dev, lid, nsid, &opts, buf, len);
 	} while (is_to_repeat(dev, code, &tries));
 	dev->quiet = quiet;
 	if (code == CLI_IO_ERROR)
@@ -337,15 +341,11 @@ int cli_get_log(struct cli_device *dev, uint8_t lid, uint32_t nsid, bool clear, 
 bool cli_pause(struct cli_device *dev, int ms)
 {
 	struct pollfd fd = {.fd = nvmux_get_fd(dev->nvmux), .events = POLLIN};
-	struct timespec start, now;
+	uint64_t start = cli_now_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
-		int64_t left;
+		int64_t left = ms - (int64_t)((cli_now_ns() - start) / 1000000);
 
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = ms - ((int64_t)(now.tv_sec - start.tv_sec) * 1000 +
-			     (now.tv_nsec - start.tv_nsec) / 1000000);
 		if (left <= 0 || cli_interrupted())
 			return !cli_interrupted();
 		poll(&fd, 1, left < SLICE_MS ? (int)left : SLICE_MS);

@@ -37,6 +37,8 @@ int cli_values(struct cli *cli, const struct cli_args *args, const struct cli_va
 int cli_sizes(struct cli *cli, const struct cli_args *args, const struct cli_value *values);
 /* Each of these options (ended by NULL) must be given. */
 int cli_wanted(struct cli *cli, const struct cli_args *args, const char *const *names);
+/* The value of an option that is a number of bytes must be whole dwords. */
+int cli_check_dwords(struct cli *cli, const char *option, uint64_t len);
 /* A list such as "1,0x10,32" of 64-bit numbers, at most @max_entries. *@count: 0 if not given. */
 int cli_value_list(struct cli *cli, const struct cli_args *args, const char *name, uint64_t max,
 		   uint64_t *list, unsigned max_entries, unsigned *count);

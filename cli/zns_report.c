@@ -66,10 +66,10 @@ void cli_zones_json(const uint8_t *descs, uint64_t count, size_t ext, json_t *li
 	for (uint64_t i = 0; i < count; i++) {
 		const struct nvme_zns_desc *d = desc_at(descs, i, ext);
 		json_t *zone = json_pack(
-			"{s:o, s:o, s:o, s:s, s:s, s:i}", "slba", cli_json_u64(le64toh(d->zslba)),
-			"wp", cli_json_u64(le64toh(d->wp)), "cap", cli_json_u64(le64toh(d->zcap)),
-			"state", state_name(d->zs >> 4), "type", type_name(d->zt), "attrs",
-			(int)d->za);
+			"{s:o, s:o, s:o, s:s, s:s, s:i}", "slba",
+			decode_uint_json(le64toh(d->zslba)), "wp", decode_uint_json(le64toh(d->wp)),
+			"cap", decode_uint_json(le64toh(d->zcap)), "state", state_name(d->zs >> 4),
+			"type", type_name(d->zt), "attrs", (int)d->za);
 
 		if (ext && d->za & NVME_ZNS_ZA_ZDEV)
 			json_object_set_new(zone, "ext_data", decode_hex_json(d + 1, ext));
@@ -86,7 +86,7 @@ void cli_zones_print_head(uint64_t n_zones)
 
 int cli_zones_print_json(const struct cli *cli, uint64_t n_zones, json_t *list)
 {
-	CLI_JSON *root = json_pack("{s:o, s:O}", "nr_zones", cli_json_u64(n_zones), "zone_list",
+	CLI_JSON *root = json_pack("{s:o, s:O}", "nr_zones", decode_uint_json(n_zones), "zone_list",
 				   list);
 
 	return cli_print_json(cli, root);

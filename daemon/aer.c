@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "decode/fields.h"
 #include "libcore/aer.h"
 
 #define TYPE_HEALTH 1u
 #define TYPE_NOTICE 2u
 #define TYPE_IO     6u
 #define NS_CHANGED  0u /* information of a notice */
+#define FW_STARTING 1u
 #define LOG_RAE     (1u << 15)
 
 struct aer_word {
@@ -165,15 +167,61 @@ static void tell_reservation(struct controller *c, const struct nvme_resv_notifi
 	};
 	const char *word = NULL;
 
-	if (!log || log->rnlpt == NVME_RESV_NOTIFY_RNLPT_EMPTY)
+	if (log->rnlpt == NVME_RESV_NOTIFY_RNLPT_EMPTY)
 		return;
 	if (log->rnlpt < ARRAY_SIZE(words))
 		word = words[log->rnlpt];
 	events_emit(c->d, "reservation_notification",
-		    json_pack("{s:s,s:I,s:I,s:i,s:s,s:i}", "name", c->name, "nsid",
-			      (json_int_t)le32_to_cpu(log->nsid), "count",
-			      (json_int_t)le64_to_cpu(log->lpc), "notification", (int)log->rnlpt,
-			      "notification_text", word ?: "unknown", "available", (int)log->nalp));
+		    decode_plain(json_pack("{s:s,s:I,s:o,s:i,s:s,s:i}", "name", c->name, "nsid",
+					   (json_int_t)le32_to_cpu(log->nsid), "count",
+					   decode_uint_json(le64_to_cpu(log->lpc)), "notification",
+					   (int)log->rnlpt, "notification_text", word ?: "unknown",
+					   "available", (int)log->nalp)));
+}
+
+struct notice_job {
+	_Alignas(8) struct nvme_resv_notification_log log;
+	struct controller *c;
+};
+
+static void notice_read(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct notice_job *job = arg;
+
+	if (!nvmux_cpl_is_error(cpl))
+		tell_reservation(job->c, &job->log);
+	free(job);
+}
+
+/*
+ * An event that came while the controller was being attached, when libnvmux didn't know yet that
+ * its log page is ours to read. Until that is read no further event of its type comes.
+ */
+static void read_notice(struct controller *c)
+{
+	struct nvmux_cmd cmd = {
+		.opc = nvme_admin_get_log_page,
+		.nsid = cpu_to_le32(NVME_NSID_ALL),
+		.cdw10 = cpu_to_le32((sizeof(struct nvme_resv_notification_log) / 4 - 1) << 16 |
+				     NVME_LOG_LID_RESERVATION),
+	};
+	struct notice_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return;
+	job->c = c;
+	if (nvmux_ctrlr_admin(c->ctrlr, &cmd, &job->log, sizeof(job->log), notice_read, job))
+		free(job);
+}
+
+static void reservation_event(struct controller *c, const struct nvmux_cpl *event)
+{
+	const struct nvme_resv_notification_log *log = ctrlr_aer_log(c->ctrlr, event);
+
+	if (log)
+		tell_reservation(c, log);
+	else
+		read_notice(c);
 }
 
 /* ---- any ---- */
@@ -194,11 +242,13 @@ void controller_aer(struct controller *c, const struct nvmux_cpl *event)
 			      "event_type_text", type_words[type] ?: "unknown", "information_text",
 			      info_text, "log_page_text", log_text));
 	if (type == TYPE_IO && lid == NVME_LOG_LID_RESERVATION)
-		tell_reservation(c, ctrlr_aer_log(c->ctrlr, event));
+		reservation_event(c, event);
 	if (type == TYPE_HEALTH)
 		read_health(c);
 	if (type == TYPE_NOTICE && info == NS_CHANGED)
 		controller_namespaces_changed(c);
+	if (type == TYPE_NOTICE && info == FW_STARTING)
+		controller_firmware_changed(c);
 }
 
 /* ---- namespaces ---- */

@@ -11,8 +11,9 @@
  * the next entry is there, and counts as a command meanwhile, so that both have room when that
  * comes. Failure modes: what the check refuses is completed here; a client that uses more commands
  * than its depth has the rest refused, and loses completions by its own doing; a client that closed
- * its socket while parked isn't heard any more. A stop or a forgotten region waits until nothing of
- * it is in flight, and after a failure of the queue until the device has been stopped.
+ * its socket while parked isn't heard any more; when the second of two fused commands can't be
+ * sent, a flush goes in its place, so that the first ends. A stop or a forgotten region waits until
+ * nothing of it is in flight, and after a failure of the queue until the device has been stopped.
  */
 #include <string.h>
 #include <sys/epoll.h>
@@ -179,10 +180,10 @@ static void serve_pair(struct channel *channel, const struct nvmux_ring_cmd *fir
 		return;
 	}
 	NVMUX_ASSERT(channel->hwq->qpair->n_free >= 2);
-	if (submit_slow(channel, first, &checked[0]))
-		submit_slow(channel, second, &checked[1]);
-	else
+	if (!submit_slow(channel, first, &checked[0]))
 		refuse(channel, second, NVME_SC_FUSED_FAIL | NVMUX_STATUS_DNR);
+	else if (!submit_slow(channel, second, &checked[1]))
+		hwq_end_lone_first(channel->hwq, &checked[0].cmd.cmd);
 }
 
 /* A command with flags, or any after the first of two fused ones. */

@@ -7,6 +7,11 @@
 
 #define CDW12_PRINFO (0xfu << 26) /* PRACT and PRCHK; NVM command set 1.0, section 3.2 */
 
+const struct cmd_field cmd_nsid_fields[] = {
+	FIELD_OF(FIELD_VALUE, "nsid", 1, 0, 32),
+	{.kind = FIELD_END},
+};
+
 const struct cmd_field cmd_fua_pi_fields[] = {
 	FIELD_OF(FIELD_FLAG, "fua", 12, 30, 1),
 	FIELD_OF(FIELD_FLAG, "limited_retry", 12, 31, 1),

@@ -195,6 +195,8 @@ bool cmd_members_known(struct rpc_request *req, const json_t *object, const char
 
 #define CMD_RESULT "{dw0, dw1} of the completion"
 
+/* Of CMD_NSID, where that is all of a rule. */
+extern const struct cmd_field cmd_nsid_fields[];
 /* Fields of CMD_FUA and CMD_PI. NVM command set 1.0, section 3.2. */
 extern const struct cmd_field cmd_fua_pi_fields[];
 

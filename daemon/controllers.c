@@ -78,12 +78,12 @@ struct controller *controller_for_request(struct nvmuxd *d, struct rpc_request *
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", name);
 		return NULL;
 	}
-	if (c->state == CONTROLLER_FAILED && !controller_is_removed(c)) {
-		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, name);
-		return NULL;
-	}
 	if (controller_is_removed(c)) {
 		rpc_reply_errno(req, -ENODEV, "controller '%s' is being removed", name);
+		return NULL;
+	}
+	if (c->state == CONTROLLER_FAILED) {
+		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, name);
 		return NULL;
 	}
 	if (c->detaching || c->state == CONTROLLER_ATTACHING) {
@@ -159,7 +159,7 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 	view->max_transfer = ctrlr->max_transfer;
 	view->max_segs = MIN(ctrlr->max_segs, (uint32_t)NVMUX_RING_LIST_PER_CMD);
 	view->sgl = ctrlr->sgl;
-	view->fused = ctrlr->id.fuses & 1;
+	view->fused = le16_to_cpu(ctrlr->id.fuses) & NVME_CTRL_FUSES_COMPARE_AND_WRITE;
 	view->separate_md = !nvmux_ctrlr_is_fabrics(ctrlr);
 	view->admin = admin;
 	view->reservations = admin;
@@ -193,13 +193,51 @@ static void view_is_set(void *arg)
 	(void)arg;
 }
 
-void controller_refresh_views(struct controller *c)
+/* Better no service than an old geometry. */
+static void stop_serving(struct controller *c, struct client_qpair *q)
 {
-	struct ctrlr_view *view = controller_make_view(c, true), *copy;
+	log_error(&c->d->log, "ctrlr",
+		  "%s: no memory to go on serving a queue pair of client %u", c->name,
+		  q->hold->session->id);
+	channel_set_state(q->channel, NVMUX_RING_DEAD);
+	qpair_stop(q);
+}
+
+/* @view NULL: there is no memory for it. */
+static void set_channel_views(struct controller *c, const struct ctrlr_view *view)
+{
 	struct client_qpair *q;
 	struct hold *hold;
 
-	if (!view || (c->view && view_equal(view, c->view))) {
+	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
+	{
+		TAILQ_FOREACH(q, &hold->session->qpairs, link)
+		{
+			struct ctrlr_view *copy = NULL;
+
+			if (q->hold != hold || q->state != CHANNEL_STARTED)
+				continue;
+			if (view)
+				copy = controller_make_channel_view(c, hold->session->admin);
+			if (copy)
+				channel_set_view(q->channel, copy, view_is_set, NULL);
+			else
+				stop_serving(c, q);
+		}
+	}
+}
+
+void controller_refresh_views(struct controller *c)
+{
+	struct ctrlr_view *view = controller_make_view(c, true);
+
+	if (!view) {
+		set_channel_views(c, NULL);
+		c->lost = true;
+		controller_check_lost(c);
+		return;
+	}
+	if (c->view && view_equal(view, c->view)) {
 		free(view);
 		return;
 	}
@@ -208,25 +246,7 @@ void controller_refresh_views(struct controller *c)
 	free(c->view);
 	c->view = view;
 	c->view_generation++;
-	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
-	{
-		TAILQ_FOREACH(q, &hold->session->qpairs, link)
-		{
-			if (q->hold != hold || q->state != CHANNEL_STARTED)
-				continue;
-			copy = controller_make_channel_view(c, hold->session->admin);
-			if (copy) {
-				channel_set_view(q->channel, copy, view_is_set, NULL);
-				continue;
-			}
-			/* better no service than an old geometry */
-			log_error(&c->d->log, "ctrlr",
-				  "%s: no memory to go on serving a queue pair of client %u",
-				  c->name, hold->session->id);
-			channel_set_state(q->channel, NVMUX_RING_DEAD);
-			qpair_stop(q);
-		}
-	}
+	set_channel_views(c, view);
 	log_info(&c->d->log, "ctrlr", "%s: %u namespaces, limits or formats have changed", c->name,
 		 view->n_ns);
 }
@@ -385,7 +405,7 @@ void controller_queue_failed(void *arg, struct hwq *hwq)
 				return; /* its loss is dealt with, or about to be reported */
 			/* when the controller is lost, its reset is refused */
 			log_warning(&d->log, "ctrlr", "%s: a queue pair broke", c->name);
-			controller_reset(c, NULL, "a queue pair broke");
+			controller_must_reset(c, "a queue pair broke");
 			return;
 		}
 	}

@@ -156,6 +156,7 @@ struct controller {
 	struct change_op *change; /* what is known of it changes: that is under way */
 	bool changing;            /* commands of clients wait for that */
 	bool look_queued;
+	bool identify_queued;
 	struct controller *held_for; /* another one of its subsystem that is changed; or NULL */
 	uint32_t n_admin; /* clients' admin commands in flight, that of the change not counted */
 	struct deferred_list deferred;
@@ -245,10 +246,13 @@ void controllers_cancel_retries(struct nvmuxd *d);
 void controller_detach(struct controller *c, struct rpc_request *req);
 /* Look at them again (change.c). */
 void controller_namespaces_changed(struct controller *c);
+void controller_firmware_changed(struct controller *c);
 /* The reactors' answers take a moment even when nothing is in flight. */
 #define DRAIN_MIN_MS 50
 /* Without @req a reset that is already waiting for its turn will do. False: there is no memory. */
 bool controller_reset(struct controller *c, struct rpc_request *req, const char *reason);
+/* The same for one that can't go on otherwise: without memory it is lost. */
+void controller_must_reset(struct controller *c, const char *reason);
 /* libnvmux stops queue pairs: clients' commands by the control plane wait until it is through. */
 void controller_stopped(struct controller *c);
 /* So it is, until the end of that goes on with what waits. */
@@ -552,7 +556,6 @@ struct user_request {
 };
 
 /* Check and send; the answer goes to @req, or, NULL, to the admin ring. */
-void user_cmd_admin(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req);
 void user_cmd_send(struct hold *hold, const struct user_request *request, struct rpc_request *req);
 /* It has completed; @cmd is freed. */
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status);

@@ -279,6 +279,10 @@ void hwq_answer_hold(struct reactor *r, struct hwq *hwq, bool anyway);
 void hwq_fail(struct reactor *r, struct hwq *hwq);
 /* The completion of a request. */
 void hwq_request_done(void *arg, const struct nvmux_cpl *cpl);
+/* The second of two fused commands couldn't be sent: what the first waits for instead of it. */
+void hwq_end_lone_first(struct hwq *hwq, const struct nvmux_cmd *first);
+/* With whose completion nothing is done. */
+void hwq_ignored(void *arg, const struct nvmux_cpl *cpl);
 /* Send those that wait, as many as there is room for. Return: how many. */
 uint32_t hwq_send_requests(struct hwq *hwq);
 /* End the requests that wait to be sent; @owner NULL: of all. Return: how many. */

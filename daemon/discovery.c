@@ -186,15 +186,11 @@ static bool free_name(const struct discovery *disc, char *buf, size_t size)
 /* False: it can't be taken now. */
 static bool attach_entry(struct discovery *disc, const struct nvmux_discovery_entry *entry)
 {
-	char name[CONF_NAME_MAX + 16], why[256];
+	char name[CONF_NAME_MAX + 16];
 	struct nvmuxd *d = disc->d;
 	struct nvmux_trid trid = entry->trid;
 
-	snprintf(trid.host_traddr, sizeof(trid.host_traddr), "%s", disc->trid.host_traddr);
-	snprintf(trid.host_iface, sizeof(trid.host_iface), "%s", disc->trid.host_iface);
-	/* our address may be of another family than that of this record */
-	if (nvmux_trid_check(&trid, why, sizeof(why)))
-		trid.host_traddr[0] = '\0';
+	nvmux_trid_take_source(&trid, &disc->trid);
 	if (controller_find_target(d, &trid))
 		return true;
 	if (n_found(d) >= FOUND_MAX || !free_name(disc, name, sizeof(name)))

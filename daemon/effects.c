@@ -9,7 +9,9 @@
  * geometry meanwhile. CCC, the controller: it is identified anew, and reset if something differs
  * that can't be changed in place, unless that would undo the command; neither after firmware
  * commands, as a reset would activate an image that the client wants to be activated at a time of
- * its own choice, nor after those whose change is one of namespaces.
+ * its own choice, nor after those whose change is one of namespaces. A Firmware Commit that
+ * activates an image at once (CA, base specification 2.0, section 5.11) changes the controller,
+ * whatever the log says.
  *
  * What a log says less than the specification of the commands below doesn't count.
  */
@@ -17,7 +19,9 @@
 #include <nvmux/admin.h>
 #include "daemon/effects.h"
 
-#define OPC_IO_VENDOR 0x80
+#define OPC_IO_VENDOR     0x80
+#define COMMIT_CA_SHIFT   3
+#define COMMIT_CA_AT_ONCE 3
 #define EFFECTS_CSE \
 	(7u << NVMUX_EFFECT_CSE_SHIFT) /* base specification 2.0, section 5.16.1.6: 0: none */
 #define EFFECTS_NAMESPACES (NVMUX_EFFECT_NS_CAPABILITY | NVMUX_EFFECT_NS_INVENTORY)
@@ -44,6 +48,13 @@ static bool is_firmware_command(uint8_t opc)
 	return opc == nvme_admin_fw_commit || opc == nvme_admin_fw_download;
 }
 
+/* Without a reset: what the controller says of itself may be something else afterwards. */
+static bool is_activation(const struct nvmux_cmd *cmd)
+{
+	return cmd->opc == nvme_admin_fw_commit &&
+	       (le32_to_cpu(cmd->cdw10) >> COMMIT_CA_SHIFT & 7) == COMMIT_CA_AT_ONCE;
+}
+
 /* A reset would undo what these do. */
 static bool is_undone(uint8_t opc)
 {
@@ -51,8 +62,7 @@ static bool is_undone(uint8_t opc)
 	       opc == nvme_admin_directive_send || opc == nvme_admin_security_send;
 }
 
-/* These only read, whatever a log says. */
-static bool is_harmless(uint8_t opc)
+bool effects_only_reads(uint8_t opc)
 {
 	return opc == nvme_admin_identify || opc == nvme_admin_get_log_page ||
 	       opc == nvme_admin_get_features;
@@ -60,7 +70,11 @@ static bool is_harmless(uint8_t opc)
 
 uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd)
 {
-	return nvmux_ctrlr_get_effects(ctrlr, io, cmd->opc) | (io ? 0 : least_effects(cmd));
+	uint32_t effects = nvmux_ctrlr_get_effects(ctrlr, io, cmd->opc);
+
+	if (!io && is_activation(cmd))
+		effects |= NVMUX_EFFECT_CTRLR;
+	return effects | (io ? 0 : least_effects(cmd));
 }
 
 bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd,
@@ -70,12 +84,13 @@ bool effects_plan(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_c
 
 	*ret = (struct effects_plan){0};
 	/* I/O commands of the specification change blocks only. */
-	if (io ? cmd->opc < OPC_IO_VENDOR : is_harmless(cmd->opc))
+	if (io ? cmd->opc < OPC_IO_VENDOR : effects_only_reads(cmd->opc))
 		return false;
 	ret->hold = effects & (EFFECTS_CSE | NVMUX_EFFECT_NS_CAPABILITY);
 	ret->look = effects & EFFECTS_NAMESPACES;
 	ret->identify = effects & NVMUX_EFFECT_CTRLR &&
-			(io || (!is_firmware_command(cmd->opc) && !least_effects(cmd)));
+			(io || is_activation(cmd) ||
+			 (!is_firmware_command(cmd->opc) && !least_effects(cmd)));
 	ret->reset = ret->identify && (io || !is_undone(cmd->opc));
 	ret->hold |= ret->identify;
 	ret->look |= ret->identify;
@@ -97,7 +112,7 @@ void effects_noticed(const struct nvmux_ctrlr *ctrlr, uint32_t ret_bits[4])
 
 bool effects_need_admin(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd)
 {
-	if (io ? cmd->opc < OPC_IO_VENDOR : is_harmless(cmd->opc))
+	if (io ? cmd->opc < OPC_IO_VENDOR : effects_only_reads(cmd->opc))
 		return false;
 	return effects_of(ctrlr, io, cmd) & EFFECTS_OTHERS;
 }

@@ -8,12 +8,14 @@
 
 /* What is done about a command, besides sending it. */
 struct effects_plan {
-	bool hold;  /* nothing else runs on the controller meanwhile */
-	bool look;  /* namespaces are looked at anew after it */
+	bool hold;     /* nothing else runs on the controller meanwhile */
+	bool look;     /* namespaces are looked at anew after it */
 	bool identify; /* so is the controller */
 	bool reset;    /* it may be, if that has changed what can't be changed in place */
 };
 
+/* Whether an admin command only reads, whatever a log says of it. */
+bool effects_only_reads(uint8_t opc);
 /* enum nvmux_effects of a command. */
 uint32_t effects_of(const struct nvmux_ctrlr *ctrlr, bool io, const struct nvmux_cmd *cmd);
 /* False: it is sent as any other. */

@@ -42,13 +42,13 @@ static struct open_op *open_op_of(struct op *op)
 
 static void take_commands(struct hold *hold)
 {
-	struct nvmux_ring_cmd copy;
+	struct user_request request = {.io = false};
 
 	for (unsigned n = 0; n < COMMANDS_PER_TURN; n++) {
 		if (hold->in_flight >= hold->session->limits.admin_in_flight ||
-		    hold->controller->changing || !admin_ring_next(hold->ring, &copy))
+		    hold->controller->changing || !admin_ring_next(hold->ring, &request.copy))
 			return;
-		user_cmd_admin(hold, &copy, NULL);
+		user_cmd_send(hold, &request, NULL);
 	}
 }
 
@@ -96,8 +96,8 @@ void holds_serve_rings_later(struct controller *c)
 {
 	struct hold *hold;
 
-	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
-	hold_serve_ring_later(hold);
+	TAILQ_FOREACH (hold, &c->holds, ctrlr_link)
+		hold_serve_ring_later(hold);
 }
 
 static void on_ring(evutil_socket_t fd, short what, void *arg)

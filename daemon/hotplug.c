@@ -102,6 +102,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(hp, RETRY_MS);
 }
 
+/* It had failed, and let go of its device. */
+static bool has_failed(const struct controller *c)
+{
+	return c->state == CONTROLLER_FAILED && !c->ctrlr->device_open;
+}
+
 /* A device that vfio-pci has is at this place. */
 static void appeared(struct hotplug *hp, const char *slot)
 {
@@ -115,7 +121,7 @@ static void appeared(struct hotplug *hp, const char *slot)
 	log_info(&d->log, "hotplug", "%s: a controller has appeared%s", slot,
 		 i >= 0 ? "" : ", which the configuration doesn't name");
 	events_emit(d, "device_added", params);
-	if (c && c->state == CONTROLLER_FAILED && !c->ctrlr->device_open)
+	if (c && has_failed(c))
 		c->removed = true; /* what had failed has gone: this is another start */
 	if (c)
 		c->came_back = controller_is_removed(c);
@@ -165,7 +171,7 @@ static bool has_driver(const char *slot)
 	return name && !strcmp(name + 1, DRIVER);
 }
 
-/* Events were lost. */
+/* Events were lost: a device may also have been replaced. */
 static void look_everywhere(struct hotplug *hp)
 {
 	const struct conf_controller *cc = hp->d->config.controllers;
@@ -176,7 +182,8 @@ static void look_everywhere(struct hotplug *hp)
 	for (uint32_t i = 0; i < hp->d->config.n_controllers; i++) {
 		if (cc[i].trid.trtype == NVMUX_TRTYPE_PCIE &&
 		    !pci_address_parse(cc[i].trid.traddr, slot) && has_driver(slot) &&
-		    (!(c = controller_at(hp->d, slot)) || controller_is_removed(c)))
+		    (!(c = controller_at(hp->d, slot)) || controller_is_removed(c) ||
+		     has_failed(c)))
 			appeared(hp, slot);
 	}
 }

@@ -117,11 +117,30 @@ static int send_request(struct hwq *hwq, struct message *msg)
 	return 0;
 }
 
+void hwq_ignored(void *arg, const struct nvmux_cpl *cpl)
+{
+	(void)arg;
+	(void)cpl;
+}
+
+/*
+ * A controller aborts it when the next command isn't its other half (base specification 2.0,
+ * section 3.4.2): a flush, of which nothing can be refused; the second's place is free for it.
+ */
+void hwq_end_lone_first(struct hwq *hwq, const struct nvmux_cmd *first)
+{
+	const struct nvmux_cmd flush = {.opc = nvme_cmd_flush, .nsid = first->nsid};
+	const struct nvmux_payload none = {0};
+
+	(void)!hwq->qpair->transport->submit(hwq->qpair, &flush, &none, hwq_ignored, NULL);
+}
+
 /* Two fused commands go one right after the other, when both are here and there is room for them;
  * the second not without the first. */
 static bool send_next(struct hwq *hwq)
 {
 	struct message *msg = TAILQ_FIRST(&hwq->requests), *second;
+	struct nvmux_cmd first;
 	int err;
 
 	if (!msg)
@@ -146,9 +165,11 @@ static bool send_next(struct hwq *hwq)
 		request_fail(second, NVME_SC_INVALID_FIELD | NVMUX_STATUS_DNR);
 		return true;
 	}
+	first = msg->request.cmd;
 	err = send_request(hwq, msg);
 	if (!err) {
-		send_request(hwq, second);
+		if (send_request(hwq, second))
+			hwq_end_lone_first(hwq, &first);
 		return true;
 	}
 	TAILQ_REMOVE(&hwq->requests, second, waiting);

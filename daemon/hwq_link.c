@@ -40,6 +40,8 @@ static bool is_abandoned(void *arg, nvmux_cmd_cb cb, void *cb_arg)
 	const struct message *request = cb_arg;
 
 	(void)arg;
+	if (cb == hwq_ignored)
+		return false;
 	return cb == hwq_request_done ? request->request.abandoned : channel_is_abandoned(cb_arg);
 }
 

@@ -54,10 +54,6 @@ static const struct cmd_field format_fields[] = {
 	FIELD_OF(FIELD_VALUE, "ses", 10, 9, 3),
 	{.kind = FIELD_END},
 };
-static const struct cmd_field nsid_fields[] = {
-	FIELD_OF(FIELD_VALUE, "nsid", 1, 0, 32),
-	{.kind = FIELD_END},
-};
 static const struct cmd_field csi_fields[] = {
 	FIELD_OF(FIELD_VALUE, "csi", 11, 24, 8),
 	{.kind = FIELD_END},
@@ -269,18 +265,18 @@ const struct cmd_rule admin_rules[] = {
 	 .opc = nvme_admin_ns_mgmt,
 	 .fixed = 1,
 	 .fixed_dword = 10,
-	 .fields = {nsid_fields}},
+	 .fields = {cmd_nsid_fields}},
 	{.method = "attach_ns",
 	 .opc = nvme_admin_ns_attach,
 	 .data = DATA_STAGED,
-	 .fields = {nsid_fields},
+	 .fields = {cmd_nsid_fields},
 	 .stage = stage_cntids},
 	{.method = "detach_ns",
 	 .opc = nvme_admin_ns_attach,
 	 .data = DATA_STAGED,
 	 .fixed = 1,
 	 .fixed_dword = 10,
-	 .fields = {nsid_fields},
+	 .fields = {cmd_nsid_fields},
 	 .stage = stage_cntids},
 	{.method = "sanitize", .opc = nvme_admin_sanitize_nvm, .fields = {sanitize_fields}},
 	{.method = "self_test", .opc = nvme_admin_dev_self_test, .fields = {self_test_fields}},

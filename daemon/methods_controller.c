@@ -206,9 +206,9 @@ static void identified(void *arg, const struct nvmux_cpl *cpl)
 	else if (nvmux_cpl_is_error(cpl))
 		log_debug(&job->c->d->log, "rpc", "identify: once more after a reset");
 	else if (job->cns == NVME_IDENTIFY_CNS_CTRL)
-		rpc_reply(job->req, identify_ctrl_json((const void *)job->data));
+		rpc_reply(job->req, decode_plain(identify_ctrl_json((const void *)job->data)));
 	else if (job->cns == NVME_IDENTIFY_CNS_NS)
-		rpc_reply(job->req, identify_ns_json((const void *)job->data));
+		rpc_reply(job->req, decode_plain(identify_ns_json((const void *)job->data)));
 	else
 		rpc_reply(job->req, json_pack("{s:o}", "data",
 					      decode_hex_json(job->data, IDENTIFY_SIZE)));
@@ -346,7 +346,8 @@ const struct rpc_method controller_methods[] = {
 	 get_namespaces},
 	{"identify", RPC_RIGHT_USER, identify_params,
 	 "Send Identify. CNS 1 (controller) and 0 (namespace) are decoded with the keys of "
-	 "nvme-cli.",
+	 "nvme-cli. A number beyond 2^63 - 1, which many JSON libraries can't read, is a string of "
+	 "decimal digits.",
 	 "an object of fields; for other CNS values {data: 4096 bytes in hexadecimal digits}",
 	 identify},
 	{"open_controller", RPC_RIGHT_USER, name_params,

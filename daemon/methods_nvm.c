@@ -5,16 +5,10 @@
 #include <nvmux/io.h>
 #include "daemon/cmd_table.h"
 
-#define FUSES_COMPARE_WRITE 1 /* Identify Controller, FUSES; base specification 2.0, figure 275 */
-
 static const struct cmd_field range_fields[] = {
 	FIELD_OF(FIELD_VALUE, "nsid", 1, 0, 32),
 	FIELD_64("lba", 10),
 	FIELD_OF(FIELD_COUNT, "lba_count", 12, 0, 16),
-	{.kind = FIELD_END},
-};
-static const struct cmd_field nsid_fields[] = {
-	FIELD_OF(FIELD_VALUE, "nsid", 1, 0, 32),
 	{.kind = FIELD_END},
 };
 static const struct cmd_field hint_fields[] = {
@@ -130,7 +124,7 @@ static void compare_and_write(struct rpc_request *req, const json_t *params)
 	ns = cmd_ns(req, hold, (uint32_t)rpc_get_integer(params, "nsid", 0));
 	if (!ns)
 		return;
-	if (!(hold->controller->ctrlr->id.fuses & FUSES_COMPARE_WRITE)) {
+	if (!(le16_to_cpu(hold->controller->ctrlr->id.fuses) & NVME_CTRL_FUSES_COMPARE_AND_WRITE)) {
 		rpc_reply_errno(req, -EOPNOTSUPP,
 				"controller '%s' doesn't offer fused commands (Identify "
 				"Controller, FUSES)",
@@ -184,7 +178,7 @@ const struct cmd_rule nvm_rules[] = {
 	 .opc = nvme_cmd_write_uncor,
 	 .io = true,
 	 .fields = {range_fields}},
-	{.method = "flush", .opc = nvme_cmd_flush, .io = true, .fields = {nsid_fields}},
+	{.method = "flush", .opc = nvme_cmd_flush, .io = true, .fields = {cmd_nsid_fields}},
 	{.method = "dataset_management",
 	 .opc = nvme_cmd_dsm,
 	 .io = true,

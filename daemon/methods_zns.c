@@ -2,10 +2,6 @@
 /* RPC methods of the zoned namespace command set. Specification 1.1, section 3.4. */
 #include "daemon/cmd_table.h"
 
-#define OPC_ZONE_SEND   0x79
-#define OPC_ZONE_RECV   0x7a
-#define OPC_ZONE_APPEND 0x7d
-
 static const struct cmd_word send_actions[] = {
 	{"close", 1}, {"finish", 2},  {"open", 3},
 	{"reset", 4}, {"offline", 5}, {"set_zone_desc_ext", 0x10},
@@ -37,18 +33,18 @@ static const struct cmd_field report_fields[] = {
 
 const struct cmd_rule zns_rules[] = {
 	{.method = "zns_append",
-	 .opc = OPC_ZONE_APPEND,
+	 .opc = nvme_zns_cmd_append,
 	 .io = true,
 	 .data = DATA_BLOCKS,
 	 .pi = true,
 	 .fields = {append_fields, cmd_fua_pi_fields}},
 	{.method = "zns_mgmt_send",
-	 .opc = OPC_ZONE_SEND,
+	 .opc = nvme_zns_cmd_mgmt_send,
 	 .io = true,
 	 .data = DATA_LENGTH,
 	 .fields = {send_fields}},
 	{.method = "zns_report_zones",
-	 .opc = OPC_ZONE_RECV,
+	 .opc = nvme_zns_cmd_mgmt_recv,
 	 .io = true,
 	 .data = DATA_LENGTH,
 	 .fields = {report_fields}},

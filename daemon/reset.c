@@ -13,7 +13,7 @@
  *
  * Failure modes. libnvmux is at it already, or identifies namespaces: that is waited for. The reset
  * fails: libnvmux lets go of the device, and it is lost (controllers.c). A change (change.c) waits
- * for an answer: it is let go.
+ * for an answer: it is let go. There is no memory: one that can't go on without is lost.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,9 +70,10 @@ static void revived(void *arg, int err, uint64_t value)
 {
 	struct reset_op *reset = arg;
 	struct controller *c = reset->c;
+	bool later = err == -EBUSY || (err == -ENOMEM && !nvmux_ctrlr_is_failed(c->ctrlr));
 
 	(void)value;
-	if (err == -EBUSY && !c->lost && nvmux_now_ms() < reset->until_ms) {
+	if (later && !c->lost && nvmux_now_ms() < reset->until_ms) {
 		nvmux_timer_set(c->d->nvmux, &reset->timer, LOOK_MS, attempt, reset);
 		return;
 	}
@@ -103,6 +104,15 @@ static void reset_views(struct op *op)
 	controller_refresh_views(controller_of(op));
 }
 
+void controller_must_reset(struct controller *c, const char *reason)
+{
+	if (controller_reset(c, NULL, reason))
+		return;
+	log_error(&c->d->log, "ctrlr", "%s: no memory to reset it", c->name);
+	c->lost = true;
+	controller_check_lost(c);
+}
+
 /* The others of its NVM subsystem have lost their queues with it. */
 static void reset_others(const struct controller *c)
 {
@@ -110,7 +120,7 @@ static void reset_others(const struct controller *c)
 
 	TAILQ_FOREACH (other, &c->d->controllers, link) {
 		if (controllers_are_siblings(c, other) && other->state == CONTROLLER_READY)
-			controller_reset(other, NULL, "its NVM subsystem has been reset");
+			controller_must_reset(other, "its NVM subsystem has been reset");
 	}
 }
 
@@ -226,8 +236,10 @@ void controller_reset_after(struct controller *c, struct user_cmd *cmd, const st
 		return;
 	}
 	reset = submit(c, NULL, false, reason);
-	if (!reset) {
+	if (!reset) { /* what it has changed would be used as it was */
 		user_cmd_cpl(cmd, cpl);
+		c->lost = true;
+		controller_check_lost(c);
 		return;
 	}
 	reset->cmd = cmd;

@@ -179,17 +179,19 @@ struct hold *session_hold_for_request(struct session *s, struct rpc_request *req
 				      const char *controller)
 {
 	struct hold *hold = session_hold(s, controller);
+	const struct controller *c;
 
 	if (hold && hold->ready && !hold->closing)
 		return hold;
+	c = controller_find(s->d, controller);
 	if (session_is_gone(s, controller) || (hold && controller_is_removed(hold->controller)))
 		rpc_reply_errno(req, -ENODEV,
 				"the device of controller '%s' has been removed; open_controller "
 				"opens the one that has come in its place, if there is one",
 				controller);
-	else if (!controller_find(s->d, controller))
+	else if (!c)
 		rpc_reply_errno(req, -ENODEV, "there is no controller '%s'", controller);
-	else if (hold && hold->controller->state == CONTROLLER_FAILED)
+	else if (c->state == CONTROLLER_FAILED)
 		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, controller);
 	else
 		rpc_reply_errno(req, -ENOTCONN,

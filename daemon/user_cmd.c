@@ -97,13 +97,11 @@ bool user_cmd_is_overdue(const struct controller *c, uint64_t sent_ms)
 static bool is_repeated(const struct user_cmd *cmd, uint16_t status)
 {
 	const struct hold *hold = cmd->hold;
-	uint8_t opc = cmd->checked.cmd.opc;
 
 	return cmd->admin && (status & NVMUX_STATUS_CODE_MASK) == NVME_SC_ABORT_QUEUE &&
 	       hold->controller->changing && !hold->closing && !hold->session->closing &&
 	       !cmd->repeated && !user_cmd_is_overdue(hold->controller, cmd->sent_ms) &&
-	       (opc == nvme_admin_identify || opc == nvme_admin_get_log_page ||
-		opc == nvme_admin_get_features);
+	       effects_only_reads(cmd->checked.cmd.opc);
 }
 
 void user_cmd_complete(struct user_cmd *cmd, uint32_t dw0, uint32_t dw1, uint16_t status)
@@ -156,7 +154,6 @@ static void send_admin(struct user_cmd *cmd)
 {
 	struct controller *c = cmd->hold->controller;
 	const struct nvmux_seg *seg = cmd->checked.seg.len ? &cmd->checked.seg : NULL;
-
 	struct effects_plan plan;
 
 	if (effects_plan(c->ctrlr, false, &cmd->checked.cmd, &plan)) {
@@ -429,11 +426,4 @@ void user_cmd_send(struct hold *hold, const struct user_request *request, struct
 		send_io(cmd);
 	else
 		send_admin(cmd);
-}
-
-void user_cmd_admin(struct hold *hold, const struct nvmux_ring_cmd *copy, struct rpc_request *req)
-{
-	const struct user_request request = {.copy = *copy};
-
-	user_cmd_send(hold, &request, req);
 }

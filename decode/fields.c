@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Structures of the specification as JSON, by tables of their fields. Pure functions. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,47 @@ uint64_t decode_uint(const void *data, size_t size)
 
 json_t *decode_uint_json(uint64_t value)
 {
-	return value > INT64_MAX ? json_real((double)value) : json_integer((json_int_t)value);
+	if (value <= INT64_MAX)
+		return json_integer((json_int_t)value);
+	return json_sprintf(DECODE_DIGITS_MARK "%" PRIu64, value);
+}
+
+const char *decode_digits(const json_t *value)
+{
+	const char *text = json_string_value(value);
+	size_t len = strlen(DECODE_DIGITS_MARK);
+
+	return text && !strncmp(text, DECODE_DIGITS_MARK, len) ? text + len : NULL;
+}
+
+/* A string's own text can't be given to it anew. */
+static json_t *plain_string(const char *digits)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%s", digits);
+	return json_string(text);
+}
+
+json_t *decode_plain(json_t *value)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+
+	json_object_foreach(value, key, member) {
+		if (decode_digits(member))
+			json_object_set_new(value, key, plain_string(decode_digits(member)));
+		else
+			decode_plain(member);
+	}
+	json_array_foreach(value, i, member) {
+		if (decode_digits(member))
+			json_array_set_new(value, i, plain_string(decode_digits(member)));
+		else
+			decode_plain(member);
+	}
+	return value;
 }
 
 json_t *decode_u128_json(const void *data)

@@ -41,8 +41,17 @@ void decode_put(json_t *object, const struct decode_field *fields, const void *d
 
 /* Little-endian, 1 to 8 bytes. */
 uint64_t decode_uint(const void *data, size_t size);
-/* A JSON integer; beyond INT64_MAX, which JSON integers here can't have, a real. */
+/*
+ * A JSON integer. Beyond INT64_MAX, which jansson's integers don't reach, a string: a mark and the
+ * digits. A printer of ours writes the digits as the number that they are; for others there is
+ * decode_plain(). Texts of devices can't be taken for it, as they have no control characters here.
+ */
 json_t *decode_uint_json(uint64_t value);
+#define DECODE_DIGITS_MARK "\001digits:"
+/* The digits of such a string; NULL: it is something else. */
+const char *decode_digits(const json_t *value);
+/* The same object or array, in whose depth such strings have become digits alone. */
+json_t *decode_plain(json_t *value);
 /* 16 bytes, little-endian, as a decimal string. */
 json_t *decode_u128_json(const void *data);
 /* Bytes as hexadecimal digits. */

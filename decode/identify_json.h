@@ -13,6 +13,12 @@
 
 #define IDENTIFY_BYTES 4096
 
+/* Which LBA format FLBAS names: bits 3:0, and above them bits 6:5. */
+static inline unsigned identify_format_index(uint8_t flbas)
+{
+	return (flbas & 15u) | (flbas & 0x60u) >> 1;
+}
+
 json_t *identify_ctrl_json(const struct nvme_id_ctrl *id);
 json_t *identify_ns_json(const struct nvme_id_ns *id);
 /* id-ns of any command set (CNS 08h). */

@@ -31,8 +31,13 @@ enum emu_priority { /* QPRIO of Create I/O Submission Queue */
 #define EMU_BG_SELF_TEST 2u
 
 uint64_t emu_now_ns(void);
+#define EMU_NS_PER_MS 1000000ull
 
 /* ---- host_mem.c: doorbell buffers and host memory buffer ---- */
+
+/* @size bytes of the host's memory, which the device may read and write as it says; NULL: they
+ * aren't there in one piece. */
+void *emu_map(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size, bool read, bool write);
 
 #define EMU_HMB_DESCRIPTORS 16u /* HMMAXD */
 #define EMU_HMB_MIN         (64u << 10)

@@ -13,7 +13,6 @@
 #define CDW12_FUA     (1u << 30)
 #define CDW12_DEAC    (1u << 25) /* Write Zeroes */
 #define CDW12_PIREMAP (1u << 25) /* Zone Append */
-#define PI_SIZE       8u
 
 /* A command with a range of blocks. */
 struct request {
@@ -62,7 +61,7 @@ static struct request make_request(struct emu_sq *sq, struct emu_ns *ns,
 				.reftag = emu_cdw(cmd->cdw14),
 			},
 		/* Metadata that is protection information only is inserted and stripped. */
-		.host_md = ns->ms && !(pract && ns->ms == PI_SIZE),
+		.host_md = ns->ms && !(pract && ns->ms == EMU_PI_SIZE),
 	};
 
 	r.host_data_len = r.n << ns->shift;
@@ -111,7 +110,7 @@ static uint16_t host_xfer(struct request *r, enum emu_xfer xfer)
 static void copy_md(const struct emu_ns *ns, uint8_t *to, const uint8_t *from)
 {
 	memcpy(to, from, ns->ms);
-	for (uint32_t i = 0; ns->pi && i < PI_SIZE; i++)
+	for (uint32_t i = 0; ns->pi && i < EMU_PI_SIZE; i++)
 		to[emu_pi_offset(ns) + i] ^= 0xff;
 }
 
@@ -152,11 +151,6 @@ static uint16_t make_durable(const struct request *r)
 
 /* ---- commands ---- */
 
-static void count(uint64_t *counter, uint64_t by)
-{
-	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
-}
-
 static uint16_t load_checked(struct request *r)
 {
 	uint16_t status;
@@ -184,8 +178,8 @@ static uint16_t do_read(struct request *r)
 /* Protection information is checked, not compared. */
 static uint16_t compare_md(const struct request *r, const struct emu_view *theirs)
 {
-	uint32_t ms = r->ns->ms, skip = r->ns->pi ? PI_SIZE : 0;
-	uint32_t from = r->ns->pi && r->ns->pil ? PI_SIZE : 0;
+	uint32_t ms = r->ns->ms, skip = r->ns->pi ? EMU_PI_SIZE : 0;
+	uint32_t from = r->ns->pi && r->ns->pil ? EMU_PI_SIZE : 0;
 
 	for (uint64_t i = 0; i < r->n; i++) {
 		if (memcmp(r->view.md + i * r->view.md_stride + from,
@@ -288,11 +282,11 @@ static void count_command(const struct request *r)
 	uint64_t bytes = has_data(r->cmd->opc) ? r->n << r->ns->shift : 0;
 
 	if (is_write(r->cmd->opc)) {
-		count(&c->writes, r->cmd->opc != nvme_cmd_write_uncor);
-		count(&c->written_bytes, bytes);
+		emu_count(&c->writes, r->cmd->opc != nvme_cmd_write_uncor);
+		emu_count(&c->written_bytes, bytes);
 	} else {
-		count(&c->reads, 1);
-		count(&c->read_bytes, bytes);
+		emu_count(&c->reads, 1);
+		emu_count(&c->read_bytes, bytes);
 	}
 }
 
@@ -339,7 +333,7 @@ uint16_t emu_blocks_execute(struct emu_sq *sq, struct emu_ns *ns, const struct n
 	struct request r = make_request(sq, ns, cmd);
 	uint16_t status;
 
-	if (r.slba >= ns->n_blocks || r.n > ns->n_blocks - r.slba)
+	if (!emu_in_range(ns, r.slba, r.n))
 		return EMU_GENERIC(LBA_RANGE);
 	if (has_data(cmd->opc) && r.host_data_len > sq->ctrlr->max_transfer)
 		return EMU_GENERIC(INVALID_FIELD);

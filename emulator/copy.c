@@ -9,7 +9,6 @@
 #include "emulator/internal.h"
 
 #define RANGES_MAX (EMU_COPY_MSRC + 1u)
-#define PI_SIZE    8u
 
 struct copy {
 	struct emu_sq *sq;
@@ -72,11 +71,6 @@ static uint16_t copy_range(struct copy *c, const struct nvme_copy_range *range)
 	return EMU_SUCCESS;
 }
 
-static bool in_range(const struct emu_ns *ns, uint64_t slba, uint64_t n)
-{
-	return slba < ns->n_blocks && n <= ns->n_blocks - slba;
-}
-
 static uint16_t check_ranges(const struct emu_ns *ns, const struct nvme_copy_range *ranges,
 			     uint32_t n, uint64_t sdlba)
 {
@@ -88,10 +82,10 @@ static uint16_t check_ranges(const struct emu_ns *ns, const struct nvme_copy_ran
 		total += nlb;
 		if (nlb > EMU_COPY_MSSRL || total > EMU_COPY_MCL)
 			return EMU_SPECIFIC(CMD_SIZE_LIMIT_EXCEEDED);
-		if (!in_range(ns, le64_to_cpu(ranges[i].slba), nlb))
+		if (!emu_in_range(ns, le64_to_cpu(ranges[i].slba), nlb))
 			return EMU_GENERIC(LBA_RANGE);
 	}
-	return in_range(ns, sdlba, total) ? EMU_SUCCESS : EMU_GENERIC(LBA_RANGE);
+	return emu_in_range(ns, sdlba, total) ? EMU_SUCCESS : EMU_GENERIC(LBA_RANGE);
 }
 
 static uint16_t copy_ranges(struct copy *c, const struct nvme_copy_range *ranges, uint32_t n)
@@ -138,7 +132,7 @@ uint16_t emu_copy(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_cmd *
 	if (n > RANGES_MAX)
 		return EMU_SPECIFIC(CMD_SIZE_LIMIT_EXCEEDED);
 	/* What is stripped must be inserted again, and the other way round. */
-	if (ns->pi && ns->ms == PI_SIZE && ((c.from_info ^ write_info) & 8))
+	if (ns->pi && ns->ms == EMU_PI_SIZE && ((c.from_info ^ write_info) & 8))
 		return EMU_GENERIC(INVALID_FIELD);
 	status = emu_xfer(sq, cmd, EMU_XFER_FROM_HOST, (uint8_t *)ranges, n * sizeof(ranges[0]));
 	if (!status)

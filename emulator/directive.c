@@ -10,9 +10,6 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define DTYPE_IDENTIFY 0u
-#define DTYPE_STREAMS  1u
-#define DTYPE_PLACE    2u /* placement.c */
 #define STREAM_WRITE   64u  /* blocks: SWS */
 #define STREAM_GRAIN   256u /* SWS units: SGS */
 
@@ -71,11 +68,11 @@ static uint32_t get_identify(const struct emu_streams *s, bool places, uint8_t *
 {
 	struct nvme_id_directives *id = (struct nvme_id_directives *)(void *)buf;
 
-	id->supported[0] = (uint8_t)(1u << DTYPE_IDENTIFY | 1u << DTYPE_STREAMS |
-				     (places ? 1u << DTYPE_PLACE : 0));
-	id->enabled[0] = (uint8_t)(1u << DTYPE_IDENTIFY |
-				   (s && s->enabled ? 1u << DTYPE_STREAMS : 0) |
-				   (places ? 1u << DTYPE_PLACE : 0));
+	id->supported[0] = (uint8_t)(1u << EMU_DTYPE_IDENTIFY | 1u << EMU_DTYPE_STREAMS |
+				     (places ? 1u << EMU_DTYPE_PLACE : 0));
+	id->enabled[0] = (uint8_t)(1u << EMU_DTYPE_IDENTIFY |
+				   (s && s->enabled ? 1u << EMU_DTYPE_STREAMS : 0) |
+				   (places ? 1u << EMU_DTYPE_PLACE : 0));
 	return sizeof(*id);
 }
 
@@ -128,9 +125,9 @@ static uint16_t receive(struct emu_sq *sq, const struct nvmux_cmd *cmd, uint32_t
 		return EMU_GENERIC(INVALID_NS);
 	if (r.len > sq->ctrlr->max_transfer)
 		return EMU_GENERIC(INVALID_FIELD);
-	if (r.dtype == DTYPE_IDENTIFY && r.doper == IDENTIFY_PARAMETERS)
+	if (r.dtype == EMU_DTYPE_IDENTIFY && r.doper == IDENTIFY_PARAMETERS)
 		size = get_identify(s, emu_placement_enabled(sq->ctrlr), buf);
-	else if (r.dtype != DTYPE_STREAMS || (s && !s->enabled))
+	else if (r.dtype != EMU_DTYPE_STREAMS || (s && !s->enabled))
 		return EMU_GENERIC(INVALID_FIELD);
 	else if (r.doper == STREAMS_PARAMETERS)
 		size = get_parameters(&r, s, buf);
@@ -150,7 +147,7 @@ static uint16_t enable(const struct request *r, struct emu_streams *s)
 	uint32_t type = r->cdw12 >> 8 & 0xff;
 	bool on = r->cdw12 & 1;
 
-	if (type != DTYPE_STREAMS)
+	if (type != EMU_DTYPE_STREAMS)
 		return EMU_GENERIC(INVALID_FIELD);
 	for (uint32_t i = 0; i < r->ctrlr->n_ns; i++) {
 		struct emu_streams *each = &r->ctrlr->streams[i];
@@ -182,9 +179,9 @@ static uint16_t send(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 
 	if (!s && r.nsid != NVME_NSID_ALL)
 		return EMU_GENERIC(INVALID_NS);
-	if (r.dtype == DTYPE_IDENTIFY && r.doper == IDENTIFY_ENABLE)
+	if (r.dtype == EMU_DTYPE_IDENTIFY && r.doper == IDENTIFY_ENABLE)
 		return enable(&r, s);
-	if (r.dtype != DTYPE_STREAMS || !s || !s->enabled)
+	if (r.dtype != EMU_DTYPE_STREAMS || !s || !s->enabled)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (r.doper == STREAMS_RELEASE_ID)
 		return release_id(s, r.dspec);

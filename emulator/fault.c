@@ -12,7 +12,6 @@
 
 #define DELAY_MS   1000
 #define REORDER_MS 100
-#define NS_PER_MS  1000000ull
 
 struct armed {
 	struct emu_fault fault;
@@ -212,7 +211,7 @@ static void used(struct emu_faults *faults, uint32_t i)
 static void begin(struct emu_ctrlr *ctrlr, const struct emu_fault *f)
 {
 	struct emu_faults *faults = ctrlr->faults;
-	uint64_t until = emu_now_ns() + f->ms * NS_PER_MS;
+	uint64_t until = emu_now_ns() + f->ms * EMU_NS_PER_MS;
 
 	switch (f->what) {
 	case EMU_FAULT_CFS: emu_set_fatal(ctrlr); break;
@@ -405,7 +404,7 @@ void emu_fault_enable(struct emu_ctrlr *ctrlr, bool was_ready)
 		if (f.what == EMU_FAULT_STUCKREADY) {
 			faults->stuck = true;
 			faults->stuck_rdy = was_ready;
-			faults->stuck_until = f.ms ? emu_now_ns() + f.ms * NS_PER_MS : 0;
+			faults->stuck_until = f.ms ? emu_now_ns() + f.ms * EMU_NS_PER_MS : 0;
 		} else if (f.what == EMU_FAULT_CFS && !has_filter(&f) && ctrlr->running) {
 			begin(ctrlr, &f);
 		} else {

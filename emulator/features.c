@@ -4,7 +4,7 @@
 #include "emulator/internal.h"
 
 #define WARNING_TEMPERATURE_K 343
-#define ASYNC_EVENT_MASK      (0x1fu | NVME_CTRL_OAES_NA | NVME_CTRL_OAES_ZD)
+#define ASYNC_EVENT_MASK      (0x1fu | NVME_CTRL_OAES_NA | NVME_CTRL_OAES_FA | NVME_CTRL_OAES_ZD)
 #define RESV_MASK             (7u << 1) /* a bit for each type of notice */
 #define HOST_BEHAVIOR_SIZE    512u
 #define CDW10_SAVE            (1u << 31)

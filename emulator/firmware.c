@@ -132,6 +132,9 @@ uint16_t emu_firmware_commit(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cm
 	if (action == ACTIVE_NOW) {
 		fw->active = (uint8_t)slot;
 		fw->next = 0;
+		if (ctrlr->features.async_event & NVME_CTRL_OAES_FA)
+			emu_event_raise(ctrlr, NVME_AER_NOTICE, NVME_AER_NOTICE_FW_ACT_STARTING,
+					NVME_LOG_LID_FW_SLOT);
 		return EMU_SUCCESS;
 	}
 	fw->next = (uint8_t)slot;

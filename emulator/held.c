@@ -6,7 +6,6 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define NS_PER_MS 1000000ull
 
 struct emu_held {
 	struct emu_held *next;
@@ -28,7 +27,7 @@ static struct emu_held *hold(struct emu_sq *sq, uint32_t ms)
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return NULL;
-	h->due = emu_now_ns() + ms * NS_PER_MS;
+	h->due = emu_now_ns() + ms * EMU_NS_PER_MS;
 	while (*end)
 		end = &(*end)->next;
 	*end = h;

@@ -19,8 +19,7 @@
 #define HMB_RETURN     (1u << 1)
 #define HMB_DESCRIPTOR 16u
 
-/* @size bytes that the device may write; NULL: they aren't there in one piece. */
-static uint8_t *map(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size)
+void *emu_map(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size, bool read, bool write)
 {
 	struct emu_dma m;
 	uint64_t off;
@@ -28,9 +27,15 @@ static uint8_t *map(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size)
 	if (!ctrlr->carrier.dma(ctrlr->carrier.arg, iova, &m))
 		return NULL;
 	off = iova - m.iova;
-	if (off >= m.size || m.size - off < size || !m.readable || !m.writable)
+	if (off >= m.size || m.size - off < size || (read && !m.readable) ||
+	    (write && !m.writable))
 		return NULL;
 	return m.host + off;
+}
+
+static uint8_t *map(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size)
+{
+	return emu_map(ctrlr, iova, size, true, true);
 }
 
 /* ---- doorbells ---- */

@@ -5,7 +5,6 @@
 
 #define VENDOR_ID       0x6e76 /* not assigned to anybody */
 #define VERSION_2_0     0x00020000
-#define CNTLID          1
 #define WARNING_TEMP_K  343
 #define CRITICAL_TEMP_K 353
 #define DATA_SIZE       NVME_IDENTIFY_DATA_SIZE
@@ -46,13 +45,6 @@ static void fill_limits(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 	id->psd[0].mp = cpu_to_le16(2500); /* 25 W */
 }
 
-static void put128(uint8_t dst[16], uint64_t v)
-{
-	uint64_t le = htole64(v);
-
-	memcpy(dst, &le, sizeof(le));
-}
-
 static void fill_admin(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 {
 	uint16_t oacs = NVME_CTRL_OACS_SECURITY | NVME_CTRL_OACS_FORMAT | NVME_CTRL_OACS_FW |
@@ -80,15 +72,16 @@ static void fill_admin(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 			(uint32_t)(MIN(ctrlr->config.hmb, EMU_HMB_MIN) / EMU_PAGE_SIZE));
 		id->hmmaxd = cpu_to_le16(EMU_HMB_DESCRIPTORS);
 	}
-	put128(id->tnvmcap, emu_ns_capacity(ctrlr));
-	put128(id->unvmcap, emu_ns_unallocated(ctrlr));
+	emu_put128(id->tnvmcap, emu_ns_capacity(ctrlr));
+	emu_put128(id->unvmcap, emu_ns_unallocated(ctrlr));
 	id->mnan = cpu_to_le32(emu_nn(ctrlr));
 	id->fna = 1u << 2; /* cryptographic erase; format and erase are of single namespaces */
 }
 
 static void fill_capabilities(const struct emu_ctrlr *ctrlr, struct nvme_id_ctrl *id)
 {
-	id->oaes = cpu_to_le32(NVME_CTRL_OAES_NA | (emu_has_zones(ctrlr) ? NVME_CTRL_OAES_ZD : 0));
+	id->oaes = cpu_to_le32(NVME_CTRL_OAES_NA | NVME_CTRL_OAES_FA |
+			       (emu_has_zones(ctrlr) ? NVME_CTRL_OAES_ZD : 0));
 	id->ctratt = cpu_to_le32(
 		NVME_CTRL_CTRATT_128_ID |
 		(ctrlr->config.fdp ? NVME_CTRL_CTRATT_FDPS | NVME_CTRL_CTRATT_ENDURANCE_GROUPS
@@ -119,7 +112,7 @@ static uint16_t id_ctrl(const struct request *r, uint8_t *buf)
 	put_text(id->sn, sizeof(id->sn), config->serial);
 	put_text(id->mn, sizeof(id->mn), config->model);
 	memcpy(id->fr, r->ctrlr->firmware.revision[r->ctrlr->firmware.active - 1], sizeof(id->fr));
-	id->cntlid = cpu_to_le16(CNTLID);
+	id->cntlid = cpu_to_le16(EMU_CNTLID);
 	id->ver = cpu_to_le32(VERSION_2_0);
 	id->cntrltype = 1; /* I/O controller */
 	emu_subnqn(config, id->subnqn);
@@ -236,9 +229,9 @@ static uint16_t ctrlr_list(const struct request *r, uint8_t *buf, bool of_ns)
 
 	if (of_ns && check_nsid(r))
 		return check_nsid(r);
-	if (r->cntid <= CNTLID && (!of_ns || emu_ns_get(r->ctrlr, r->nsid))) {
+	if (r->cntid <= EMU_CNTLID && (!of_ns || emu_ns_get(r->ctrlr, r->nsid))) {
 		list->num = cpu_to_le16(1);
-		list->identifier[0] = cpu_to_le16(CNTLID);
+		list->identifier[0] = cpu_to_le16(EMU_CNTLID);
 	}
 	return EMU_SUCCESS;
 }
@@ -342,7 +335,7 @@ static uint16_t command_sets(const struct request *r, uint8_t *buf)
 {
 	uint64_t combination = htole64(1u << NVME_CSI_NVM | 1u << NVME_CSI_ZNS);
 
-	if (r->cntid != CNTID_ALL && r->cntid != CNTLID)
+	if (r->cntid != CNTID_ALL && r->cntid != EMU_CNTLID)
 		return EMU_GENERIC(INVALID_FIELD);
 	memcpy(buf, &combination, sizeof(combination));
 	return EMU_SUCCESS;

@@ -20,6 +20,15 @@
 #define EMU_POLL_BATCH    64 /* commands of one queue in one emu_poll() */
 #define EMU_TEMPERATURE_K 313
 #define EMU_NS_SPARE      (4ull << 30) /* bytes for namespaces that are created */
+#define EMU_CNTLID        1u           /* of the subsystem's only controller */
+#define EMU_PI_SIZE       8u           /* protection information with a 16-bit guard */
+
+/* Directive types; base specification 2.1, section 8.1.8. */
+enum {
+	EMU_DTYPE_IDENTIFY = 0,
+	EMU_DTYPE_STREAMS = 1,
+	EMU_DTYPE_PLACE = 2,
+};
 
 /* A status field without the phase tag, as in a completion's bits 15:1. */
 #define EMU_STATUS(sct, sc) NVMUX_STATUS(sct, sc)
@@ -87,6 +96,12 @@ struct emu_lbaf {
 
 #define EMU_LBAFS 8
 extern const struct emu_lbaf emu_lbafs[EMU_LBAFS];
+
+/* Whether there is such a format, with room for such protection information. */
+static inline bool emu_lbaf_fits(uint32_t lbaf, uint32_t pi)
+{
+	return lbaf < EMU_LBAFS && pi <= 3 && (!pi || emu_lbafs[lbaf].ms >= EMU_PI_SIZE);
+}
 
 int emu_ns_open(struct emu_ns *ns, uint32_t id, const struct emu_config *config, char *why,
 		size_t why_size);
@@ -437,6 +452,25 @@ static inline uint64_t emu_slba(const struct nvmux_cmd *cmd)
 	return emu_cdw(cmd->cdw10) | (uint64_t)emu_cdw(cmd->cdw11) << 32;
 }
 
+static inline bool emu_in_range(const struct emu_ns *ns, uint64_t slba, uint64_t n)
+{
+	return slba < ns->n_blocks && n <= ns->n_blocks - slba;
+}
+
+/* The queue's thread is the only writer of its counters; the admin thread reads them. */
+static inline void emu_count(uint64_t *counter, uint64_t by)
+{
+	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
+}
+
+/* A field of 16 bytes, which is 0 yet. */
+static inline void emu_put128(uint8_t dst[16], uint64_t v)
+{
+	__le64 le = cpu_to_le64(v);
+
+	__builtin_memcpy(dst, &le, sizeof(le));
+}
+
 /* ---- namespaces that aren't ordinary (blocks.c) ---- */
 
 /* Where blocks are for a moment on their way between the host and the media. */
@@ -486,7 +520,7 @@ uint16_t emu_pi_check(const struct emu_ns *ns, const struct emu_protect *p,
 void emu_pi_remap(const struct emu_ns *ns, const struct emu_view *v, uint64_t n, uint32_t add);
 static inline uint32_t emu_pi_offset(const struct emu_ns *ns)
 {
-	return ns->pil ? 0 : ns->ms - 8u;
+	return ns->pil ? 0 : ns->ms - EMU_PI_SIZE;
 }
 
 /* ---- reservations (resv.c) ---- */

@@ -4,17 +4,9 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define LOG_MAX       4096
+#define LOG_MAX         4096
 #define SPARE_THRESHOLD 10
-#define LSUPP         1u /* of the Supported Log Pages log page */
-
-static void put128(uint8_t dst[16], uint64_t v)
-{
-	uint64_t le = htole64(v);
-
-	memset(dst, 0, 16);
-	memcpy(dst, &le, sizeof(le));
-}
+#define LSUPP           1u /* of the Supported Log Pages log page */
 
 static uint32_t supported_logs(struct emu_ctrlr *ctrlr, uint8_t *buf)
 {
@@ -189,14 +181,14 @@ static uint32_t smart_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	log->avail_spare = ctrlr->smart_spare;
 	log->spare_thresh = SPARE_THRESHOLD;
 	log->percent_used = ctrlr->smart_used;
-	put128(log->data_units_read, data_units(sum.read_bytes));
-	put128(log->data_units_written, data_units(sum.written_bytes));
-	put128(log->host_reads, sum.reads);
-	put128(log->host_writes, sum.writes);
-	put128(log->power_cycles, 1);
-	put128(log->power_on_hours, (uint64_t)(now.tv_sec - ctrlr->started.tv_sec) / 3600);
+	emu_put128(log->data_units_read, data_units(sum.read_bytes));
+	emu_put128(log->data_units_written, data_units(sum.written_bytes));
+	emu_put128(log->host_reads, sum.reads);
+	emu_put128(log->host_writes, sum.writes);
+	emu_put128(log->power_cycles, 1);
+	emu_put128(log->power_on_hours, (uint64_t)(now.tv_sec - ctrlr->started.tv_sec) / 3600);
 	pthread_mutex_lock(&ctrlr->reports.lock);
-	put128(log->num_err_log_entries, ctrlr->reports.n_errors);
+	emu_put128(log->num_err_log_entries, ctrlr->reports.n_errors);
 	pthread_mutex_unlock(&ctrlr->reports.lock);
 	return sizeof(*log);
 }
@@ -211,11 +203,11 @@ static uint32_t endurance_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	log->avl_spare = ctrlr->smart_spare;
 	log->avl_spare_threshold = SPARE_THRESHOLD;
 	log->percent_used = ctrlr->smart_used;
-	put128(log->data_units_read, (sum.read_bytes + unit - 1) / unit);
-	put128(log->data_units_written, (sum.written_bytes + unit - 1) / unit);
-	put128(log->media_units_written, (sum.written_bytes + unit - 1) / unit);
-	put128(log->host_read_cmds, sum.reads);
-	put128(log->host_write_cmds, sum.writes);
+	emu_put128(log->data_units_read, (sum.read_bytes + unit - 1) / unit);
+	emu_put128(log->data_units_written, (sum.written_bytes + unit - 1) / unit);
+	emu_put128(log->media_units_written, (sum.written_bytes + unit - 1) / unit);
+	emu_put128(log->host_read_cmds, sum.reads);
+	emu_put128(log->host_write_cmds, sum.writes);
 	return sizeof(*log);
 }
 
@@ -305,7 +297,8 @@ static void unmask_event(struct emu_ctrlr *ctrlr, uint8_t lid)
 		bit = 1u << NVME_AER_ERROR;
 	else if (lid == NVME_LOG_LID_SMART)
 		bit = 1u << NVME_AER_SMART;
-	else if (lid == NVME_LOG_LID_CHANGED_NS || lid == NVME_LOG_LID_ZNS_CHANGED_ZONES)
+	else if (lid == NVME_LOG_LID_CHANGED_NS || lid == NVME_LOG_LID_FW_SLOT ||
+		 lid == NVME_LOG_LID_ZNS_CHANGED_ZONES)
 		bit = 1u << NVME_AER_NOTICE;
 	else if (lid == NVME_LOG_LID_SANITIZE || lid == NVME_LOG_LID_RESERVATION)
 		bit = 1u << 6; /* events specific to I/O command sets, and of sanitize */

@@ -268,7 +268,7 @@ uint16_t emu_ns_format(struct emu_ns *ns, uint8_t lbaf, bool mset, uint8_t pi, b
 	struct emu_ns next = *ns;
 	uint8_t *md = NULL;
 
-	if (lbaf >= EMU_LBAFS || pi > 3 || (pi && emu_lbafs[lbaf].ms < 8) ||
+	if (!emu_lbaf_fits(lbaf, pi) ||
 	    (ns->size & ((1u << emu_lbafs[lbaf].shift) - 1)) || (ns->zones && lbaf != ns->lbaf))
 		return EMU_SPECIFIC(INVALID_FORMAT);
 	set_format(&next, lbaf, mset, pi, pil);

@@ -13,7 +13,6 @@
 #define SEL_DELETE      1u
 #define SEL_ATTACH      0u
 #define SEL_DETACH      1u
-#define CNTLID          1u
 #define CNTIDS_MAX      2047u
 #define FLBAS_MSET      (1u << 4)
 #define DPS_TYPE        7u
@@ -90,7 +89,7 @@ static uint16_t check_new(const struct nvme_id_ns *data, uint8_t csi)
 
 	if (csi != NVME_CSI_NVM)
 		return EMU_SPECIFIC(INVALID_IOCS);
-	if (index >= EMU_LBAFS || pi > 3 || (pi && emu_lbafs[index].ms < 8))
+	if (!emu_lbaf_fits(index, pi))
 		return EMU_SPECIFIC(INVALID_FORMAT);
 	if (!data->nsze || data->nmic || data->nvmsetid || data->endgid || data->anagrpid)
 		return EMU_GENERIC(INVALID_FIELD);
@@ -200,7 +199,7 @@ static uint16_t check_list(const struct nvme_ctrl_list *list)
 		if (i > 0 &&
 		    le16_to_cpu(list->identifier[i]) <= le16_to_cpu(list->identifier[i - 1]))
 			return EMU_SPECIFIC(CTRL_LIST_INVALID);
-		if (le16_to_cpu(list->identifier[i]) != CNTLID)
+		if (le16_to_cpu(list->identifier[i]) != EMU_CNTLID)
 			return EMU_SPECIFIC(CTRL_LIST_INVALID);
 	}
 	return EMU_SUCCESS;
@@ -248,7 +247,7 @@ static uint16_t check_format(uint32_t cdw10, uint32_t lbaf)
 
 	if (ses > SES_CRYPTO)
 		return EMU_GENERIC(INVALID_FIELD);
-	if (lbaf >= EMU_LBAFS || pi > 3 || (pi && emu_lbafs[lbaf].ms < 8))
+	if (!emu_lbaf_fits(lbaf, pi))
 		return EMU_SPECIFIC(INVALID_FORMAT);
 	return EMU_SUCCESS;
 }

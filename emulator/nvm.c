@@ -11,7 +11,7 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define CDW12_DTYPE   (0xfu << 20)
+#define CDW12_DTYPE    (0xfu << 20)
 #define CDW12_FUA      (1u << 30)
 #define DSM_DEALLOCATE (1u << 2)
 
@@ -20,24 +20,13 @@ static inline uint64_t cmd_n_blocks(const struct nvmux_cmd *cmd)
 	return (emu_cdw(cmd->cdw12) & 0xffff) + 1;
 }
 
-static inline bool in_range(const struct emu_ns *ns, uint64_t slba, uint64_t n)
-{
-	return slba < ns->n_blocks && n <= ns->n_blocks - slba;
-}
-
-static inline void count(uint64_t *counter, uint64_t by)
-{
-	/* This thread is the only writer; the admin thread reads. */
-	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
-}
-
 /* Checks that all commands with a range of blocks share; the range in bytes. */
 static inline uint16_t check_range(const struct emu_ns *ns, const struct nvmux_cmd *cmd,
 				   uint64_t *ret_offset, uint64_t *ret_len)
 {
 	uint64_t slba = emu_slba(cmd), n = cmd_n_blocks(cmd);
 
-	if (unlikely(!in_range(ns, slba, n)))
+	if (unlikely(!emu_in_range(ns, slba, n)))
 		return EMU_GENERIC(LBA_RANGE);
 	*ret_offset = slba << ns->shift;
 	*ret_len = n << ns->shift;
@@ -69,8 +58,8 @@ static inline uint16_t do_read(struct emu_sq *sq, const struct emu_ns *ns,
 	else
 		status = emu_xfer(sq, cmd, EMU_XFER_CHECK_IN, NULL, len);
 	if (likely(!status)) {
-		count(&sq->counters.reads, 1);
-		count(&sq->counters.read_bytes, len);
+		emu_count(&sq->counters.reads, 1);
+		emu_count(&sq->counters.read_bytes, len);
 	}
 	return status;
 }
@@ -96,8 +85,8 @@ static inline uint16_t do_write(struct emu_sq *sq, const struct emu_ns *ns,
 	if (ns->fd >= 0 && !status && must_sync(sq, cmd))
 		status = emu_ns_sync(ns, offset, len);
 	if (likely(!status)) {
-		count(&sq->counters.writes, 1);
-		count(&sq->counters.written_bytes, len);
+		emu_count(&sq->counters.writes, 1);
+		emu_count(&sq->counters.written_bytes, len);
 	}
 	return status;
 }
@@ -105,19 +94,17 @@ static inline uint16_t do_write(struct emu_sq *sq, const struct emu_ns *ns,
 static uint16_t do_compare(struct emu_sq *sq, const struct emu_ns *ns, const struct nvmux_cmd *cmd)
 {
 	uint64_t offset, len;
-	uint16_t status = check_range(ns, cmd, &offset, &len);
+	uint16_t status = check_transfer(sq, ns, cmd, &offset, &len);
 
 	if (status)
 		return status;
-	if (len > sq->ctrlr->max_transfer)
-		return EMU_GENERIC(INVALID_FIELD);
 	if (ns->data)
 		status = emu_xfer(sq, cmd, EMU_XFER_COMPARE, ns->data + offset, len);
 	else
 		status = emu_xfer(sq, cmd, EMU_XFER_CHECK_OUT, NULL, len);
 	if (!status) {
-		count(&sq->counters.reads, 1);
-		count(&sq->counters.read_bytes, len);
+		emu_count(&sq->counters.reads, 1);
+		emu_count(&sq->counters.read_bytes, len);
 	}
 	return status;
 }
@@ -134,7 +121,7 @@ static uint16_t do_write_zeroes(struct emu_sq *sq, const struct emu_ns *ns,
 	if (!status && ns->fd >= 0 && must_sync(sq, cmd))
 		status = emu_ns_sync(ns, offset, len);
 	if (!status)
-		count(&sq->counters.writes, 1);
+		emu_count(&sq->counters.writes, 1);
 	return status;
 }
 
@@ -144,7 +131,7 @@ static uint16_t do_verify(struct emu_sq *sq, const struct emu_ns *ns, const stru
 	uint16_t status = check_range(ns, cmd, &offset, &len);
 
 	if (!status)
-		count(&sq->counters.reads, 1);
+		emu_count(&sq->counters.reads, 1);
 	return status;
 }
 
@@ -158,7 +145,7 @@ static uint16_t do_dsm(struct emu_sq *sq, struct emu_ns *ns, const struct nvmux_
 	if (status)
 		return status;
 	for (uint32_t i = 0; i < n; i++) {
-		if (!in_range(ns, le64_to_cpu(ranges[i].slba), le32_to_cpu(ranges[i].nlb)) &&
+		if (!emu_in_range(ns, le64_to_cpu(ranges[i].slba), le32_to_cpu(ranges[i].nlb)) &&
 		    ranges[i].nlb)
 			return EMU_GENERIC(LBA_RANGE);
 	}
@@ -223,18 +210,18 @@ static const struct command commands[] = {
 	{nvme_zns_cmd_append, OFFERED | WRITES | ZONED, 0},
 };
 
+static bool is_there(const struct emu_ctrlr *ctrlr, const struct command *c, bool zoned)
+{
+	return !(c->oncs & ctrlr->config.oncs_off) && (zoned || !(c->flags & ZONED)) &&
+	       (ctrlr->config.fdp || !(c->flags & PLACES));
+}
+
 static uint8_t offered(const struct emu_ctrlr *ctrlr, const struct emu_ns *ns, uint8_t opc)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		const struct command *c = &commands[i];
-
-		if (c->opc != opc)
-			continue;
-		if (c->oncs & ctrlr->config.oncs_off)
-			return 0;
-		if ((c->flags & PLACES) && !ctrlr->config.fdp)
-			return 0;
-		return (c->flags & ZONED) && !(ns && ns->zones) ? 0 : c->flags;
+		if (commands[i].opc == opc)
+			return is_there(ctrlr, &commands[i], ns && ns->zones) ? commands[i].flags
+									      : 0;
 	}
 	return 0;
 }
@@ -257,8 +244,7 @@ static void fill_effects(const struct emu_ctrlr *ctrlr, uint32_t effects[256], b
 		bool changes = (c->flags & WRITES) && c->opc != nvme_cmd_flush &&
 			       c->opc != nvme_cmd_io_mgmt_send;
 
-		if ((c->oncs & ctrlr->config.oncs_off) || ((c->flags & ZONED) && !zoned) ||
-		    ((c->flags & PLACES) && !ctrlr->config.fdp))
+		if (!is_there(ctrlr, c, zoned))
 			continue;
 		effects[c->opc] = NVME_CMD_EFFECTS_CSUPP | ns_scope |
 				  (changes ? NVME_CMD_EFFECTS_LBCC : 0);

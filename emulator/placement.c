@@ -17,8 +17,6 @@
 #define MO_NONE       0u
 #define MO_STATUS     1u /* of a receive */
 #define MO_UPDATE     1u /* of a send */
-#define DTYPE_STREAMS 1u
-#define DTYPE_PLACE   2u
 #define CONFIG_VALID  (1u << 7)
 #define HANDLE_USED   1u /* by a host that names it */
 #define FDP_ENABLED   1u
@@ -55,9 +53,9 @@ uint16_t emu_placement_check(const struct emu_ctrlr *ctrlr, const struct nvmux_c
 {
 	uint32_t dtype = emu_cdw(cmd->cdw12) >> 20 & 0xf, nsid = emu_cdw(cmd->nsid);
 
-	if (dtype == DTYPE_STREAMS && emu_streams_enabled(ctrlr, nsid))
+	if (dtype == EMU_DTYPE_STREAMS && emu_streams_enabled(ctrlr, nsid))
 		return EMU_SUCCESS;
-	if (dtype == DTYPE_PLACE && emu_placement_enabled(ctrlr))
+	if (dtype == EMU_DTYPE_PLACE && emu_placement_enabled(ctrlr))
 		return EMU_SUCCESS;
 	return dtype ? EMU_GENERIC(INVALID_FIELD) : EMU_SUCCESS;
 }
@@ -69,18 +67,18 @@ void emu_placement_written(struct emu_ctrlr *ctrlr, const struct emu_ns *ns,
 	uint64_t bytes = ((uint64_t)(emu_cdw(cmd->cdw12) & 0xffff) + 1) << ns->shift;
 	struct emu_placement *p = &ctrlr->placement;
 
-	if (dtype == DTYPE_STREAMS)
+	if (dtype == EMU_DTYPE_STREAMS)
 		emu_stream_use(ctrlr, ns->id, (uint16_t)id);
 	if (!emu_placement_enabled(ctrlr))
 		return;
 	pthread_mutex_lock(&p->lock);
-	if (dtype == DTYPE_PLACE && id < ctrlr->config.fdp)
+	if (dtype == EMU_DTYPE_PLACE && id < ctrlr->config.fdp)
 		p->named[id] = true;
 	else
 		id = 0;
+	p->written += bytes;
 	bytes += UNIT_BYTES - p->left[id];
 	p->left[id] = UNIT_BYTES - bytes % UNIT_BYTES;
-	p->written += ((uint64_t)(emu_cdw(cmd->cdw12) & 0xffff) + 1) << ns->shift;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -111,26 +111,12 @@ static void list_live(struct emu_ctrlr *ctrlr)
 	}
 }
 
-/* The memory of a ring, which must be contiguous here too; NULL: it isn't. */
-static void *map_ring(struct emu_ctrlr *ctrlr, uint64_t iova, uint64_t size, bool write)
-{
-	struct emu_dma m;
-	uint64_t off;
-
-	if (!ctrlr->carrier.dma(ctrlr->carrier.arg, iova, &m))
-		return NULL;
-	off = iova - m.iova;
-	if (off >= m.size || m.size - off < size || !(write ? m.writable : m.readable))
-		return NULL;
-	return m.host + off;
-}
-
 bool emu_cq_start(struct emu_ctrlr *ctrlr, uint16_t qid, uint64_t iova, uint32_t entries)
 {
 	struct emu_cq *cq = &ctrlr->cqs[qid];
 	struct nvmux_cpl *ring;
 
-	ring = map_ring(ctrlr, iova, (uint64_t)entries * sizeof(*ring), true);
+	ring = emu_map(ctrlr, iova, (uint64_t)entries * sizeof(*ring), false, true);
 	if (!ring)
 		return false;
 	*cq = (struct emu_cq){
@@ -152,7 +138,7 @@ bool emu_sq_start(struct emu_ctrlr *ctrlr, uint16_t qid, uint16_t cqid, uint64_t
 	struct emu_sq *sq = &ctrlr->sqs[qid];
 	const struct nvmux_cmd *ring;
 
-	ring = map_ring(ctrlr, iova, (uint64_t)entries * sizeof(*ring), false);
+	ring = emu_map(ctrlr, iova, (uint64_t)entries * sizeof(*ring), true, false);
 	if (!ring)
 		return false;
 	/* All but the handshake, which a poller may look at even now. */

@@ -18,7 +18,6 @@
 
 #define REGISTRANTS_MAX 64
 #define IEKEY           (1u << 3)
-#define CNTLID          1
 #define NOT_HERE        0xffff
 #define EDS             1u
 #define CPTPL_NO_CHANGE 0
@@ -410,7 +409,7 @@ static uint16_t do_release(const struct request *q)
 static uint8_t *put_registrant(struct emu_resv *resv, const struct registrant *r,
 			       const struct host_id *here, bool extended, uint8_t *p)
 {
-	uint16_t cntlid = htole16(same(&r->host, here) ? CNTLID : NOT_HERE);
+	uint16_t cntlid = htole16(same(&r->host, here) ? EMU_CNTLID : NOT_HERE);
 	uint64_t key = htole64(r->key);
 
 	memcpy(p, &cntlid, sizeof(cntlid));

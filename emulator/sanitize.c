@@ -9,7 +9,6 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define NS_PER_MS   1000000ull
 #define ACTION_MASK 7u
 #define NO_DEALLOC  (1u << 9)
 #define OWPASS(v)   ((v) >> 4 & 0xf)
@@ -86,7 +85,7 @@ uint16_t emu_sanitize(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cmd)
 
 static uint64_t elapsed_ms(const struct emu_sanitize *s)
 {
-	return (emu_now_ns() - s->began) / NS_PER_MS;
+	return (emu_now_ns() - s->began) / EMU_NS_PER_MS;
 }
 
 void emu_sanitize_advance(struct emu_ctrlr *ctrlr)

@@ -8,7 +8,6 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-#define NS_PER_MS     1000000ull
 #define STC_SHORT     1u
 #define STC_EXTENDED  2u
 #define STC_ABORT     0xfu
@@ -39,7 +38,7 @@ void emu_self_test_advance(struct emu_ctrlr *ctrlr)
 {
 	const struct emu_self_test *t = &ctrlr->self_test;
 
-	if (t->code && emu_now_ns() - t->began >= duration_ms(t) * NS_PER_MS)
+	if (t->code && emu_now_ns() - t->began >= duration_ms(t) * EMU_NS_PER_MS)
 		end(ctrlr, NVME_ST_RESULT_NO_ERR);
 }
 
@@ -83,7 +82,7 @@ uint32_t emu_self_test_log(struct emu_ctrlr *ctrlr, uint8_t *buf)
 	log->current_operation = t->code;
 	if (t->code)
 		log->completion = (uint8_t)MIN(
-			(emu_now_ns() - t->began) * 100 / (duration_ms(t) * NS_PER_MS), 99ull);
+			(emu_now_ns() - t->began) * 100 / (duration_ms(t) * EMU_NS_PER_MS), 99ull);
 	memcpy(log->result, t->results, sizeof(t->results));
 	for (size_t i = 0; i < ARRAY_SIZE(t->results); i++) {
 		if (t->results[i].dsts == 0)

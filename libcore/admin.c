@@ -44,10 +44,10 @@ struct nvmux_aer {
 };
 
 #define LOG_MAX    4096u
-#define AER_NOTICE       2
-#define ANA_RGO          (1u << 8) /* groups only, in the log specific parameter */
-#define NOTICE_ANA       3 /* asymmetric namespace access change */
-#define OPC_VENDOR 0xc0 /* from here on the vendor's own */
+#define AER_NOTICE 2
+#define ANA_RGO    (1u << 8) /* groups only, in the log specific parameter */
+#define NOTICE_ANA 3         /* asymmetric namespace access change */
+#define OPC_VENDOR 0xc0      /* from here on the vendor's own */
 
 static bool takes_reserved_slot(uint8_t opc)
 {
@@ -620,7 +620,6 @@ static void aer_log_read(void *arg, const struct nvmux_cpl *cpl)
 	uint32_t event = le32_to_cpu(aer->event.dw0);
 
 	aer->log_read = !nvmux_cpl_is_error(cpl);
-
 	if ((event & 7) == AER_NOTICE && (event >> 8 & 0xff) == NOTICE_ANA)
 		ctrlr_admin_refresh_ana(ctrlr);
 	if (event >> 16 == NVME_LOG_LID_CHANGED_NS && !nvmux_cpl_is_error(cpl))

@@ -22,14 +22,19 @@
 
 /* ---- firmware ---- */
 
-int nvmux_ctrlr_cmd_fw_download(struct nvmux_ctrlr *ctrlr, const void *buf, uint32_t len,
-				uint32_t offset, nvmux_cmd_cb cb, void *arg)
+static struct nvmux_cmd download_cmd(uint32_t len, uint32_t offset)
 {
-	struct nvmux_cmd cmd = {
+	return (struct nvmux_cmd){
 		.opc = nvme_admin_fw_download,
 		.cdw10 = cpu_to_le32(len / 4 - 1),
 		.cdw11 = cpu_to_le32(offset / 4),
 	};
+}
+
+int nvmux_ctrlr_cmd_fw_download(struct nvmux_ctrlr *ctrlr, const void *buf, uint32_t len,
+				uint32_t offset, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_cmd cmd = download_cmd(len, offset);
 	int err = admin_want_oacs(ctrlr, NVME_CTRL_OACS_FW, "firmware commands");
 
 	if (!err)
@@ -104,11 +109,7 @@ int admin_download(struct nvmux_ctrlr *ctrlr, const uint8_t *image, size_t size)
 				   ctrlr->trid.traddr, ctrlr->id.fwug, admin_piece(ctrlr));
 	for (size_t at = 0; at < size && !err; at += piece) {
 		uint32_t len = (uint32_t)MIN(size - at, (size_t)piece);
-		struct nvmux_cmd cmd = {
-			.opc = nvme_admin_fw_download,
-			.cdw10 = cpu_to_le32(len / 4 - 1),
-			.cdw11 = cpu_to_le32((uint32_t)(at / 4)),
-		};
+		struct nvmux_cmd cmd = download_cmd(len, (uint32_t)at);
 
 		err = admin_wait(ctrlr, &cmd, (void *)(uintptr_t)(image + at), len, NULL);
 	}

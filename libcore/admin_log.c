@@ -10,12 +10,11 @@
 
 #include "admin_cmds.h"
 
-#define LPA_EXTENDED  (1u << 2) /* offsets, and more than 12 bits of length */
-#define PLAIN_MAX     (4096u * 4)
-#define LSP_MAX       0x7fu
-#define RAE           (1u << 15)
-#define OT            (1u << 23)
-#define VERSION_1_3   0x10300u
+#define LPA_EXTENDED (1u << 2) /* offsets, and more than 12 bits of length */
+#define PLAIN_MAX    (4096u * 4)
+#define LSP_MAX      0x7fu
+#define RAE          (1u << 15)
+#define OT           (1u << 23)
 
 struct log_read {
 	struct nvmux_ctrlr *ctrlr;
@@ -69,7 +68,7 @@ static int send_next(struct log_read *r)
 	bool keep;
 
 	r->piece = MIN(left, admin_piece(ctrlr));
-	keep = (!r->opts.clear || r->piece < left) && ctrlr->vs >= VERSION_1_3;
+	keep = (!r->opts.clear || r->piece < left) && ctrlr->vs >= CTRLR_VERSION(1, 3);
 	numd = r->piece / 4 - 1;
 	cmd.cdw10 = cpu_to_le32(numd << 16 | (keep ? RAE : 0) | (uint32_t)r->opts.lsp << 8 |
 				r->lid);

@@ -18,9 +18,6 @@
 struct nvmux_transport;
 
 #define NVMUX_CTRLRS_MAX  128        /* controllers of one context */
-/* Host Pathing Error: the connection has been lost for too long. */
-#define NVMUX_PATH_ERROR NVMUX_STATUS(NVME_SCT_PATH, NVME_SC_HOST_PATH_ERROR)
-
 #define NVMUX_REGIONS_MAX 32768      /* regions of one context, its internal ones included */
 #define NVMUX_NS_MAX      1024       /* active namespaces of one controller */
 #define NVMUX_PAGE_SIZE   4096u      /* memory page of the controllers (CC.MPS = 0) */
@@ -29,8 +26,26 @@ struct nvmux_transport;
 #define NVMUX_IOVA_BASE \
 	0x100000000ull /* IOVA of the window's start: clear of the hole below 4 GiB */
 
+/* Host Pathing Error: the connection has been lost for too long. */
+#define NVMUX_PATH_ERROR NVMUX_STATUS(NVME_SCT_PATH, NVME_SC_HOST_PATH_ERROR)
+
 /* How every asynchronous step of the control plane ends: once, with 0 or a negative errno value. */
 typedef void (*nvmux_done_fn)(void *arg, int err, uint64_t value);
+
+/* Who waits for a step that ends later; done is NULL when nobody does. */
+struct nvmux_call {
+	nvmux_done_fn done;
+	void *arg;
+};
+
+static inline void nvmux_call_end(struct nvmux_call *call, int err, uint64_t value)
+{
+	struct nvmux_call ended = *call;
+
+	*call = (struct nvmux_call){0};
+	if (ended.done)
+		ended.done(ended.arg, err, value);
+}
 
 /* ---- what the context's thread waits for (loop.c) ---- */
 

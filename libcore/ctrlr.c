@@ -369,8 +369,7 @@ int nvmux_ctrlr_fail(struct nvmux_ctrlr *ctrlr)
 /* Look at namespaces and access states again, without a reset. */
 void nvmux_ctrlr_rescan_async(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 {
-	if (ctrlr->discovery || ctrlr->state != CTRLR_READY ||
-	    !ctrlr_is_resting(ctrlr)) {
+	if (ctrlr->discovery || ctrlr->state != CTRLR_READY || !ctrlr_is_resting(ctrlr)) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, -EBUSY, "%s can't be looked at: it is %s",
 				 ctrlr->trid.traddr, nvmux_ctrlr_get_state_string(ctrlr)),
@@ -439,15 +438,12 @@ static int reset_step(struct nvmux_ctrlr *ctrlr,
 	return nvmux_sync_wait(&sync);
 }
 
-/* Its queue pairs have a part in it, and their owner is whoever calls us. */
-static int renew(struct nvmux_ctrlr *ctrlr)
+/* Its queue pairs have a part in it, and their owner is whoever calls us. It may go meanwhile. */
+static int wait_with_qpairs(struct nvmux_sync *sync, struct nvmux_ctrlr *ctrlr, uint16_t index)
 {
-	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
-	struct nvmux *nvmux = ctrlr->nvmux;
-	uint16_t index = ctrlr->index;
+	struct nvmux *nvmux = sync->nvmux;
 
-	nvmux_ctrlr_renew_async(ctrlr, nvmux_sync_done, &sync);
-	while (!sync.done) {
+	while (!sync->done) {
 		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
 
 		poll(&pfd, 1, 1);
@@ -455,26 +451,26 @@ static int renew(struct nvmux_ctrlr *ctrlr)
 		if (nvmux->ctrlrs[index] == ctrlr)
 			recover_process_qpairs(ctrlr);
 	}
-	return sync.err;
+	return sync->err;
+}
+
+static int renew(struct nvmux_ctrlr *ctrlr)
+{
+	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
+	uint16_t index = ctrlr->index;
+
+	nvmux_ctrlr_renew_async(ctrlr, nvmux_sync_done, &sync);
+	return wait_with_qpairs(&sync, ctrlr, index);
 }
 
 /* The same for a controller that stays. */
 static int revive(struct nvmux_ctrlr *ctrlr, bool nssr)
 {
 	struct nvmux_sync sync = {.nvmux = ctrlr->nvmux};
-	struct nvmux *nvmux = ctrlr->nvmux;
 	uint16_t index = ctrlr->index;
 
 	revive_async(ctrlr, nssr ? REVIVE_SUBSYSTEM : REVIVE_CTRLR, NULL, nvmux_sync_done, &sync);
-	while (!sync.done) {
-		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
-
-		poll(&pfd, 1, 1);
-		nvmux_process(nvmux);
-		if (nvmux->ctrlrs[index] == ctrlr)
-			recover_process_qpairs(ctrlr);
-	}
-	return sync.err;
+	return wait_with_qpairs(&sync, ctrlr, index);
 }
 
 /* By whoever manages it. */

@@ -17,13 +17,12 @@
 
 #include "ctrlr_state.h"
 
-#define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
-#define SQES_WANTED           6u  /* entries of 2^6 bytes, */
-#define CQES_WANTED           4u  /* and of 2^4 */
-#define MDTS_MAX              51u /* 2^(12 + 51) bytes still fit into 64 bits */
-#define EXHID                 1u
-#define HOST_ID_BYTES         8u
-#define HOST_ID_LONG_BYTES    16u
+#define SQES_WANTED        6u  /* entries of 2^6 bytes, */
+#define CQES_WANTED        4u  /* and of 2^4 */
+#define MDTS_MAX           51u /* 2^(12 + 51) bytes still fit into 64 bits */
+#define EXHID              1u
+#define HOST_ID_BYTES      8u
+#define HOST_ID_LONG_BYTES 16u
 
 /* ---- Identify Controller ---- */
 
@@ -93,7 +92,7 @@ int ctrlr_finish_prepare(struct nvmux_ctrlr *ctrlr)
 
 static bool has_limits(const struct nvmux_ctrlr *ctrlr)
 {
-	return ctrlr->vs >= VERSION(1, 4);
+	return ctrlr->vs >= CTRLR_VERSION(1, 4);
 }
 
 int ctrlr_limits_or_next(const struct nvmux_ctrlr *ctrlr)

@@ -13,7 +13,6 @@
 
 #define ALL_ONES_32    0xffffffffu
 #define POLL_MS_MAX    10u
-#define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
 #define SMART_WARNINGS 0x1fu /* all critical warnings of SMART / Health */
 
 static void reg_read(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size)
@@ -85,7 +84,8 @@ void ctrlr_enter_read_cap(struct nvmux_ctrlr *ctrlr)
 static uint32_t next_reg(struct nvmux_ctrlr *ctrlr)
 {
 	uint64_t cap = ctrlr->cap;
-	bool cmb = ctrlr->vs < VERSION(1, 4) ? ctrlr->vs >= VERSION(1, 2) : NVME_CAP_CMBS(cap);
+	bool cmb = ctrlr->vs < CTRLR_VERSION(1, 4) ? ctrlr->vs >= CTRLR_VERSION(1, 2)
+						   : NVME_CAP_CMBS(cap);
 
 	if (!ctrlr->transport->adminq_regs)
 		return 0;

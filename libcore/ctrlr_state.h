@@ -40,6 +40,9 @@
 
 #include "transport.h"
 
+/* A version as VS has it. */
+#define CTRLR_VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
+
 enum nvmux_ctrlr_state {
 	CTRLR_NEW,
 	CTRLR_OPEN,

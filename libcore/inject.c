@@ -172,11 +172,6 @@ bool inject_unwrap(nvmux_cmd_cb *cb, void **arg)
 	return true;
 }
 
-static void kick(void *arg)
-{
-	ctrlr_admin_kick(arg);
-}
-
 static void set_admin_timer(struct nvmux_injections *in)
 {
 	struct nvmux_ctrlr *ctrlr = in->qpair->ctrlr;
@@ -187,7 +182,7 @@ static void set_admin_timer(struct nvmux_injections *in)
 		due = MIN(due, record->due_ms);
 	if (in->qpair->id == 0 && due != UINT64_MAX)
 		nvmux_timer_set(ctrlr->nvmux, &in->timer, due > now ? (uint32_t)(due - now) : 0,
-				kick, ctrlr);
+				ctrlr_admin_kick, ctrlr);
 }
 
 static void keep(struct injected *record, const struct nvmux_error_injection *rule)

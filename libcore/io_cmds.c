@@ -32,7 +32,7 @@ int nvmux_ns_cmd_flush(struct nvmux_ns *ns, struct nvmux_qpair *qpair, nvmux_cmd
  */
 static uint32_t no_data_limit(const struct nvmux_ns *ns, uint8_t limit)
 {
-	uint64_t block = (1u << ns->lba_shift) + (ns->md_interleaved ? ns->md_size : 0u);
+	uint64_t block = nvmux_ns_get_extended_sector_size(ns);
 	uint64_t bytes = (uint64_t)NVMUX_PAGE_SIZE << MIN(limit, 32u);
 
 	if (!limit)

@@ -23,18 +23,17 @@
 
 #include "recover.h"
 
-#define VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor) << 8)
-#define LBA_SHIFT_MIN         9u
-#define LBA_SHIFT_MAX         16u
+#define LBA_SHIFT_MIN     9u
+#define LBA_SHIFT_MAX     16u
 /* NVM command set 1.0, figure 97 */
-#define FLBAS_INTERLEAVED     0x10
-#define DPS_TYPE              7u
-#define DPS_FIRST             8u
-#define PI_SIZE               8u         /* of a 16-bit guard's protection information */
-#define CTRATT_ELBAS          (1u << 15) /* there may be other guards, section 4.1.5.2 */
-#define ELBAF_STS             0x7fu
-#define ELBAF_PIF_SHIFT       7
-#define HANDLES_MAX           (4u * NVMUX_NS_MAX) /* of namespaces that came and went */
+#define FLBAS_INTERLEAVED 0x10
+#define DPS_TYPE          7u
+#define DPS_FIRST         8u
+#define PI_SIZE           8u         /* of a 16-bit guard's protection information */
+#define CTRATT_ELBAS      (1u << 15) /* there may be other guards, section 4.1.5.2 */
+#define ELBAF_STS         0x7fu
+#define ELBAF_PIF_SHIFT   7
+#define HANDLES_MAX       (4u * NVMUX_NS_MAX) /* of namespaces that came and went */
 
 /* What names a namespace, all of it or nothing. */
 struct identity {
@@ -103,7 +102,7 @@ static void identify(struct nvmux_ctrlr *ctrlr, uint8_t cns, uint32_t nsid, nvmu
 
 static bool has_ns_list(const struct nvmux_ctrlr *ctrlr)
 {
-	return ctrlr->vs >= VERSION(1, 1);
+	return ctrlr->vs >= CTRLR_VERSION(1, 1);
 }
 
 void ctrlr_enter_active_ns(struct nvmux_ctrlr *ctrlr)
@@ -152,8 +151,7 @@ static int scan_next(struct nvmux_ctrlr *ctrlr)
 {
 	if (ctrlr->scan->index < ctrlr->scan->n)
 		return CTRLR_IDENTIFY_NS;
-	free(ctrlr->scan);
-	ctrlr->scan = NULL;
+	ctrlr_drop_scan(ctrlr);
 	return CTRLR_AER;
 }
 
@@ -249,9 +247,14 @@ static struct nvmux_ns *ns_get_or_make(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
 	return ns;
 }
 
+static uint32_t format_index(const struct nvme_id_ns *id)
+{
+	return (id->flbas & 0xfu) | (id->nlbaf > 15 ? (id->flbas >> 5 & 3u) << 4 : 0);
+}
+
 static const struct nvme_lbaf *format_of(const struct nvme_id_ns *id)
 {
-	return &id->lbaf[(id->flbas & 0xf) | (id->nlbaf > 15 ? (id->flbas >> 5 & 3) << 4 : 0)];
+	return &id->lbaf[format_index(id)];
 }
 
 /* Bytes of a block, with the metadata that is interleaved with its data. */
@@ -515,7 +518,7 @@ int ctrlr_finish_identify_ns(struct nvmux_ctrlr *ctrlr)
 	scan->identity = (struct identity){0};
 	memcpy(scan->identity.nguid, scan->id.nguid, sizeof(scan->identity.nguid));
 	scan->identity.has_nguid = memcmp(scan->id.nguid, (uint8_t[16]){0}, 16) != 0;
-	return ctrlr->vs >= VERSION(1, 3) ? CTRLR_NS_DESC : identified(ctrlr);
+	return ctrlr->vs >= CTRLR_VERSION(1, 3) ? CTRLR_NS_DESC : identified(ctrlr);
 }
 
 void ctrlr_enter_ns_desc(struct nvmux_ctrlr *ctrlr)
@@ -565,7 +568,7 @@ void ctrlr_enter_ns_nvm(struct nvmux_ctrlr *ctrlr)
 int ctrlr_finish_ns_nvm(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_ns_scan *scan = ctrlr->scan;
-	uint32_t format = (uint32_t)(format_of(&scan->data) - scan->data.lbaf);
+	uint32_t format = format_index(&scan->data);
 	uint32_t elbaf = ctrlr->step_status ? 0 : le32_to_cpu(scan->nvm_ns.elbaf[format]);
 
 	if (elbaf >> ELBAF_PIF_SHIFT & 3)
@@ -585,7 +588,7 @@ void ctrlr_enter_ns_zns(struct nvmux_ctrlr *ctrlr)
 int ctrlr_finish_ns_zns(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_ns_scan *scan = ctrlr->scan;
-	uint32_t format = (uint32_t)(format_of(&scan->data) - scan->data.lbaf);
+	uint32_t format = format_index(&scan->data);
 	uint64_t n_lbas = le64_to_cpu(scan->data.nsze), zone_lbas;
 
 	if (ctrlr->step_status)
@@ -644,13 +647,18 @@ void ctrlr_free_namespaces(struct nvmux_ctrlr *ctrlr)
 
 /* ---- the public view ---- */
 
-struct nvmux_ns *nvmux_ctrlr_get_ns(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
+static struct nvmux_ns *find_active(const struct nvmux_ctrlr *ctrlr, uint32_t nsid)
 {
 	uint32_t i = ns_index(ctrlr, nsid);
 
 	if (i == ctrlr->n_ns || ctrlr->ns[i]->id != nsid || !ctrlr->ns[i]->active)
 		return NULL;
 	return ctrlr->ns[i];
+}
+
+struct nvmux_ns *nvmux_ctrlr_get_ns(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
+{
+	return find_active(ctrlr, nsid);
 }
 
 uint32_t nvmux_ctrlr_get_num_ns(const struct nvmux_ctrlr *ctrlr)
@@ -664,9 +672,7 @@ uint32_t nvmux_ctrlr_get_num_ns(const struct nvmux_ctrlr *ctrlr)
 
 bool nvmux_ctrlr_is_active_ns(const struct nvmux_ctrlr *ctrlr, uint32_t nsid)
 {
-	uint32_t i = ns_index(ctrlr, nsid);
-
-	return i < ctrlr->n_ns && ctrlr->ns[i]->id == nsid && ctrlr->ns[i]->active;
+	return find_active(ctrlr, nsid) != NULL;
 }
 
 uint32_t nvmux_ctrlr_get_next_active_ns(const struct nvmux_ctrlr *ctrlr, uint32_t prev)
@@ -737,8 +743,7 @@ uint32_t nvmux_ns_get_optimal_io_boundary(const struct nvmux_ns *ns)
 
 uint32_t nvmux_ns_get_format_index(const struct nvmux_ns *ns)
 {
-	return (ns->data.flbas & 0xfu) |
-	       (ns->data.nlbaf > 15 ? (ns->data.flbas >> 5 & 3u) << 4 : 0);
+	return format_index(&ns->data);
 }
 
 const uint8_t *nvmux_ns_get_nguid(const struct nvmux_ns *ns)

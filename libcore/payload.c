@@ -69,15 +69,15 @@ static void walk_skip(struct walk *walk, uint32_t len)
 static bool join(const struct nvmux_ctrlr *ctrlr, struct payload_pieces *pieces,
 		 const struct nvmux_seg *seg)
 {
-	struct nvmux_seg *last = pieces->segs + pieces->n - 1;
+	struct nvmux_seg *last = pieces->n ? &pieces->segs[pieces->n - 1] : NULL;
 	uint32_t max = MAX(1u, MIN(ctrlr->max_segs, (uint32_t)NVMUX_SEGS_MAX));
 
-	if (pieces->n && last->mem == seg->mem && last->offset + last->len == seg->offset) {
+	if (last && last->mem == seg->mem && last->offset + last->len == seg->offset) {
 		last->len += seg->len;
 	} else {
 		if (pieces->n == max)
 			return false;
-		if (pieces->n && !ctrlr->sgl &&
+		if (last && !ctrlr->sgl &&
 		    ((last->offset + last->len) | seg->offset) % NVMUX_PAGE_SIZE)
 			return false;
 		pieces->segs[pieces->n++] = *seg;

@@ -19,7 +19,7 @@
 #include "split.h"
 #include "sync.h"
 
-#define RETRY_MS   5
+#define RETRY_MS 5
 
 struct nvmux_qpair_free {
 	struct nvmux_ctrlr *ctrlr;
@@ -362,8 +362,10 @@ int nvmux_ctrlr_alloc_io_qpair_async(struct nvmux_ctrlr *ctrlr,
 		.group = checked.poll_group,
 		.entries = checked.io_queue_depth + 1,
 		.qid = qid,
+		.qprio = (uint8_t)checked.qprio,
 		.cb = cb,
-		.arg = arg, .qprio = (uint8_t)checked.qprio};
+		.arg = arg,
+	};
 	ctrlr->n_qpair_ops++;
 	if (checked.no_staging)
 		alloc_staged(op, 0, 0);
@@ -414,7 +416,6 @@ static void connect_lost(const struct connect_op *op)
 static void connect_done(void *arg, int err, uint64_t value)
 {
 	struct connect_op op = *(struct connect_op *)arg;
-
 	const struct nvmux_ctrlr *ctrlr = op.qpair->ctrlr;
 	bool closing = ctrlr->state >= CTRLR_CLOSE;
 
@@ -782,7 +783,7 @@ bool nvmux_qpair_needs_turns(const struct nvmux_qpair *qpair)
 	const struct nvmux_split *split = TAILQ_FIRST(&qpair->splits_waiting);
 
 	return qpair->slow & NVMUX_SLOW_HELD || inject_pending(qpair) ||
-	       (split && qpair->n_free && !(split->in_turn && split->in_flight));
+	       (split && nvmux_split_is_ready(split));
 }
 
 uint16_t nvmux_qpair_get_id(const struct nvmux_qpair *qpair)

@@ -100,7 +100,6 @@ static void finish(struct nvmux_revive *op, int err)
 	void *arg = op->arg, *next_arg = op->next_arg;
 	nvmux_done_fn next = op->next;
 	struct nvmux_ctrlr *ctrlr = op->ctrlr;
-
 	struct nvmux_qpair *qpair;
 
 	TAILQ_FOREACH (qpair, &ctrlr->qpairs, link)
@@ -520,18 +519,21 @@ bool revive_escalate(struct nvmux_ctrlr *ctrlr)
 void revive_async(struct nvmux_ctrlr *ctrlr, enum revive_kind kind, const char *why,
 		  nvmux_done_fn done, void *arg)
 {
-	struct nvmux_revive *op = NULL;
+	struct nvmux_revive *op;
 
-	if (!ctrlr->revive && revive_possible(ctrlr) && ctrlr->state == CTRLR_READY &&
-	    ctrlr_is_resting(ctrlr) && !ctrlr->failed && !ctrlr->detaching)
-		op = calloc(1, sizeof(*op));
-	if (!op) {
+	if (ctrlr->revive || !revive_possible(ctrlr) || ctrlr->state != CTRLR_READY ||
+	    !ctrlr_is_resting(ctrlr) || ctrlr->failed || ctrlr->detaching) {
 		done(arg,
 		     nvmux_error(ctrlr->nvmux, ctrlr->failed ? -ENXIO : -EBUSY,
 				 "%s can't be reset: it is %s", ctrlr->trid.traddr,
 				 ctrlr->revive ? "being reset"
 					       : nvmux_ctrlr_get_state_string(ctrlr)),
 		     0);
+		return;
+	}
+	op = calloc(1, sizeof(*op));
+	if (!op) {
+		done(arg, nvmux_error(ctrlr->nvmux, -ENOMEM, "out of memory"), 0);
 		return;
 	}
 	*op = (struct nvmux_revive){

@@ -92,7 +92,6 @@ static int send_child(struct nvmux_split *split)
 
 	if (likely(!__atomic_load_n(&rest.ns->stale, __ATOMIC_RELAXED)))
 		err = io_next(&rest, &child);
-
 	if (!err)
 		err = io_submit(split->qpair, &child.cmd, &child.payload, child_done, split);
 	if (err)
@@ -102,18 +101,12 @@ static int send_child(struct nvmux_split *split)
 	return 0;
 }
 
-/* Whether a child can be sent now. */
-static bool is_ready(const struct nvmux_split *split)
-{
-	return split->qpair->n_free && !(split->in_turn && split->in_flight);
-}
-
 /* Send what slots allow; wait in the list for the rest. */
 static int advance(struct nvmux_split *split)
 {
 	int err = 0;
 
-	while (!err && split->io.left && is_ready(split))
+	while (!err && split->io.left && nvmux_split_is_ready(split))
 		err = send_child(split);
 	if (err && !(err == -EAGAIN && split->in_flight))
 		return err;
@@ -241,7 +234,7 @@ void nvmux_split_resume(struct nvmux_qpair *qpair)
 {
 	struct nvmux_split *split;
 
-	while ((split = TAILQ_FIRST(&qpair->splits_waiting)) && is_ready(split)) {
+	while ((split = TAILQ_FIRST(&qpair->splits_waiting)) && nvmux_split_is_ready(split)) {
 		int err = advance(split);
 
 		if (!err && split->waiting)

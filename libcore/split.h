@@ -24,6 +24,12 @@ struct nvmux_split {
 	void *arg;
 };
 
+/* Whether a child can be sent now. */
+static inline bool nvmux_split_is_ready(const struct nvmux_split *split)
+{
+	return split->qpair->n_free && !(split->in_turn && split->in_flight);
+}
+
 int nvmux_split_init(struct nvmux_qpair *qpair);
 /* Begin: at least one child is sent. -EAGAIN: no slot or no parent is free. */
 int nvmux_split_start(struct nvmux_qpair *qpair, const struct nvmux_io *io, nvmux_cmd_cb cb,

@@ -20,6 +20,7 @@
  */
 #include <errno.h>
 
+#include <nvmux/admin.h>
 #include <nvmux/fault.h>
 
 #include "ctrlr_state.h"
@@ -45,6 +46,12 @@ struct nvmux_timeouts {
 	void *arg;
 };
 
+/* Where no callback is registered. A managed controller's time-outs are its manager's. */
+static uint32_t own_io_ms(const struct nvmux_ctrlr *ctrlr)
+{
+	return ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED ? 0 : ctrlr->opts.io_timeout_ms;
+}
+
 int timeout_init(struct nvmux_ctrlr *ctrlr)
 {
 	struct nvmux_timeouts *t = calloc(1, sizeof(*t));
@@ -52,10 +59,7 @@ int timeout_init(struct nvmux_ctrlr *ctrlr)
 	if (!t)
 		return -ENOMEM;
 	t->ctrlr = ctrlr;
-	t->io_ms = ctrlr->opts.io_timeout_ms;
-	/* A managed controller's time-outs are its manager's. */
-	if (ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
-		t->io_ms = 0;
+	t->io_ms = own_io_ms(ctrlr);
 	ctrlr->timeouts = t;
 	return 0;
 }
@@ -179,18 +183,12 @@ static void aborted(void *arg, const struct nvmux_cpl *cpl)
 		ctrlr->timeouts->n_aborts--;
 }
 
-/* Base specification 2.0, section 5.1: the queue's identifier and that of the command. More than
- * may be under way at once are left out: their queue pairs have the next rung. */
-static void send_abort(struct nvmux_ctrlr *ctrlr, const struct nvmux_qpair *qpair, uint32_t overdue)
+/* More than may be under way at once are left out: their queue pairs have the next rung. */
+static void send_abort(struct nvmux_ctrlr *ctrlr, struct nvmux_qpair *qpair, uint32_t overdue)
 {
-	const struct nvmux_cmd cmd = {
-		.opc = nvme_admin_abort_cmd,
-		.cdw10 = cpu_to_le32((overdue - 1) << 16 | qpair->id),
-	};
-
 	if (ctrlr->timeouts->n_aborts >= MIN(ctrlr->id.acl + 1u, (uint32_t)ABORTS_MAX))
 		return;
-	if (!nvmux_ctrlr_admin(ctrlr, &cmd, NULL, 0, aborted, ctrlr))
+	if (!nvmux_ctrlr_cmd_abort(ctrlr, qpair, (uint16_t)(overdue - 1), aborted, ctrlr))
 		ctrlr->timeouts->n_aborts++;
 }
 
@@ -211,19 +209,22 @@ static enum ladder_rung next_rung(struct nvmux_ctrlr *ctrlr)
 	return rung;
 }
 
+/* The rungs that reset the controller; the others are REVIVE_QUEUES here. */
+static const enum revive_kind reset_kinds[LADDER_RUNGS] = {
+	[LADDER_CTRLR] = REVIVE_CTRLR,
+	[LADDER_FUNCTION] = REVIVE_FUNCTION,
+	[LADDER_SUBSYSTEM] = REVIVE_SUBSYSTEM,
+};
+
 /* The next rung that concerns the whole controller. */
 static void climb(struct nvmux_ctrlr *ctrlr, const char *why)
 {
-	switch (next_rung(ctrlr)) {
-	case LADDER_CTRLR: revive_async(ctrlr, REVIVE_CTRLR, why, ctrlr_revived, ctrlr); break;
-	case LADDER_FUNCTION:
-		revive_async(ctrlr, REVIVE_FUNCTION, why, ctrlr_revived, ctrlr);
-		break;
-	case LADDER_SUBSYSTEM:
-		revive_async(ctrlr, REVIVE_SUBSYSTEM, why, ctrlr_revived, ctrlr);
-		break;
-	default: give_up(ctrlr); break;
-	}
+	enum revive_kind kind = reset_kinds[next_rung(ctrlr)];
+
+	if (kind == REVIVE_QUEUES)
+		give_up(ctrlr);
+	else
+		revive_async(ctrlr, kind, why, ctrlr_revived, ctrlr);
 }
 
 /* What the owner has found, if it has looked since and goes on looking. */
@@ -374,7 +375,6 @@ static void examine(struct nvmux_ctrlr *ctrlr, bool looking)
 static void health_due(void *arg)
 {
 	struct nvmux_timeouts *t = arg;
-
 	struct nvmux_ctrlr *ctrlr = t->ctrlr;
 	const struct nvmux *nvmux = ctrlr->nvmux;
 	uint16_t index = ctrlr->index;
@@ -431,13 +431,8 @@ bool timeout_rescan(struct nvmux_ctrlr *ctrlr, int err)
 
 void timeout_rescan_ended(struct nvmux_ctrlr *ctrlr)
 {
-	static const enum revive_kind kinds[LADDER_RUNGS] = {
-		[LADDER_CTRLR] = REVIVE_CTRLR,
-		[LADDER_FUNCTION] = REVIVE_FUNCTION,
-		[LADDER_SUBSYSTEM] = REVIVE_SUBSYSTEM,
-	};
 	struct nvmux_timeouts *t = ctrlr->timeouts;
-	enum revive_kind kind = t ? kinds[t->rescan_rung] : REVIVE_QUEUES;
+	enum revive_kind kind = t ? reset_kinds[t->rescan_rung] : REVIVE_QUEUES;
 
 	if (kind == REVIVE_QUEUES)
 		return;
@@ -483,9 +478,7 @@ int nvmux_ctrlr_register_timeout_callback(struct nvmux_ctrlr *ctrlr, uint32_t io
 	timeout_stop(ctrlr);
 	t->arg = arg;
 	t->admin_ms = cb ? admin_ms : 0;
-	t->io_ms = cb ? io_ms : ctrlr->opts.io_timeout_ms;
-	if (!cb && ctrlr->transport->flags & NVMUX_TRANSPORT_MANAGED)
-		t->io_ms = 0;
+	t->io_ms = cb ? io_ms : own_io_ms(ctrlr);
 	__atomic_store_n(&t->cb, cb, __ATOMIC_RELEASE);
 	timeout_start(ctrlr);
 	return 0;

@@ -70,7 +70,7 @@ static int append(struct nvmux_qpair *qpair, struct nvmux_io *io, const struct n
 
 	if (!ns->zone_lbas)
 		return -EOPNOTSUPP;
-	if (ext && ext->size >= sizeof(*ext) && ext->flags & 0xffff)
+	if (ext && ext->size >= offsetof(struct nvmux_io_ext, md) && ext->flags & 0xffff)
 		return -EINVAL; /* nothing is fused with it */
 	if (ns->md_interleaved)
 		block += ns->md_size;

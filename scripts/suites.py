@@ -5,6 +5,7 @@ A program speaks TAP. One that crashes, exceeds its time, breaks its plan or rep
 as a failure of its own. Logs are shown where something failed.
 """
 
+import concurrent.futures
 import difflib
 import glob
 import json
@@ -19,6 +20,7 @@ import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOG_LINES = 300
+COMMENT_LINES = 60
 
 PLAIN = ["--werror", "-Dtests=enabled"]
 ASAN = PLAIN + ["-Db_sanitize=address,undefined"]
@@ -31,6 +33,7 @@ SANITIZER_ENV = {
 }
 ASAN_SLOWNESS = "2"
 TSAN_SLOWNESS = "4"
+SANITIZED_AT_ONCE = 2  # system tests: they wait more than they work, and their deadlines are wide
 
 UNIT_SECONDS = 900
 SYSTEM_SECONDS = 600
@@ -38,6 +41,20 @@ VM_SECONDS = 2400
 BENCH_SECONDS = 600
 CONFORMANCE_SECONDS = 1800
 CONFORMANCE_GUESTS = ["conform_pcie", "conform_rdma", "nvmecli"]
+
+
+def show(lines):
+    for line in lines:
+        print("    " + line)
+
+
+def before(log, line):
+    """The comments right before a line of a log, which may be too long to be shown whole."""
+    lines = log.splitlines()
+    end = start = lines.index(line)
+    while start and end - start < COMMENT_LINES and lines[start - 1].startswith("#"):
+        start -= 1
+    return lines[start:end]
 
 
 class Tally:
@@ -50,8 +67,7 @@ class Tally:
         """A failure that no test reported itself."""
         self.failed += 1
         print(f"FAILED {what}")
-        for line in log.splitlines()[-LOG_LINES:]:
-            print("    " + line)
+        show(log.splitlines()[-LOG_LINES:])
         sys.stdout.flush()
 
     def tap(self, name, text, code, timed_out, errors="", seconds=None):
@@ -70,13 +86,15 @@ class Tally:
         counts += f", {skipped} skipped" if skipped else ""
         took = "" if seconds is None else f" ({seconds:.0f} s)"
         print(f"  {name}: {counts}{took}", flush=True)
+        log = text + errors
         for line in failed:
             print(f"FAILED {name}: {line}")
+            if len(log.splitlines()) > LOG_LINES:
+                show(before(log, line))
         if problem:
-            self.fail(f"{name}: {problem}", text + errors)
+            self.fail(f"{name}: {problem}", log)
         elif failed:
-            for line in (text + errors).splitlines()[-LOG_LINES:]:
-                print("    " + line)
+            show(log.splitlines()[-LOG_LINES:])
         sys.stdout.flush()
 
 
@@ -129,11 +147,16 @@ def run_program(argv, seconds, env=None):
                 process.returncode, timed_out)
 
 
+def run_timed(argv, seconds, env=None):
+    """run_program(), and the seconds it took."""
+    start = time.monotonic()
+    return *run_program(argv, seconds, env), time.monotonic() - start
+
+
 def run_tap(tally, name, argv, seconds, env=None):
     """Run a program that speaks TAP and count it; its output is returned."""
-    start = time.monotonic()
-    out, err, code, timed_out = run_program(argv, seconds, env)
-    tally.tap(name, out, code, timed_out, err, time.monotonic() - start)
+    out, err, code, timed_out, took = run_timed(argv, seconds, env)
+    tally.tap(name, out, code, timed_out, err, took)
     return out
 
 
@@ -195,15 +218,19 @@ def suite_unit(tally):
         run_unit(tally, "build-tsan", "unit-tsan", fixed_addresses())
 
 
-def run_system(tally, directory, label, env, names="*"):
+def run_system(tally, directory, label, env, names="*", at_once=1):
+    """Programs of tests/system, @at_once of them side by side."""
     files = sorted(glob.glob(os.path.join(TREE, "tests", "system", f"test_{names}.py")))
     if not files:
         tally.fail(f"{label}: there is no test")
-    for path in files:
-        name = f"{label} {os.path.basename(path)[5:-3]}"
-        run_tap(tally, name, [sys.executable, path], SYSTEM_SECONDS,
-                {"NVMUX_BUILD": os.path.join(TREE, directory), "PYTHONDONTWRITEBYTECODE": "1",
-                 **SANITIZER_ENV, **env})
+    env = {"NVMUX_BUILD": os.path.join(TREE, directory), "PYTHONDONTWRITEBYTECODE": "1",
+           **SANITIZER_ENV, **env}
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        jobs = {path: pool.submit(run_timed, [sys.executable, path], SYSTEM_SECONDS, env)
+                for path in files}
+        for path, job in jobs.items():
+            out, err, code, timed_out, took = job.result()
+            tally.tap(f"{label} {os.path.basename(path)[5:-3]}", out, code, timed_out, err, took)
 
 
 def fixed_addresses():
@@ -221,10 +248,12 @@ def suite_system(tally):
         run_system(tally, "build-min", "system-min", {}, "cli*")
         run_system(tally, "build-min", "system-min", {}, "fabrics")
     if build(tally, "build-asan", ASAN):
-        run_system(tally, "build-asan", "system-asan", {"NVMUX_SLOWNESS": ASAN_SLOWNESS})
+        run_system(tally, "build-asan", "system-asan", {"NVMUX_SLOWNESS": ASAN_SLOWNESS},
+                   at_once=SANITIZED_AT_ONCE)
     if build(tally, "build-tsan", TSAN):
         run_system(tally, "build-tsan", "system-tsan",
-                   {"NVMUX_WRAP": fixed_addresses(), "NVMUX_SLOWNESS": TSAN_SLOWNESS})
+                   {"NVMUX_WRAP": fixed_addresses(), "NVMUX_SLOWNESS": TSAN_SLOWNESS},
+                   at_once=SANITIZED_AT_ONCE)
 
 
 def suite_vm(tally):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Commands that change namespaces or the controller, under load: no reset, all are told."""
 
+import json
 import os
 import socket
 import struct
@@ -124,6 +125,37 @@ def management():
     error = expect_error(call, "delete_ns", nsid=77, code=NVME_STATUS)
     assert error.data["nvme_status"] == INVALID_NAMESPACE, str(error)
     assert controller()["resets"] == 0
+
+
+@suite.test("firmware that is activated at once: all are told the new revision, without a reset")
+def firmware():
+    old = controller()
+    with Session(DAEMON, "nvme0") as before:
+        region = before.memory(4096)
+        ring = before.qpair()
+        SESSION.maps[REGION][:4096] = b"REV-0099" + bytes(4088)
+        call("fw_download", image_offset=0, length=4096, **here())
+        call("fw_commit", slot=2, action=0)
+        assert controller()["firmware"] == old["firmware"], "it isn't active yet"
+        call("fw_commit", slot=2, action=3)
+        told("aer", name="nvme0", event_type=2, information=1, log_page=3)
+        with DAEMON.rpc() as rpc:
+            (now,) = rpc.call("get_controllers", name="nvme0")
+            said = rpc.call("identify", controller="nvme0", cns=1)
+        assert now["firmware"] == said["fr"] == "REV-0099" != old["firmware"], (now, said)
+        for key in ("state", "model", "serial", "subnqn", "max_transfer", "resets", "namespaces"):
+            assert now[key] == old[key], (key, now[key], old[key])
+        # a client from before goes on, and one that comes now is told the same
+        assert ring.submit(2, nsid=1, data=region << 48, data_len=512, cdw=(0,)) == 0
+        assert before.admin.submit(IDENTIFY, data=region << 48, data_len=4096, cdw=(1,)) == 0
+        assert before.maps[region][64:72] == b"REV-0099"
+    shown = json.loads(RUN.cli(DAEMON, "-o", "json", "id-ctrl", "nvme0"))
+    assert shown["fr"] == "REV-0099", shown
+    call("fw_commit", slot=1, action=2)  # at the next reset, which doesn't come
+    assert controller()["firmware"] == "REV-0099"
+    call("fw_commit", slot=1, action=3)
+    told("aer", name="nvme0", information_text="firmware activation starting")
+    assert controller()["firmware"] == old["firmware"] and controller()["resets"] == 0
 
 
 @suite.test("requests that come while a change is under way wait for it; none fails")

@@ -185,7 +185,7 @@ def bad_values(t):
             (("write-zeroes", "-c", "many"), ["--block-count", "many", "isn't a number"]),
             (("verify", "--prinfo", 16), ["--prinfo", "16", "0 to 15"]),
             (("resv-register", "--cptpl", 1), ["--cptpl", "1"]),
-            (("resv-acquire", "--rtype", 9), ["--rtype", "9", "0 to 6"]),
+            (("resv-acquire", "--rtype", 9), ["--rtype", "9", "1 to 6"]),
             (("format", "--lbaf", 64, "--force"), ["--lbaf", "64", "0 to 63"]),
             (("format", "--block-size", 1000, "--force"), ["--block-size", "1000", "power"]),
             (("format", "-l", 0, "-b", 512, "--force"), ["--lbaf", "--block-size"]),
@@ -211,6 +211,83 @@ def bad_values(t):
             (("io-mgmt-recv", "-l", 3), ["--data-len", "3", "4"]),
     ]:
         t.refused(*args, code=USAGE, says=says)
+
+
+# What somebody might type: namespace, words, exit code, and what the message has to say: which
+# parameter, the value, and the rule.
+WRONG = [
+    (1, "format --lbaf x --force", USAGE, ["--lbaf", '"x"', "isn't a number"]),
+    (1, "format --ses 9 --force", USAGE, ["--ses", "9", "0 to 2"]),
+    (1, "format --pi 7 --force", USAGE, ["--pi", "7", "0 to 3"]),
+    (9, "format --force", IO_ERROR, ["/9", "invalid namespace"]),
+    (0, "sanitize --sanact 9 --force", USAGE, ["--sanact", '"9"', "4 start-crypto-erase"]),
+    (0, "sanitize -a start-overwrite -n 77 --force", USAGE, ["--owpass", "77", "0 to 15"]),
+    (0, "sanitize -a 3 -p 0x1ffffffff --force", USAGE, ["--ovrpat", "0x1ffffffff", "4294967295"]),
+    (1, "dsm --ad", USAGE, ["--slbs is needed"]),
+    (1, "dsm --ad -s a -b 1", USAGE, ["--slbs", '"a"', "list of numbers"]),
+    (1, "dsm --ad -s 0 -b 4294967296", USAGE, ["--blocks", "4294967296", "at most 4294967295"]),
+    (0, "dsm --ad -s 0 -b 1", USAGE, ["which namespace", "-n: 1, 2, 3"]),
+    (1, "copy -d 0 -s 0,1 -b 0", USAGE, ["--blocks has 1", "--slbs has 2"]),
+    (1, "copy -d 0 -s 0 -b 0 -P 99", USAGE, ["--prinfor", "99", "0 to 15"]),
+    (1, "copy -d 0 -s 0 -b 0 --format 1", USAGE, ["--format", "1", "0, for guards of 16 bits"]),
+    (1, "resv-register", USAGE, ["--nrkey", "none is given", "isn't 0"]),
+    (1, "resv-register --nrkey 0 --rrega 2", USAGE, ["--nrkey", "0", "isn't 0"]),
+    (1, "resv-register --nrkey 0x1ffffffffffffffff", USAGE,
+     ["--nrkey", "0x1ffffffffffffffff", "18446744073709551615"]),
+    (1, "resv-acquire --crkey 1", USAGE, ["--rtype is needed"]),
+    (1, "resv-acquire --rtype 1 --racqa 3", USAGE, ["--racqa", "3", "0 to 2"]),
+    (1, "resv-release --rtype 0", USAGE, ["--rtype", "0", "1 to 6"]),
+    (1, "resv-report -d 2", USAGE, ["--numd", "2", "6 to 262144"]),
+    (1, "zns report-zones", FAILED, ["/1", "isn't zoned"]),
+    (2, "zns report-zones -S 9", USAGE, ["--state", "9", "0 to 7"]),
+    (2, "zns report-zones -d x", USAGE, ["--descs", '"x"', "isn't a number"]),
+    (2, "zns zone-mgmt-send -s 0 -z 77", USAGE, ["--zsa", "77", "4 reset"]),
+    (2, "zns zone-append", USAGE, ["--zslba is needed"]),
+    (2, "zns zone-append -s 0 -d /nowhere", IO_ERROR, ["/nowhere", "No such file"]),
+    (0, "get-log -i 2 -l -4", USAGE, ["--log-len", '"-4"', "size in bytes"]),
+    (0, "get-log -i 2 -l 8 --uuid-index 200", USAGE, ["--uuid-index", "200", "0 to 127"]),
+    (0, "get-log -i 2 -l 8 --bogus", USAGE, ["unknown option --bogus"]),
+    (0, "set-feature -f 4", USAGE, ["--value is missing", "Temperature Threshold"]),
+    (0, "set-feature -f 4 -v 0x1ffffffff", USAGE, ["--value", "0x1ffffffff", "4294967295"]),
+    (0, "set-feature -f 4 -v 1 --data-len 5", USAGE, ["--data-len", "5", "multiple of 4"]),
+    (0, "set-feature -f 7 -v 1", FAILED, ["feature 07h", "library's own"]),
+    (0, "admin-passthru -o 6 -l 3", USAGE, ["--data-len", "3", "multiple of 4"]),
+    (0, "admin-passthru -o 6 -l 99999999", USAGE, ["--data-len", "99999999", "16777216"]),
+    (0, "admin-passthru -o 6 --cdw10 0x100000000", USAGE, ["--cdw10", "0x100000000", "4294967295"]),
+    (0, "admin-passthru -o 6 -m 8", USAGE, ["--metadata-len", "8", "no metadata"]),
+    (0, "admin-passthru -o 0x80 -l 4 --force", USAGE, ["--data-len", "4", "80h has no data"]),
+    (0, "admin-passthru -o 5", FAILED, ["05h", "library's own"]),
+    (1, "io-passthru -o 1 -l 510", USAGE, ["--data-len", "510", "multiple of 4"]),
+    (1, "io-passthru -o 2 -l 512 -m 3", USAGE, ["--metadata-len", "3", "multiple of 4"]),
+    (1, "io-passthru -o 2 -l 512 -4 99999999", IO_ERROR, ["namespace 1", "LBA out of range"]),
+    (0, "fw-download -f /dev/null", IO_ERROR, ["/dev/null", "0 bytes", "multiple of 4"]),
+    (0, "fw-commit -s 9", USAGE, ["--slot", "9", "0 to 7"]),
+    (0, "create-ns --nsze 0", USAGE, ["--nsze", "0", "1 to "]),
+    (0, "create-ns --nsze 100 --ncap 200", USAGE, ["--ncap", "200 blocks", "only 100"]),
+    (0, "create-ns --nsze 100 -f 0 -b 512", USAGE, ["--flbas", "--block-size", "exclude"]),
+    (0, "create-ns --nsze 100 -b 1000", FAILED, ["1000 bytes", "no format"]),
+    (77, "delete-ns --force", IO_ERROR, ["namespace 77", "invalid namespace"]),
+    (1, "attach-ns -c 99999", USAGE, ["--controllers", "99999", "at most 65535"]),
+    (77, "detach-ns", IO_ERROR, ["namespace 77", "invalid namespace"]),
+    (1, "dir-receive", USAGE, ["--dir-oper is needed"]),
+    (1, "dir-send -O 0", USAGE, ["--dir-oper", "0", "1 to 255"]),
+    (1, "write-zeroes -s 99999999", FAILED, ["99999999", "has 32768 blocks"]),
+    (1, "compare -s 0 -c 0 -z 100 -d /dev/null", USAGE, ["--data-size", "100", "512"]),
+]
+
+
+@each("what is typed wrongly is answered with the parameter, the value and the rule")
+def wrong_invocations(t):
+    for nsid, line, code, says in WRONG:
+        t.refused(*line.split(), code=code, says=says, nsid=nsid or None, data=b"")
+        assert RUN.cli_err.startswith("nvmux: " + line.split()[0]), RUN.cli_err
+        assert len(RUN.cli_err.splitlines()) == 1, RUN.cli_err
+    if t.daemon:  # in-process nobody checks lengths but the controller
+        t.refused("admin-passthru", "-o", 6, "-l", 512, code=IO_ERROR,
+                  says=["--data-len", "512", "command's fields"])
+        t.refused("format", "nvme9", "--force", code=USAGE, says='unexpected argument "nvme9"')
+        RUN.cli(DAEMON, "format", "nvme9/1", "--force", code=FAILED)
+        assert 'no controller "nvme9"' in RUN.cli_err and "known: nvme0" in RUN.cli_err
 
 
 # ---- reservations ----
@@ -239,8 +316,8 @@ def reservations(t):
     raw = RUN.cli(t.daemon, "resv-report", *t.where(1), *eds, "-d", "32", "-b")
     assert len(raw) == 128 and raw[4] == 1, raw
     t.refused("resv-acquire", "--crkey", 1, "--rtype", 1, code=IO_ERROR, says="code 83h", nsid=1)
-    t.refused("resv-acquire", "--crkey", hex(key), "--prkey", hex(key), "-a", 1, code=USAGE,
-              says="--force", nsid=1)
+    t.refused("resv-acquire", "--crkey", hex(key), "--prkey", hex(key), "-a", 1, "-t", 1,
+              code=USAGE, says="--force", nsid=1)
     t("resv-release", "--crkey", hex(key), "--rtype", 1, nsid=1)
     assert report()["rtype"] == 0
     t.refused("resv-release", "--crkey", hex(key), "--rrela", 1, code=USAGE, says="--force", nsid=1)
@@ -291,6 +368,8 @@ def zone_extension(t):
     t("zns", "set-zone-desc", "-s", 5 * zone, nsid=2, data=b"\xd5" * 64)
     (shown,) = zones(t, "-e", "-s", 5 * zone, "-d", 1)
     assert shown["ext_data"] == "d5" * 64 and shown["attrs"] == 0x80, shown
+    raw = RUN.cli(t.daemon, "zns", "report-zones", *t.where(2), "-e", "-o", "binary")
+    assert len(raw) == 64 + 8 * 128 and raw[64 + 5 * 128 + 64:][:64] == b"\xd5" * 64, len(raw)
     t.refused("zns", "set-zone-desc", "-s", 6 * zone, code=IO_ERROR, says="64", nsid=2, data=b"1")
     t.refused("zns", "reset-zone", "-a", code=USAGE, says="--force", nsid=2)
     t.refused("zns", "zone-mgmt-send", "-a", "-z", 4, code=USAGE, says="--force", nsid=2)
@@ -522,6 +601,61 @@ def question(t):
     code, shown = on_terminal([*argv, "--force"], b"")
     assert code == 0 and "[y/N]" not in shown, shown
     t.write(700, b"\x70" * BLOCK)
+
+
+# Which commands are asked about, by opcode and what says what they do; None: they aren't.
+PASSTHRU = [
+    ("admin-passthru", 0x80, [], "erases all data of the namespace"),
+    ("admin-passthru", 0x84, ["-4", 2], "erases all data of the subsystem"),
+    ("admin-passthru", 0x84, ["-4", 1], None),
+    ("admin-passthru", 0x0d, ["-4", 1], "will be gone"),
+    ("admin-passthru", 0x10, ["-4", 0x1a], "other firmware"),
+    ("admin-passthru", 0x06, ["-4", 1, "-l", 4096], None),
+    ("admin-passthru", 0x02, ["-4", 0x7f0002, "-l", 512], None),
+    ("admin-passthru", 0x0a, ["-4", 4], None),
+    ("io-passthru", 0x04, [], "fail until they are written"),
+    ("io-passthru", 0x11, ["-4", 0x101, "-l", 16], "another host loses its registration"),
+    ("io-passthru", 0x11, ["-4", 0x102, "-l", 16], "its commands are aborted"),
+    ("io-passthru", 0x15, ["-4", 1, "-l", 8], "all hosts lose"),
+    ("io-passthru", 0x79, ["-7", 5], "offline for good"),
+    ("io-passthru", 0x79, ["-7", 0x104], "all data of the namespace's zones"),
+    ("io-passthru", 0x79, ["-7", 4], None),
+    ("io-passthru", 0x02, ["-l", 512], None),
+    ("io-passthru", 0x0c, [], None),
+]
+
+
+@each("passthru asks about what the commands for it ask about, and about nothing else")
+def passthru_question(t):
+    t.write(0, b"\x3c" * BLOCK)
+    base = ["-S", DAEMON.socket] if t.daemon else []
+    for verb, opc, fields, says in PASSTHRU:
+        nsid = 0 if verb == "admin-passthru" and opc in (0x06, 0x84) else 2 if opc == 0x79 else 1
+        fields = [*map(str, ["-o", opc, *fields]), *([] if nsid else ["-n", "0"])]
+        argv = [verb, *t.where(nsid or None), *fields]
+        if says is None:
+            RUN.cli(t.daemon, *argv, data=b"", code=None)
+            assert "--force" not in RUN.cli_err, RUN.cli_err
+            code, shown = on_terminal([*base, *argv], b"n\n")
+            assert "[y/N]" not in shown and "not confirmed" not in shown, shown
+            assert code == RUN.cli_code, shown
+            continue
+        RUN.cli(t.daemon, *argv, code=USAGE)
+        assert "--force" in RUN.cli_err and says in RUN.cli_err, RUN.cli_err
+        code, shown = on_terminal([*base, *argv], b"n\n")
+        assert code == FAILED and says in shown and "nothing was done" in shown, shown
+        RUN.cli(t.daemon, *argv, "--dry-run")  # nothing is sent, so nothing is asked
+        assert t.read(0, 1) == b"\x3c" * BLOCK, argv
+    assert [n["nsid"] for n in t.json("list-ns")["nsid_list"]] == [1, 2, 3]
+    # asked, and answered; or told not to ask
+    uncor = ["io-passthru", *t.where(1), "-o", "4", "-4", "0"]
+    code, shown = on_terminal([*base, *uncor], b"y\n")
+    assert code == 0 and "[y/N]" in shown, shown
+    t.refused("verify", "-s", 0, code=IO_ERROR, says="code 81h", nsid=1)
+    t.write(0, b"\x3d" * BLOCK)
+    RUN.cli(t.daemon, *uncor, "--force")
+    t.refused("verify", "-s", 0, code=IO_ERROR, says="code 81h", nsid=1)
+    t.write(0, b"\x3d" * BLOCK)
 
 
 @each("on a terminal the long ones show their progress")

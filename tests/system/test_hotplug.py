@@ -10,10 +10,11 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import time
 
 from nvmux_test import (CALL_SECONDS, SLOWNESS, Counts, Run, RpcError, Session, Suite, attach,
-                        daemon_trid, expect_error, fd_count, map_count, wait_until)
+                        daemon_trid, expect_error, fd_count, map_count, program, wait_until)
 from test_faults import Control
 
 suite = Suite()
@@ -26,6 +27,7 @@ COMMANDS = 20  # of each client before the device goes
 HALF = 32 << 20 >> 9
 READ = 0x02
 GONE = 0x709
+RING_STATE, RING_DEAD = 72, 3  # <nvmux/ring.h>
 
 
 class Events:
@@ -76,7 +78,8 @@ class Lab:
                      "--start", i * HALF, "--blocks", HALF, *small, seconds=seconds)
             for i in range(2)]
         self.steady = run.load("steady", daemon_trid(self.daemon, "b"), "--owner", 9,
-                               "--depth", 4, "--max", 4096, "--pool", 1 << 20, seconds=seconds)
+                               "--blocks", 256, "--depth", 4, "--max", 4096, "--pool", 1 << 20,
+                               seconds=seconds)
 
     def attach(self):
         attach(self.daemon, self.emulator, "a", io_timeout_ms=IO_TIMEOUT_MS)
@@ -282,6 +285,83 @@ def overdue():
             events.wait("controller_detached", "a", DEADLINE)
         events.close()
         attach(daemon, emulator, "a")
+
+
+def another_device(run, emulator, namespace, serial):
+    """A new emulator at the address of one that has ended."""
+    new = run.process(serial, [program("nvmux-emulator"), "--socket-dir", emulator.dir, "--ns",
+                               namespace, "--serial", serial])
+    new.dir = emulator.dir
+    wait_until(lambda: "ready" in new.out() or not new.alive(), what=f"{serial} is ready")
+    assert new.alive(), new.err()
+    return new
+
+
+def is_dead(session, ring, region):
+    """Nothing that was had from a controller that is gone does anything any more."""
+    call = session.rpc.call
+    place = {"controller": "a", "nsid": 1, "lba": 0, "lba_count": 1, "region": region}
+    errors = [expect_error(call, method, **params).data["errno"]
+              for method, params in (("alloc_io_qpair", {"controller": "a"}), ("read", place),
+                                     ("flush", {"controller": "a", "nsid": 1}),
+                                     ("admin_raw", {"controller": "a", "opc": 0x0a, "cdw10": 4}))]
+    done = ring.head
+    ring.push(ring.command(READ, data=region << 48, data_len=512))
+    ring.kick()
+    time.sleep(0.1)
+    assert struct.unpack_from("<H", ring.map, ring.cq_offset + done * 16 + 14)[0] & 1 == 0
+    assert struct.unpack_from("<I", ring.map, RING_STATE)[0] == RING_DEAD
+    return set(errors)
+
+
+@suite.test("a controller that has failed is replaced by a new device at its address: what was had "
+            "from the old one stays dead, the new one is attached")
+def replaced():
+    with Run() as run:
+        data = f"file,path={run.path('data')},size=64M,bs=512"
+        old = run.emulator(data, name="place", options=["--serial", "OLD"])
+        daemon = run.daemon(config=f"[controller a]\ntrtype = VFIOUSER\ntraddr = {old.dir}\n")
+        events = Events(daemon)
+        with daemon.rpc() as rpc:
+            def ready():
+                (ctrl,) = rpc.call("get_controllers", name="a")
+                return ctrl["state"] == "ready" and ctrl
+            assert wait_until(ready, what="it is attached")["serial"] == "OLD"
+            before = Counts(daemon, 3)
+            client = Session(daemon, "a")
+            region = client.memory(4096)
+            ring = client.qpair()
+            assert ring.submit(READ, data=region << 48, data_len=512) == 0
+            load = run.load("load", daemon_trid(daemon, "a"), "--again", "--depth", 8, "--max",
+                            4096, "--pool", 1 << 20, seconds=600)
+            wait_until(lambda: "running" in load.out(), what="the load runs")
+            old.kill()
+            events.wait("controller_failed", "a", DEADLINE)
+            assert rpc.call("get_controllers", name="a")[0]["state"] == "failed"
+            new = another_device(run, old, data, "NEW")
+            # it isn't taken for the old one: an administrator says so
+            for name in ("a", "other"):
+                expect_error(attach, daemon, new, name, errno_name="EEXIST")
+            assert is_dead(client, ring, region) == {"ENXIO"}
+            rpc.call("detach_controller", name="a")
+            assert is_dead(client, ring, region) == {"ENODEV"}
+            assert attach(daemon, new, "a") == "a"
+            assert wait_until(ready, what="the new one is attached")["serial"] == "NEW"
+            assert is_dead(client, ring, region) == {"ENOTCONN"}
+            client.rpc.call("open_controller", name="a")
+            for fd in client.rpc.take_fds():
+                os.close(fd)
+            assert client.qpair().submit(READ, data=region << 48, data_len=512) == 0
+            assert struct.unpack_from("<I", ring.map, RING_STATE)[0] == RING_DEAD
+            wait_until(lambda: load.out().count("running") == 2, what="the load runs again")
+            time.sleep(0.2)
+            load.stop(signal.SIGTERM)
+            result = json.loads(load.out().splitlines()[-1])
+            assert result["miscompares"] == result["duplicates"] == result["other_errors"] == 0
+            assert result["losses"] == 1 and result["verified_blocks"] > 0, result
+            client.close()
+            before.same()
+        events.close()
 
 
 @suite.test("a device that is wanted back while it is attached, or reset, is let go of as well")

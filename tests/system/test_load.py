@@ -98,8 +98,8 @@ def shared_queues():
             assert all(qpair["shared"] for qpair in rpc.call("get_qpairs")), "they don't share"
             before = {(q["client"], q["qpair"]): q["completions"] for q in rpc.call("get_qpairs")}
             time.sleep(2)
-            for q in rpc.call("get_qpairs"):
-                assert q["completions"] > before[q["client"], q["qpair"]], f"{q} got nowhere"
+            wait_until(lambda: all(q["completions"] > before[q["client"], q["qpair"]]
+                                   for q in rpc.call("get_qpairs")), what="all of them get on")
         for load in loads:
             load.popen.terminate()
         for load in loads:

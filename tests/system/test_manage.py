@@ -8,10 +8,11 @@ import signal
 import socket
 import time
 
-from nvmux_test import (SLOWNESS, Counts, Run, Session, Suite, attach, daemon_trid, expect_error,
-                        wait_until)
+from nvmux_test import (SLOWNESS, WRAP, Counts, Run, Session, Suite, attach, daemon_trid,
+                        expect_error, program, wait_until)
 
 ERRNO = -32000
+CONFLICT = 0x83
 suite = Suite()
 
 
@@ -319,6 +320,91 @@ def events():
                 seen.append(value["params"]["type"])
             for kind in ("controller_attached", "controller_reset", "client_connected"):
                 assert kind in seen, seen
+
+
+@suite.test("reservations that another host has taken away: an event for each notice, no more")
+def reservation_taken():
+    hosts = ["%08d-1111-4222-8333-444455556666" % i for i in (1, 2)]
+    keys = ["0xa1", "0xfedcba9876543210"]
+    with Run() as run:
+        emulator = run.emulator(*["mem,size=4M,bs=512"] * 3)
+        daemons = [run.daemon(name=f"host{i}", config=f"[host]\nhostid = {host}\n")
+                   for i, host in enumerate(hosts)]
+        for daemon, key, other in (daemons[0], keys[0], None), (daemons[1], keys[1], keys[0]):
+            attach(daemon, emulator, "nvme0")
+            with Session(daemon, "nvme0") as client:
+                region = client.memory(4096)
+                for nsid in (1, 2, 3):
+                    ring = client.qpair()
+                    status = ring.submit(1, nsid=nsid, data=region << 48, data_len=512)
+                    assert status == (CONFLICT if other else 0), status
+                    if other:
+                        half_conflicts(client, ring, nsid, region)
+                    where = {"controller": "nvme0", "nsid": nsid}
+                    client.rpc.call("reservation_register", new_key=key, **where)
+                    preempt = {"action": "preempt", "preempt_key": other} if other else {}
+                    client.rpc.call("reservation_acquire", rtype="write_exclusive",
+                                    current_key=key, **preempt, **where)
+                client.rpc.call("close_controller", name="nvme0")
+                client.rpc.call("detach_controller", name="nvme0")
+        back_home(run, daemons[0], emulator)
+
+
+def half_conflicts(client, ring, nsid, region):
+    """Of two fused commands the controller refuses the write; the comparison may pass."""
+    client.maps[region][0:1024] = bytes(512) + b"x" * 512
+    for cid, opc in (1, 5), (2, 1):
+        ring.push(ring.command(opc, cid=cid, flags=cid, nsid=nsid, data_len=512,
+                               data=region << 48 | (cid - 1) * 512))
+    ring.kick()
+    done = sorted(ring.completion() for _ in range(2))
+    assert done[1][1] & 0x7ff == CONFLICT, done
+    assert ring.submit(2, nsid=nsid, data=region << 48 | 2048, data_len=512) == 0
+    assert client.maps[region][2048:2560] == bytes(512)
+    client.maps[region][0:1024] = bytes(1024)
+
+
+def back_home(run, daemon, emulator):
+    """The host whose reservations are gone comes back: what it is told, and what isn't left."""
+    with daemon.rpc() as rpc:
+        rpc.call("subscribe_events")
+        shown = run.process("events", WRAP + [program("nvmux"), "-S", daemon.socket, "-o", "json",
+                                              "events"], wrap=False)
+        wait_until(lambda: len(rpc.call("get_clients")) == 2, what="nvmux events has come")
+        time.sleep(0.2 * SLOWNESS)
+        seen = []
+
+        def told():
+            rpc.call("get_version")
+            seen.extend(n["params"] for n in rpc.notifications)
+            rpc.notifications.clear()
+            return [e for e in seen if e["type"] == "reservation_notification"]
+
+        def notice(nsid):  # a reset begins the count anew
+            return {"type": "reservation_notification", "name": "nvme0", "nsid": nsid,
+                    "count": 1, "notification": 1, "available": 3 - nsid,
+                    "notification_text": "registration_preempted"}
+        attach(daemon, emulator, "nvme0")
+        wait_until(told, what="the event at the attachment")
+        time.sleep(0.5)  # for those that mustn't come
+        assert told() == [notice(1)], told()
+        rpc.call("reset_controller", name="nvme0")  # the controller tells of those that are left
+        wait_until(lambda: len(told()) == 2, what="the event after a reset")
+        log = json.loads(run.cli(daemon, "-o", "json", "resv-notif-log", "nvme0"))
+        assert log == {"count": 2, "rn_log_type": 1, "num_logs": 0, "nsid": 3}, log
+        log = json.loads(run.cli(daemon, "-o", "json", "resv-notif-log", "nvme0"))
+        assert log["rn_log_type"] == 0 and log["num_logs"] == 0, log
+        rpc.call("reset_controller", name="nvme0")
+        time.sleep(0.5)
+        assert told() == [notice(1), notice(2)], told()
+        events = [e["information_text"] for e in seen
+                  if e["type"] == "aer" and e["log_page"] == 0x80]
+        assert events == ["reservation log page available"] * 2, events
+    shown.popen.send_signal(signal.SIGINT)
+    shown.wait()
+    shown.check_log()
+    lines = [json.loads(line) for line in shown.out().splitlines()]
+    assert [e for e in lines if e["type"] == "reservation_notification"] == [notice(1), notice(2)]
 
 
 @suite.test("probe shows what could be attached, and what is")

@@ -6,9 +6,11 @@ import ctypes
 import os
 import random
 import struct
+import sys
 import threading
 
 from nvmux_test import Counts, Run, Session, Suite, attach, fd_count, wait_until
+from test_faults import Control
 
 READ, WRITE, FLUSH, COMPARE, WRITE_ZEROES, DSM = 0x02, 0x01, 0x00, 0x05, 0x08, 0x09
 INVALID_OPCODE, INVALID_FIELD, INVALID_NS, LBA_RANGE = 0x01, 0x02, 0x0b, 0x80
@@ -22,6 +24,7 @@ REGION_BYTES = 1 << 20
 suite = Suite()
 RUN = Run()
 DAEMON = None
+EMULATOR = None
 CLIENT = None
 OTHER = None
 
@@ -58,10 +61,10 @@ class Client(Session):
 
 @suite.test("two clients, each with a region and a queue pair", essential=True)
 def start():
-    global DAEMON, CLIENT, OTHER
-    emulator = RUN.emulator("mem,size=64M,bs=512", "mem,size=16M,bs=4096")
+    global DAEMON, EMULATOR, CLIENT, OTHER
+    EMULATOR = RUN.emulator("mem,size=64M,bs=512", "mem,size=16M,bs=4096")
     DAEMON = RUN.daemon()
-    attach(DAEMON, emulator, "nvme0")
+    attach(DAEMON, EMULATOR, "nvme0")
     CLIENT = Client()
     OTHER = Client()
 
@@ -381,6 +384,115 @@ def compare_and_write():
         assert done[0][1] & 0x7ff == expected, hex(done[0][1])
         assert bool(done[1][1] & 0x7ff) == bool(expected), hex(done[1][1])
         assert CLIENT.read(6100, 1, 65536) == after
+
+
+def push_pair(client, compare=None, write=None):
+    """Compare block 6200 with what the region begins with, and write the block behind that."""
+    for cid, opc, fuse, changes in (1, COMPARE, 1, compare), (2, WRITE, 2, write):
+        command = {"cid": cid, "flags": fuse, "data": place(client.region, (cid - 1) * BLOCK),
+                   "data_len": BLOCK, "cdw": blocks(6200, 1), **(changes or {})}
+        client.ring.push(client.ring.command(opc, **command))
+
+
+@suite.test("compare and write of which one half is refused: neither is sent, and the ring goes on")
+def half_refused():
+    ring, last = CLIENT.ring, (64 << 20) // BLOCK
+    old, new = os.urandom(BLOCK), os.urandom(BLOCK)
+    assert CLIENT.write(6200, old) == 0
+    CLIENT.mem[0:2 * BLOCK] = old + new
+
+    def sent():
+        (qpair,) = [q for q in CLIENT.rpc.call("get_qpairs", controller="nvme0")
+                    if q["qpair"] == ring.number and q["client"] == me]
+        return qpair["commands"] - qpair["refused"], qpair["refused"]
+    me = min(c["client"] for c in CLIENT.rpc.call("get_clients") if c["pid"] == os.getpid())
+    for wrong, status in [({"cdw": blocks(last, 1)}, LBA_RANGE),
+                          ({"cdw": blocks(last - 1, 2), "data_len": 2 * BLOCK}, LBA_RANGE),
+                          ({"data": place(CLIENT.region + 1)}, REGION_UNKNOWN),
+                          ({"data": place(CLIENT.region, REGION_BYTES - 4)}, REGION_RANGE),
+                          ({"data": place(CLIENT.region, 2)}, REGION_ALIGN),
+                          ({"data_len": BLOCK - 4}, LENGTH_MISMATCH),
+                          ({"nsid": 99}, INVALID_NS)]:
+        for half in (0, 1):
+            before = sent()
+            push_pair(CLIENT, **{("compare", "write")[half]: wrong})
+            ring.push(ring.command(FLUSH, cid=3))
+            ring.kick()
+            done = [code & 0x7ff for _, code, _ in sorted(ring.completion() for _ in range(3))]
+            expected = [FUSED_FAIL, FUSED_FAIL, 0]
+            expected[half] = status
+            assert done == expected, (wrong, half, done)
+            wait_until(lambda: sent() == (before[0] + 1, before[1] + 2),
+                       what="the flush alone has been sent")
+            assert CLIENT.read(6200, 1, 65536) == old, (wrong, half)
+    push_pair(CLIENT)
+    ring.kick()
+    assert [ring.completion()[1] & 0x7ff for _ in range(2)] == [0, 0]
+    assert CLIENT.read(6200, 1, 65536) == new
+
+
+@suite.test("compare and write of which the controller refuses the comparison: nothing is written")
+def comparison_refused():
+    ring = CLIENT.ring
+    old, new = os.urandom(BLOCK), os.urandom(BLOCK)
+    assert CLIENT.write(6200, old) == 0
+    CLIENT.mem[0:2 * BLOCK] = old + new
+    with Control(EMULATOR) as control:
+        for status in (0x06, 0x281):  # Internal Error, Unrecovered Read Error
+            control.set(f"status={status | 0x4000:x}:opc=05")  # Do Not Retry
+            push_pair(CLIENT)
+            ring.kick()
+            done = dict(ring.completion()[:2] for _ in range(2))
+            assert done[1] & 0x7ff == status and done[2] & 0x7ff, done
+            assert control.ask("list") == ["ok"], "the fault has been met"
+            assert CLIENT.read(6200, 1, 65536) == old
+    push_pair(CLIENT)
+    ring.kick()
+    assert [ring.completion()[1] & 0x7ff for _ in range(2)] == [0, 0]
+    assert CLIENT.read(6200, 1, 65536) == new
+
+
+HALF_CLIENT = """
+import sys, time
+from nvmux_test import Rpc, Session
+class Daemon:
+    rpc = staticmethod(lambda: Rpc(sys.argv[1]))
+client = Session(Daemon, "nvme0")
+region = client.memory(1 << 20)
+ring = client.qpair(32)
+for i in range(int(sys.argv[2])):
+    ring.push(ring.command(2, cid=i, data=region << 48, data_len=512, cdw=(0, 0, 0)))
+ring.push(ring.command(5, cid=99, flags=1, data=region << 48, data_len=512, cdw=(6200, 0, 0)))
+ring.kick()
+for i in range(int(sys.argv[2])):
+    ring.completion()
+print("half", flush=True)
+time.sleep(600)
+"""
+
+
+@suite.test("clients that are killed between two halves: others are served, nothing is left")
+def killed_between():
+    before = Counts(DAEMON, 3)
+    data = os.urandom(BLOCK)
+    assert CLIENT.write(6200, data) == 0
+    os.environ["PYTHONPATH"] = os.path.dirname(os.path.abspath(__file__))
+    for turn in range(12):
+        child = RUN.process(f"half{turn}", [sys.executable, "-c", HALF_CLIENT, DAEMON.socket,
+                                            str(turn % 4 * 5)], wrap=False)
+        wait_until(lambda child=child: "half" in child.out() or not child.alive(),
+                   what="half of a pair has been sent")
+        assert child.alive(), child.err()
+        assert OTHER.read(5000, 8) is not None
+        child.kill()
+        assert OTHER.read(5000, 8) is not None
+        # the next one's pair isn't made of that half
+        CLIENT.ring.push(CLIENT.ring.command(WRITE, flags=2, data=place(CLIENT.region),
+                                             data_len=BLOCK, cdw=blocks(6200, 1)))
+        CLIENT.ring.kick()
+        assert CLIENT.ring.completion()[1] & 0x7ff == FUSED_MISSING
+    before.same()
+    assert CLIENT.read(6200, 1, 65536) == data
 
 
 @suite.test("admin commands that only the daemon may send are refused on the admin ring")

@@ -4,13 +4,16 @@
 
 import os
 import struct
+import time
 
 from nvmux_test import Counts, Run, RpcError, Session, Skip, Suite, attach, expect_error
+from test_faults import Control
 
 INVALID_PARAMS, ERRNO, NVME_STATUS = -32602, -32000, -32003
 INVALID_OPCODE, INVALID_FIELD, COMMAND_SEQUENCE, LBA_RANGE = 0x01, 0x02, 0x0c, 0x80
 COMPARE_FAILURE, REGION_UNKNOWN, REGION_RANGE = 0x285, 0x700, 0x701
-LENGTH_MISMATCH, LIST_INVALID, OPCODE_REFUSED = 0x703, 0x706, 0x70a
+LENGTH_MISMATCH, LENGTH_LIMIT, LIST_INVALID, OPCODE_REFUSED = 0x703, 0x704, 0x706, 0x70a
+GET_LBA_STATUS = 0x86
 REGION_BYTES = 1 << 20
 BLOCK = 512
 
@@ -284,6 +287,49 @@ def admin():
             assert error.data["nvme_status"] < 0x700, f"{method}: {error}"
     expect_error(call, "sanitize", action="wash", code=INVALID_PARAMS, says="crypto_erase")
     expect_error(call, "attach_ns", nsid=1, cntids=[70000], code=INVALID_PARAMS, says="cntids")
+
+
+@suite.test("get LBA status may take long: no deadline, no reset, and others are served meanwhile")
+def lba_status():
+    with Run() as run:
+        emulator = run.emulator()
+        daemon = run.daemon()
+        attach(daemon, emulator, "slow")
+        with Session(daemon, "slow") as client, daemon.rpc() as rpc:
+            region = client.memory(8192)
+
+            def lba_status_params(mndw=1023, **place):
+                return {"controller": "slow", "opc": GET_LBA_STATUS, "nsid": 1, "cdw12": mndw,
+                        "cdw13": 0x11 << 24, **place}
+            here_ = {"region": region, "offset": 0, "length": 4096}
+            for wrong, status in [({}, LENGTH_MISMATCH), ({**here_, "length": 4092},
+                                                          LENGTH_MISMATCH),
+                                  ({**here_, "mndw": 1024}, LENGTH_MISMATCH),
+                                  ({**here_, "region": region + 1}, REGION_UNKNOWN),
+                                  ({**here_, "offset": 4100}, REGION_RANGE),
+                                  ({**here_, "length": 1 << 31, "mndw": (1 << 29) - 1},
+                                   LENGTH_LIMIT)]:
+                error = expect_error(client.rpc.call, "admin_raw", code=NVME_STATUS,
+                                     **lba_status_params(**wrong))
+                assert error.data["nvme_status"] == status, (wrong, str(error))
+            with Control(emulator) as control:
+                control.set(f"delay:opc={GET_LBA_STATUS:x}:qid=0:ms=10600")  # 10 s for others
+                began = time.monotonic()
+                ident = client.rpc.request("admin_raw", lba_status_params(**here_))
+                served = 0
+                while time.monotonic() - began < 10.3:
+                    with Session(daemon, "slow") as other:
+                        other.rpc.call("identify", controller="slow", cns=1)
+                        assert other.qpair().submit(0) == 0
+                    served += 1
+                    time.sleep(0.1)
+                assert control.ask("list") == ["ok"], "it has been delayed"
+            error = expect_error(client.rpc.answer, ident, code=NVME_STATUS)
+            # the emulator doesn't know the command, and says so after its time
+            assert error.data["nvme_status"] == INVALID_OPCODE, str(error)
+            assert time.monotonic() - began > 10.5 and served > 5, served
+            (ctrl,) = rpc.call("get_controllers", name="slow")
+            assert ctrl["resets"] == 0 and ctrl["state"] == "ready", ctrl
 
 
 @suite.test("reset_subsystem: done, or EOPNOTSUPP; the controller works afterwards")

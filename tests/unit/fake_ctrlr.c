@@ -164,7 +164,11 @@ static void fake_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t 
 		return;
 	}
 	qpair = calloc(1, sizeof(*qpair));
-	NVMUX_ASSERT(qpair && !nvmux_qpair_init(&qpair->base, ctrlr, qid, entries - 1));
+	if (!qpair || nvmux_qpair_init(&qpair->base, ctrlr, qid, entries - 1)) {
+		free(qpair);
+		done(arg, -ENOMEM, 0);
+		return;
+	}
 	qpair->io_fail_at = UINT32_MAX;
 	done(arg, 0, (uintptr_t)qpair);
 }

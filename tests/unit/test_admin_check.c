@@ -239,6 +239,7 @@ static void test_admin_only(void **state)
 		nvme_admin_sanitize_nvm,
 		nvme_admin_dev_self_test,
 		nvme_admin_directive_send,
+		nvme_admin_get_lba_status,
 		0xc0,
 		0xff,
 	};
@@ -269,6 +270,16 @@ static void test_lengths(void **state)
 	assert_int_equal(check(true, &copy, &checked), 0);
 	copy.cdw11 = cpu_to_le32(4097);
 	assert_int_equal(check(true, &copy, &checked), NVMUX_SC_LENGTH_MISMATCH | DNR);
+	/* MNDW of Get LBA Status: (CDW12 + 1) dwords, NVM command set 1.0, section 4.2.1 */
+	copy.opc = nvme_admin_get_lba_status;
+	copy.cdw12 = cpu_to_le32(1023);
+	assert_int_equal(check(true, &copy, &checked), 0);
+	assert_int_equal(checked.seg.len, 4096);
+	copy.cdw12 = cpu_to_le32(1024);
+	assert_int_equal(check(true, &copy, &checked), NVMUX_SC_LENGTH_MISMATCH | DNR);
+	copy.cdw12 = cpu_to_le32(UINT32_MAX);
+	assert_int_equal(check(true, &copy, &checked), NVMUX_SC_LENGTH_LIMIT | DNR);
+	copy.cdw12 = 0;
 	/* deleting a namespace has no data, creating one has */
 	copy.opc = nvme_admin_ns_mgmt;
 	copy.data_len = 0;

@@ -172,7 +172,22 @@ static void test_unsigned(void **state)
 	json = log_error_json(&entry, 1);
 	first = json_array_get(json_object_get(json, "errors"), 0);
 	assert_int_equal(json_integer_value(json_object_get(first, "nsid")), UINT32_MAX);
-	assert_true(json_real_value(json_object_get(first, "lba")) > 1.8e19);
+	assert_string_equal(decode_digits(json_object_get(first, "lba")), "18446744073709551615");
+	assert_null(decode_digits(json_object_get(first, "nsid")));
+	decode_plain(json);
+	first = json_array_get(json_object_get(json, "errors"), 0);
+	assert_string_equal(json_string_value(json_object_get(first, "lba")),
+			    "18446744073709551615");
+	assert_int_equal(json_integer_value(json_object_get(first, "nsid")), UINT32_MAX);
+	json_decref(json);
+	json = decode_plain(json_pack("[o, o]", decode_uint_json(1ull << 63),
+				      decode_uint_json((1ull << 63) - 1)));
+	assert_string_equal(json_string_value(json_array_get(json, 0)), "9223372036854775808");
+	assert_int_equal(json_integer_value(json_array_get(json, 1)), INT64_MAX);
+	json_decref(json);
+	/* a device's own text isn't taken for it */
+	json = decode_text_json(DECODE_DIGITS_MARK "5", 9, false);
+	assert_null(decode_digits(json));
 	json_decref(json);
 }
 

@@ -73,25 +73,26 @@ static uint16_t log_page(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd,
 	struct service *s = service(ctrlr->trid.traddr);
 	uint32_t cdw10 = le32_to_cpu(cmd->cdw10), offset = le32_to_cpu(cmd->cdw12);
 	size_t size = DISCOVERY_HEADER_SIZE + (size_t)s->n * DISCOVERY_RECORD_SIZE;
-	uint8_t *page = malloc(size);
+	uint8_t header[DISCOVERY_HEADER_SIZE];
 
 	assert_int_equal(cdw10 & 0xff, 0x70);
 	assert_int_equal(((cdw10 >> 16) + 1) * 4, len);
 	assert_int_equal(cmd->cdw11, 0);
 	assert_int_equal(cmd->cdw13, 0);
 	assert_true(len <= 4096 && offset % 4 == 0);
-	/* never more than the log said it has */
-	if (offset)
-		assert_true(offset + len <= DISCOVERY_HEADER_SIZE + s->numrec * 1024);
-	else
-		assert_true(len <= DISCOVERY_HEADER_SIZE);
-	page_header(page, s->genctr, s->numrec, s->recfmt);
-	if (s->n)
-		memcpy(page + DISCOVERY_HEADER_SIZE, s->records, size - DISCOVERY_HEADER_SIZE);
 	memset(buf, 0, len);
-	if (offset < size)
-		memcpy(buf, page + offset, MIN(len, size - offset));
-	free(page);
+	if (!offset) {
+		assert_true(len <= DISCOVERY_HEADER_SIZE);
+		page_header(header, s->genctr, s->numrec, s->recfmt);
+		memcpy(buf, header, len);
+	} else {
+		/* never more than the log said it has */
+		assert_true(offset >= DISCOVERY_HEADER_SIZE);
+		assert_true(offset + len <= DISCOVERY_HEADER_SIZE + s->numrec * 1024);
+		if (offset < size)
+			memcpy(buf, (uint8_t *)s->records + offset - DISCOVERY_HEADER_SIZE,
+			       MIN(len, size - offset));
+	}
 	s->commands++;
 	s->headers += !offset;
 	s->released += !(cdw10 >> 15 & 1);

@@ -51,6 +51,22 @@ static void changed_controller(void **state)
 	assert_false(plan(false, nvme_admin_fw_commit).reset);
 }
 
+/* Of the eight commit actions, the one that activates an image without a reset. */
+static void activated_firmware(void **state)
+{
+	struct effects_plan ret;
+
+	(void)state;
+	for (uint32_t action = 0; action < 8; action++) {
+		const struct nvmux_cmd cmd = {.opc = nvme_admin_fw_commit,
+					      .cdw10 = cpu_to_le32(action << 3 | 2)};
+
+		effects_plan(ctrlr, false, &cmd, &ret);
+		assert_int_equal(ret.identify, action == 3);
+		assert_int_equal(ret.hold, action == 3);
+	}
+}
+
 static void vendor_io(void **state)
 {
 	uint32_t bits[4];
@@ -108,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changed_controller),
+		cmocka_unit_test(activated_firmware),
 		cmocka_unit_test(vendor_io),
 	};
 

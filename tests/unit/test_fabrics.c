@@ -168,7 +168,7 @@ static void test_connect_errors(void **state)
 		{0x4180, 0, -EINVAL, true, "format"},
 		{0x0183, 0, -ESTALE, false, "discovery"},
 		{0x4191, 0, -EACCES, true, "authentication"},
-		{0x400c, 0, -EIO, true, "status 00c"},
+		{0x400c, 0, -EAGAIN, true, "such a queue already"},
 		{0x7fff, 0, -EIO, true, "status 7ff"},
 		{0x0006, 0, -EIO, false, "status 006"},
 	};

@@ -434,6 +434,37 @@ static void test_io_queue_failures(void **state)
 	rt_end(&rt);
 }
 
+/* A target frees a queue some time after its connection. */
+static void test_io_queue_is_still_there(void **state)
+{
+	struct nvmux_qpair *q;
+	struct rt rt;
+
+	rt_begin(&rt, RT_NS);
+	assert_int_equal(rt_attach(&rt), 0);
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(rt.ctrlr, NULL, &q), 0);
+	rt.target->connect_qid = 1;
+	rt.target->connect_status = NVME_SC_CMD_SEQ_ERROR | NVMUX_STATUS_DNR;
+	for (unsigned times = 3; times <= 1000; times += 997) {
+		assert_int_equal(nvmux_qpair_disconnect(q), 0);
+		assert_int_equal(rt.target->connections, 1);
+		rt.target->connect_times = times;
+		if (times == 3) {
+			assert_int_equal(nvmux_qpair_reconnect(q), 0);
+			assert_int_equal(rt.target->connect_times, 0);
+			continue;
+		}
+		assert_int_equal(nvmux_qpair_reconnect(q), -EAGAIN);
+		assert_non_null(strstr(nvmux_error_text(rt.nvmux), "has such a queue already"));
+		assert_true(rt.target->connect_times < 1000 - 3);
+	}
+	rt.target->connect_times = 0;
+	assert_int_equal(nvmux_qpair_reconnect(q), 0);
+	assert_int_equal(rt.target->connections, 2);
+	nvmux_qpair_free(q);
+	rt_end(&rt);
+}
+
 static void attached(void *arg, const struct nvmux_trid *trid, struct nvmux_ctrlr *ctrlr, int err)
 {
 	int *ret = arg;
@@ -494,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_admin_queue_too_deep),
 		cmocka_unit_test(test_each_call_fails),
 		cmocka_unit_test(test_io_queue_failures),
+		cmocka_unit_test(test_io_queue_is_still_there),
 		cmocka_unit_test(test_context_goes_during_attach),
 		cmocka_unit_test(test_device_goes_during_attach),
 	};

@@ -2,7 +2,8 @@
 /*
  * Commands that fail or aren't answered, on a device that can be told to do so: injected errors,
  * repetition for a status, the ladder of time-outs, reset with commands in flight, and queue pairs
- * and controllers that are disconnected and connected again.
+ * and controllers that are disconnected and connected again. Time passes only where a test sleeps
+ * (fake_clock.c).
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -122,6 +123,13 @@ static void run_ms(struct fixture *f, uint32_t ms)
 		nvmux_qpair_process_completions(f->qpair, 0);
 		usleep(500);
 	}
+}
+
+/* Until the controller, or queues of it, are made anew; nobody polls the queue pair. */
+static void until_revived(struct fixture *f)
+{
+	for (; !revive_active(f->ctrlr); usleep(500))
+		nvmux_process(f->nvmux);
 }
 
 /* ---- injection ---- */
@@ -950,8 +958,7 @@ static void fatal_status(void **state)
 	assert_int_equal(read_one(&f, &o), 0);
 	fake.csts = 2; /* CFS */
 	nvmux_process(f.nvmux);
-	while (!revive_active(f.ctrlr))
-		nvmux_process(f.nvmux);
+	until_revived(&f);
 	fake.csts = 0;
 	run_ms(&f, 20);
 	assert_int_equal(o.calls, 1);
@@ -970,8 +977,7 @@ static void detached_while_stopping(void **state)
 	f.q->n_drop = 1;
 	assert_int_equal(read_one(&f, &o), 0);
 	fake.csts = 2;
-	while (!revive_active(f.ctrlr))
-		nvmux_process(f.nvmux);
+	until_revived(&f);
 	fake.csts = 0;
 	f.qpair = NULL;
 	assert_int_equal(nvmux_detach(f.ctrlr), 0);
@@ -1073,7 +1079,7 @@ static void reset_without_owner(void **state)
 	assert_int_equal(read_one(&f, &o), 0);
 	began = nvmux_now_ms();
 	revive_async(f.ctrlr, REVIVE_CTRLR, NULL, reset_done, &err);
-	while (err == -EAGAIN && nvmux_now_ms() < began + 2000)
+	for (; err == -EAGAIN && nvmux_now_ms() < began + 2000; usleep(500))
 		nvmux_process(f.nvmux);
 	assert_int_equal(err, 0);
 	assert_true(nvmux_now_ms() - began >= TIMEOUT_MS);
@@ -1096,12 +1102,12 @@ static void hang_next(void)
 /* Until the ladder deletes the queue, which isn't answered. */
 static void hang_deletion(struct fixture *f)
 {
-	while (!revive_active(f->ctrlr)) {
+	for (; !revive_active(f->ctrlr); usleep(500)) {
 		nvmux_qpair_process_completions(f->qpair, 0);
 		nvmux_process(f->nvmux);
 	}
 	hang_next();
-	while (!f->qpair->revive_step) {
+	for (; !f->qpair->revive_step; usleep(500)) {
 		nvmux_qpair_process_completions(f->qpair, 0);
 		nvmux_process(f->nvmux);
 	}
@@ -1243,7 +1249,7 @@ static void unanswered_while_stopping(void **state)
 		f.qpair->reviving = true;
 		revive_async(f.ctrlr, kinds[i], NULL, reset_done, &err);
 		until = nvmux_now_ms() + 2000;
-		while (err == 1 && nvmux_now_ms() < until)
+		for (; err == 1 && nvmux_now_ms() < until; usleep(500))
 			nvmux_process(f.nvmux); /* its owner doesn't poll */
 		assert_int_equal(err, 0);
 		assert_int_equal(admin.calls, 1);

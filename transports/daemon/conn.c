@@ -115,18 +115,12 @@ static void on_socket(void *arg, uint32_t epoll_events)
 	daemon_conn_put(conn);
 }
 
-/* Something that concerns a controller of ours. Some end it: it failed for good, or its device went
- * and the daemon has closed it: tell its user now, not with his next command. */
-static void take_event(struct daemon_conn *conn, struct daemon_ctrlr *dc, const char *type,
-		       bool removed)
+/* It failed for good, or its device went and the daemon has closed it: tell its user now, not with
+ * his next command. */
+static void take_end(struct daemon_conn *conn, struct daemon_ctrlr *dc, bool removed)
 {
 	struct nvmux_ctrlr *ctrlr = &dc->base;
 
-	if (!strcmp(type, "controller_removing")) {
-		if (ctrlr->event_cb && ctrlr->attached)
-			ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_REMOVING);
-		return;
-	}
 	dc->lost = true;
 	nvmux_ctrlr_lost(ctrlr, removed ? nvmux_error(conn->nvmux, -ENODEV,
 						      "%s: the device of controller %s has been "
@@ -139,8 +133,7 @@ static void take_event(struct daemon_conn *conn, struct daemon_ctrlr *dc, const 
 
 static bool is_end(const char *type)
 {
-	return strcmp(type, "controller_failed") == 0 || strcmp(type, "controller_removing") == 0 ||
-	       strcmp(type, "controller_closed") == 0;
+	return strcmp(type, "controller_failed") == 0 || strcmp(type, "controller_closed") == 0;
 }
 
 static void on_notification(void *arg, const char *method, const json_t *params)
@@ -160,8 +153,7 @@ static void on_notification(void *arg, const char *method, const json_t *params)
 		if (dc->lost || !dc->opened || strcmp(dc->base.trid.trsvcid, name) != 0)
 			continue;
 		if (is_end(type))
-			take_event(conn, dc, type,
-				   json_is_true(json_object_get(params, "removed")));
+			take_end(conn, dc, json_is_true(json_object_get(params, "removed")));
 		else
 			daemon_ctrlr_event(dc, type, params);
 		return; /* a session opens a controller once */

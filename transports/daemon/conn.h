@@ -102,10 +102,7 @@ struct daemon_op {
 			size_t size;
 			uint32_t flags;
 		} alloc;
-		struct {
-			uint16_t qid;
-			uint32_t depth;
-		} queue;
+		uint16_t qid;
 	};
 };
 

@@ -4,7 +4,8 @@
  *
  * Happy path: the controller's asynchronous event → the callback for it, as if the controller had
  * sent it here; namespaces that came, went or changed → they are looked at anew through the admin
- * ring, and whoever wants to know is told. A reset → the callback, as for one of the library's own.
+ * ring, and whoever wants to know is told. A reset, or that the controller goes → the callback, as
+ * for one of the library's own.
  *
  * Failure modes. Events were dropped, because we didn't read them: everything may have changed.
  * Members that are missing or out of range: the event is dropped.
@@ -48,6 +49,22 @@ static void take_namespace(struct daemon_ctrlr *dc, const json_t *params)
 		nvmux_ctrlr_ns_changed(&dc->base, nsid);
 }
 
+/* To a callback, which is there when its owner has it and wants to know. */
+static void tell(struct daemon_ctrlr *dc, enum nvmux_ctrlr_event event)
+{
+	struct nvmux_ctrlr *ctrlr = &dc->base;
+
+	if (ctrlr->attached && ctrlr->event_cb)
+		ctrlr->event_cb(ctrlr->event_arg, ctrlr, event);
+}
+
+/* The daemon has to give it back, and closes it soon. */
+static void take_removing(struct daemon_ctrlr *dc, const json_t *params)
+{
+	(void)params;
+	tell(dc, NVMUX_CTRLR_REMOVING);
+}
+
 /* Whoever has reset it. */
 static void take_reset(struct daemon_ctrlr *dc, const json_t *params)
 {
@@ -55,17 +72,20 @@ static void take_reset(struct daemon_ctrlr *dc, const json_t *params)
 	struct nvmux_ctrlr *ctrlr = &dc->base;
 
 	snprintf(ctrlr->reset_reason, sizeof(ctrlr->reset_reason), "%s", reason ?: "");
-	if (ctrlr->attached && ctrlr->event_cb)
-		ctrlr->event_cb(ctrlr->event_arg, ctrlr, NVMUX_CTRLR_RESET);
+	tell(dc, NVMUX_CTRLR_RESET);
 }
 
 static const struct {
 	const char *type;
 	void (*take)(struct daemon_ctrlr *dc, const json_t *params);
 } takers[] = {
-	{"aer", take_aer},                        {"controller_reset", take_reset},
-	{"namespace_added", take_namespace},      {"namespace_removed", take_namespace},
-	{"namespace_resized", take_namespace},    {"namespace_formatted", take_namespace},
+	{"aer", take_aer},
+	{"controller_reset", take_reset},
+	{"controller_removing", take_removing},
+	{"namespace_added", take_namespace},
+	{"namespace_removed", take_namespace},
+	{"namespace_resized", take_namespace},
+	{"namespace_formatted", take_namespace},
 };
 
 void daemon_ctrlr_event(struct daemon_ctrlr *dc, const char *type, const json_t *params)

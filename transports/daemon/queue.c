@@ -152,7 +152,7 @@ static int create_answer(struct daemon_op *op, struct rpc_response *response, ui
 	if (rc < 0)
 		return rc;
 	dq = calloc(1, sizeof(*dq));
-	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->queue.qid, ring.depth)
+	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->qid, ring.depth)
 		: -ENOMEM;
 	if (rc < 0) {
 		ring_client_unmap(&ring);
@@ -170,6 +170,21 @@ static int create_answer(struct daemon_op *op, struct rpc_response *response, ui
 static void create_late(struct daemon_op *op, struct rpc_response *response)
 {
 	tell_free(op->conn, json_integer_value(json_object_get(response->result, "qpair")));
+}
+
+/* NULL: @done has been called with the reason. */
+static struct daemon_op *alloc_op(struct daemon_ctrlr *dc, nvmux_done_fn done, void *arg)
+{
+	struct daemon_op *op;
+
+	if (!dc->conn) {
+		done(arg, nvmux_error(dc->base.nvmux, -ENXIO, "the controller is closed"), 0);
+		return NULL;
+	}
+	op = daemon_op_new(dc->conn, dc, "alloc_io_qpair", done, arg);
+	if (op)
+		op->late = create_late;
+	return op;
 }
 
 static void send_alloc(struct daemon_op *op, uint32_t depth)
@@ -192,19 +207,13 @@ void daemon_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entri
 		adminq_create(dc, done, arg);
 		return;
 	}
-	if (!dc->conn) {
-		done(arg, nvmux_error(ctrlr->nvmux, -ENXIO, "the controller is closed"), 0);
-		return;
-	}
-	op = daemon_op_new(dc->conn, dc, "alloc_io_qpair", done, arg);
+	op = alloc_op(dc, done, arg);
 	if (!op)
 		return;
 	op->answer = create_answer;
-	op->late = create_late;
-	op->queue.qid = qid;
+	op->qid = qid;
 	/* A full queue of a controller has one free entry; a ring hasn't. */
-	op->queue.depth = MIN(MAX(entries, 2u) - 1, (uint32_t)NVMUX_RING_DEPTH_MAX);
-	send_alloc(op, op->queue.depth);
+	send_alloc(op, MIN(MAX(entries, 2u) - 1, (uint32_t)NVMUX_RING_DEPTH_MAX));
 }
 
 /* ---- both ---- */
@@ -252,15 +261,10 @@ void daemon_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *a
 		done(arg, 0, 0);
 		return;
 	}
-	if (!dc->conn) {
-		done(arg, nvmux_error(dc->base.nvmux, -ENXIO, "the controller is closed"), 0);
-		return;
-	}
-	op = daemon_op_new(dc->conn, dc, "alloc_io_qpair", done, arg);
+	op = alloc_op(dc, done, arg);
 	if (!op)
 		return;
 	op->answer = connect_answer;
-	op->late = create_late;
 	op->qpair = dq;
 	send_alloc(op, qpair->depth);
 }

@@ -163,7 +163,7 @@ static void pcie_open_settled(void *arg)
 {
 	struct pcie_ctrlr *pc = arg;
 
-	pcie_call_end(&pc->open, 0, 0);
+	nvmux_call_end(&pc->open, 0, 0);
 }
 
 static void pcie_open_end(struct pcie_ctrlr *pc)
@@ -172,7 +172,7 @@ static void pcie_open_end(struct pcie_ctrlr *pc)
 		nvmux_timer_set(pc->base.nvmux, &pc->delay_timer, PCIE_DELAY_INIT_MS,
 				pcie_open_settled, pc);
 	else
-		pcie_call_end(&pc->open, 0, 0);
+		nvmux_call_end(&pc->open, 0, 0);
 }
 
 static void pcie_irqs_set(void *arg, int err, uint64_t value)
@@ -181,7 +181,7 @@ static void pcie_irqs_set(void *arg, int err, uint64_t value)
 
 	(void)value;
 	if (err)
-		pcie_call_end(&pc->open, err, 0);
+		nvmux_call_end(&pc->open, err, 0);
 	else
 		pcie_open_end(pc);
 }
@@ -209,7 +209,7 @@ static void pcie_open_irq(struct pcie_ctrlr *pc)
 	int err = pcie_open_events(pc);
 
 	if (err) {
-		pcie_call_end(&pc->open, err, 0);
+		nvmux_call_end(&pc->open, err, 0);
 		return;
 	}
 	if (pc->dev->n_irqs == 0) {
@@ -230,7 +230,7 @@ static void pcie_cap_read(void *arg, int err, uint64_t cap)
 				  "%s: its registers read as all ones, the device has gone",
 				  pc->base.trid.traddr);
 	if (err) {
-		pcie_call_end(&pc->open, err, 0);
+		nvmux_call_end(&pc->open, err, 0);
 		return;
 	}
 	pc->db_stride = 4u << NVME_CAP_DSTRD(cap);
@@ -244,7 +244,7 @@ static void pcie_dev_opened(void *arg, int err, uint64_t value)
 	(void)value;
 	if (err) {
 		pc->reachable = false;
-		pcie_call_end(&pc->open, err, 0);
+		nvmux_call_end(&pc->open, err, 0);
 		return;
 	}
 	pc->dev->ops->reg_read(pc->dev, NVME_REG_CAP, 8, pcie_cap_read, pc);
@@ -255,7 +255,7 @@ void pcie_ctrlr_open(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 	struct pcie_ctrlr *pc = pcie_ctrlr(ctrlr);
 
 	NVMUX_ASSERT(!pc->reachable && !pc->open.done);
-	pc->open = (struct pcie_call){done, arg};
+	pc->open = (struct nvmux_call){done, arg};
 	pc->reachable = true;
 	pc->dev->ops->open(pc->dev, pcie_dev_opened, pc);
 }
@@ -265,7 +265,7 @@ static void pcie_dev_closed(void *arg, int err, uint64_t value)
 	struct pcie_ctrlr *pc = arg;
 
 	pc->closing = false;
-	pcie_call_end(&pc->close, err, value);
+	nvmux_call_end(&pc->close, err, value);
 }
 
 void pcie_ctrlr_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
@@ -278,11 +278,11 @@ void pcie_ctrlr_close(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 	}
 	pcie_ctrlr_quiet(pc);
 	pc->closing = true;
-	pc->close = (struct pcie_call){done, arg};
+	pc->close = (struct nvmux_call){done, arg};
 	/* What waits for a timer ends here; the rest is the device's, which ends it in its close().
 	 */
-	pcie_call_end(&pc->open, -ECANCELED, 0);
-	pcie_call_end(&pc->delayed, -ECANCELED, 0);
+	nvmux_call_end(&pc->open, -ECANCELED, 0);
+	nvmux_call_end(&pc->delayed, -ECANCELED, 0);
 	pcie_qpairs_unsettle(pc);
 	pc->dev->ops->close(pc->dev, pcie_dev_closed, pc);
 }
@@ -305,7 +305,7 @@ static void pcie_write_settled(void *arg)
 {
 	struct pcie_ctrlr *pc = arg;
 
-	pcie_call_end(&pc->delayed, 0, 0);
+	nvmux_call_end(&pc->delayed, 0, 0);
 }
 
 static void pcie_cc_written(void *arg, int err, uint64_t value)
@@ -314,7 +314,7 @@ static void pcie_cc_written(void *arg, int err, uint64_t value)
 
 	(void)value;
 	if (err)
-		pcie_call_end(&pc->delayed, err, 0);
+		nvmux_call_end(&pc->delayed, err, 0);
 	else
 		nvmux_timer_set(pc->base.nvmux, &pc->delay_timer, PCIE_DELAY_RDY_MS,
 				pcie_write_settled, pc);
@@ -332,7 +332,7 @@ void pcie_reg_write(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size, u
 	if (offset == NVME_REG_CC && pc->dev->quirks & PCIE_QUIRK_DELAY_BEFORE_RDY &&
 	    NVME_CC_EN(value) != pc->enabled && !pc->delayed.done) {
 		pc->enabled = NVME_CC_EN(value);
-		pc->delayed = (struct pcie_call){done, arg};
+		pc->delayed = (struct nvmux_call){done, arg};
 		pc->dev->ops->reg_write(pc->dev, offset, size, value, pcie_cc_written, pc);
 		return;
 	}

@@ -12,27 +12,12 @@
 #define PCIE_DELAY_RDY_MS     2000
 #define PCIE_DELAY_QUEUE_MS   100
 
-/* An asynchronous call that ends later; done is NULL when there is none. */
-struct pcie_call {
-	nvmux_done_fn done;
-	void *arg;
-};
-
-static inline void pcie_call_end(struct pcie_call *call, int err, uint64_t value)
-{
-	struct pcie_call ended = *call;
-
-	*call = (struct pcie_call){0};
-	if (ended.done)
-		ended.done(ended.arg, err, value);
-}
-
 /* Where one of a queue pair's two doorbells is, where it isn't just a store (pcie_shadow.c). */
 struct pcie_bell {
-	volatile uint32_t *mmio;  /* NULL: by pcie_dev_ops.doorbell_write */
-	uint32_t *shadow; /* NULL: none */
-	uint32_t *event;  /* its EventIdx */
-	uint32_t offset;  /* in BAR0 */
+	volatile uint32_t *mmio; /* NULL: by pcie_dev_ops.doorbell_write */
+	uint32_t *shadow;        /* NULL: none */
+	uint32_t *event;         /* its EventIdx */
+	uint32_t offset;         /* in BAR0 */
 };
 
 struct pcie_qpair;
@@ -46,8 +31,8 @@ struct pcie_ctrlr {
 	bool closing;       /* it isn't any more, and may reach memory until it has been closed */
 	uint32_t db_stride; /* bytes from one doorbell to the next */
 	uint32_t enabled;   /* CC.EN as last written with a quirk's delay */
-	struct pcie_call open;
-	struct pcie_call close;
+	struct nvmux_call open;
+	struct nvmux_call close;
 	int irq_fd; /* vector 0, -1: none; the device has it too: never read or written here */
 	struct nvmux_watch irq_watch;
 	int wake_fd; /* pcie_qpair_break(), -1: not open; nobody else's */
@@ -56,9 +41,9 @@ struct pcie_ctrlr {
 		poll_timer;       /* in place of interrupts, or of a doorbell that had to wait */
 	uint64_t poll_seen;       /* what the admin queue had done at the last poll */
 	uint32_t broken;          /* queue identifier + 1 of the first broken one; any thread */
-	struct pcie_call delayed; /* a register write that ends after a quirk's delay */
+	struct nvmux_call delayed; /* a register write that ends after a quirk's delay */
 	struct nvmux_timer delay_timer;
-	struct pcie_call prepare;        /* pcie_ctrlr_identified() */
+	struct nvmux_call prepare;       /* pcie_ctrlr_identified() */
 	struct nvmux_mem *shadow;        /* doorbell buffers, a page for each; or NULL */
 	bool shadowed;                   /* the controller uses them */
 	struct pcie_qpair_list settling; /* queue pairs that wait for a quirk's delay */
@@ -94,7 +79,7 @@ struct pcie_qpair {
 	struct nvmux_mem *mem; /* submission queue, completion queue, lists */
 	uint64_t sq_iova;
 	uint64_t cq_iova;
-	struct pcie_call call; /* create, connect, disconnect or destroy */
+	struct nvmux_call call; /* create, connect, disconnect or destroy */
 	int call_err;
 	struct nvmux_timer timer;
 	TAILQ_ENTRY(pcie_qpair) settle_link; /* while the timer is set */

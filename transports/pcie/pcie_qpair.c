@@ -108,10 +108,10 @@ __attribute__((cold, noinline)) static int pcie_sgl(const struct nvmux_qpair *qp
 	return sgl_build(payload->data, payload->n_data, sgls == SGL_SUPPORT_DWORD, list, dptr);
 }
 
-/* Data of several pieces, of more than two pages, or (@opaque) as the device
- * thinks. The command's PSDT, or -EINVAL. */
+/* Data of several pieces, of more than two pages, or (@opaque) as the device thinks. The command's
+ * PSDT, or -EINVAL. */
 __attribute__((noinline)) static int pcie_build_long(const struct pcie_qpair *q, uint16_t index,
-						    bool opaque,
+						     bool opaque,
 						     const struct nvmux_payload *payload,
 						     __le64 dptr[2])
 {

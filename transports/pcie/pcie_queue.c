@@ -25,8 +25,8 @@
 #include <nvme/types.h>
 #include "pcie_int.h"
 
-#define PCIE_CQ_PC (1u << 0) /* physically contiguous; IEN 0: I/O queues are polled */
-#define PCIE_SQ_PC (1u << 0)
+#define PCIE_CQ_PC    (1u << 0) /* physically contiguous; IEN 0: I/O queues are polled */
+#define PCIE_SQ_PC    (1u << 0)
 #define PCIE_SQ_QPRIO 1 /* shift */
 
 /* ---- create and destroy ---- */
@@ -102,18 +102,18 @@ static void pcie_qpair_mapped(void *arg, int err, uint64_t value)
 {
 	struct pcie_qpair *q = arg;
 	struct pcie_ctrlr *pc = pcie_ctrlr(q->base.ctrlr);
-	struct pcie_call call = q->call;
+	struct nvmux_call call = q->call;
 
 	(void)value;
-	q->call = (struct pcie_call){0};
+	q->call = (struct nvmux_call){0};
 	if (err) {
 		pcie_qpair_free_struct(q);
-		pcie_call_end(&call, err, 0);
+		nvmux_call_end(&call, err, 0);
 		return;
 	}
 	if (q->base.id == 0)
 		pc->adminq = q;
-	pcie_call_end(&call, 0, (uintptr_t)&q->base);
+	nvmux_call_end(&call, 0, (uintptr_t)&q->base);
 }
 
 void pcie_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries,
@@ -134,7 +134,7 @@ void pcie_qpair_create(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t entries
 		done(arg, err, 0);
 		return;
 	}
-	q->call = (struct pcie_call){done, arg};
+	q->call = (struct nvmux_call){done, arg};
 	nvmux_mem_map_async(q->mem, ctrlr, pcie_qpair_mapped, q);
 }
 
@@ -142,7 +142,7 @@ static void pcie_qpair_unmapped(void *arg, int err, uint64_t value)
 {
 	struct pcie_qpair *q = arg;
 	struct pcie_ctrlr *pc = pcie_ctrlr(q->base.ctrlr);
-	struct pcie_call call = q->call;
+	struct nvmux_call call = q->call;
 
 	(void)value;
 	if (err) {
@@ -154,7 +154,7 @@ static void pcie_qpair_unmapped(void *arg, int err, uint64_t value)
 	if (pc->adminq == q)
 		pc->adminq = NULL;
 	pcie_qpair_free_struct(q);
-	pcie_call_end(&call, err, 0);
+	nvmux_call_end(&call, err, 0);
 }
 
 void pcie_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
@@ -162,7 +162,7 @@ void pcie_qpair_destroy(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg
 	struct pcie_qpair *q = pcie_qpair(qpair);
 
 	NVMUX_ASSERT(!q->call.done);
-	q->call = (struct pcie_call){done, arg};
+	q->call = (struct nvmux_call){done, arg};
 	nvmux_mem_unmap_async(q->mem, qpair->ctrlr, pcie_qpair_unmapped, q);
 }
 
@@ -193,7 +193,7 @@ void pcie_qpair_rewind(struct pcie_qpair *q)
 
 static void pcie_qpair_end(struct pcie_qpair *q, int err)
 {
-	pcie_call_end(&q->call, err, 0);
+	nvmux_call_end(&q->call, err, 0);
 }
 
 /* What a completion of a queue's admin command means: 0 or a negative errno value. */
@@ -331,7 +331,7 @@ void pcie_qpair_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg
 		return;
 	}
 	pcie_bells_attach(q);
-	q->call = (struct pcie_call){done, arg};
+	q->call = (struct nvmux_call){done, arg};
 	q->call_err = 0;
 	pcie_create_queue(q, nvme_admin_create_cq, PCIE_CQ_PC, q->cq_iova, pcie_cq_created);
 }
@@ -364,7 +364,7 @@ void pcie_qpair_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *
 	struct pcie_qpair *q = pcie_qpair(qpair);
 
 	NVMUX_ASSERT(qpair->id != 0 && !q->call.done);
-	q->call = (struct pcie_call){done, arg};
+	q->call = (struct nvmux_call){done, arg};
 	q->call_err = 0;
 	pcie_delete_queue(q, nvme_admin_delete_sq, pcie_sq_deleted);
 }

@@ -107,7 +107,7 @@ static void go_without(struct pcie_ctrlr *pc, const char *why)
 		nvmux_log(pc->base.nvmux, NVMUX_LOG_WARNING, "pcie",
 			  "%s: no doorbell buffers, each doorbell goes to its register: %s",
 			  pc->base.trid.traddr, why);
-	pcie_call_end(&pc->prepare, 0, 0);
+	nvmux_call_end(&pc->prepare, 0, 0);
 }
 
 static void buffers_set(void *arg, const struct nvmux_cpl *cpl)
@@ -119,7 +119,7 @@ static void buffers_set(void *arg, const struct nvmux_cpl *cpl)
 		return;
 	}
 	pc->shadowed = true;
-	pcie_call_end(&pc->prepare, 0, 0);
+	nvmux_call_end(&pc->prepare, 0, 0);
 }
 
 /* PRP1 names the first page, PRP2 the second. */
@@ -158,7 +158,7 @@ void pcie_ctrlr_identified(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *
 		done(arg, 0, 0);
 		return;
 	}
-	pc->prepare = (struct pcie_call){done, arg};
+	pc->prepare = (struct nvmux_call){done, arg};
 	if (!pc->shadow)
 		err = nvmux_mem_create(ctrlr->nvmux, 2 * NVMUX_PAGE_SIZE, 0, &pc->shadow);
 	if (err)

@@ -212,6 +212,9 @@ int fabrics_connect_error(const struct nvmux_cpl *cpl, const struct fabrics_conn
 			       data->hostnqn);
 	case NVMUX_STATUS(NVME_SCT_CMD_SPECIFIC, NVME_SC_CONNECT_CTRL_BUSY):
 		return explain(-EBUSY, why, why_size, "controller busy");
+	case NVMUX_STATUS(NVME_SCT_GENERIC, NVME_SC_CMD_SEQ_ERROR):
+		return explain(-EAGAIN, why, why_size,
+			       "Connect out of sequence: the target has such a queue already");
 	case NVMUX_STATUS(NVME_SCT_CMD_SPECIFIC, NVME_SC_CONNECT_FORMAT):
 		return explain(-EINVAL, why, why_size,
 			       "the target doesn't know Connect's format 0");

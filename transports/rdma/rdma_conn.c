@@ -10,11 +10,13 @@
  *      NONE ──► ADDR ──► ROUTE ──► ACCEPT ──► COMMAND ──► UP
  *                ▲                    │           │        │
  *                └───── STALE ◄───────┘           └► FLUSH ◄┘ ──► NONE
+ *                         ▲──────────────────────────────┘
  *
  * Failure modes.
  * - Until Connect is sent nothing has been posted: what fails is destroyed at once. Later the queue
  *   pair is flushed first, then the connect ends with the text of what had failed.
- * - The target still holds an earlier connection from here (stale): it is tried again, a few times.
+ * - The target still holds an earlier connection from here (stale), or its queue of this identifier
+ *   (Command Sequence Error; it frees queues some time after their connections): it is tried again.
  * - No answer: the connection manager's own patience is that of minutes, ours admin_timeout_ms.
  * - A connection that works is lost: libcore decides what follows. The queue pair stays as it is
  *   until it is quiet, and is connected anew or destroyed.
@@ -65,7 +67,7 @@ static const struct {
 			  TO(UP) | TO(FLUSH) | TO(NONE) | TO(ENDED)},
 	[CONN_UP] = {"connected", TO(FLUSH) | TO(NONE) | TO(ENDED)},
 	[CONN_STALE] = {"waiting to try again", TO(ADDR) | TO(NONE) | TO(ENDED)},
-	[CONN_FLUSH] = {"flushing", TO(NONE) | TO(ENDED)},
+	[CONN_FLUSH] = {"flushing", TO(STALE) | TO(NONE) | TO(ENDED)},
 	[CONN_ENDED] = {"ended", TO(NONE) | TO(ENDED) | TO(FLUSH)},
 };
 
@@ -115,16 +117,31 @@ static const char *device_name(const struct rdma_cm_id *id)
 
 /* ---- the way back ---- */
 
-void rdma_conn_destroy(struct rdma_qpair *q)
+static void conn_retry(void *arg);
+
+static void conn_drop_id(struct rdma_qpair *q)
 {
 	struct rdma_cm_id *id = q->conn.id;
 
+	rdma_qpair_unmake(q);
+	q->conn.id = NULL;
+	rdma_ctrlr_put_id(conn_rc(q), id);
+}
+
+static void conn_try_again(struct rdma_qpair *q)
+{
+	conn_drop_id(q);
+	conn_move(q, CONN_STALE);
+	nvmux_timer_set(conn_nvmux(q), &q->conn.timer, CONN_STALE_MS, conn_retry, q);
+}
+
+void rdma_conn_destroy(struct rdma_qpair *q)
+{
 	nvmux_timer_cancel(conn_nvmux(q), &q->conn.timer);
-	if (id) {
-		rdma_disconnect(id); /* the target learns it early; fails where it knows already */
-		rdma_qpair_unmake(q);
-		q->conn.id = NULL;
-		rdma_ctrlr_put_id(conn_rc(q), id);
+	if (q->conn.id) {
+		/* The target learns it early; fails where it knows already. */
+		rdma_disconnect(q->conn.id);
+		conn_drop_id(q);
 	}
 	if (q->conn.state != CONN_NONE)
 		conn_move(q, CONN_NONE);
@@ -135,7 +152,7 @@ static void conn_fail(struct rdma_qpair *q, int err)
 {
 	NVMUX_ASSERT(q->conn.state < CONN_COMMAND || q->conn.state == CONN_STALE);
 	rdma_conn_destroy(q);
-	rdma_call_end(&q->conn.call, err, 0);
+	nvmux_call_end(&q->conn.call, err, 0);
 }
 
 static void conn_flush_tick(void *arg)
@@ -153,12 +170,16 @@ static void conn_flush_tick(void *arg)
 	rc->freed = NULL;
 	if (!rdma_ctrlr_has(rc, q) || q->conn.state != CONN_FLUSH)
 		return;
-	if (quiet != 1 && nvmux_now_ms() < q->conn.deadline_ms)
+	if (quiet != 1 && nvmux_now_ms() < q->conn.flushed_ms)
 		return;
+	if (q->conn.err == -EAGAIN && nvmux_now_ms() + 2 * CONN_STALE_MS < q->conn.deadline_ms) {
+		conn_try_again(q);
+		return;
+	}
 	rdma_conn_destroy(q);
 	if (q->conn.err)
 		nvmux_error(conn_nvmux(q), q->conn.err, "%s", q->conn.why);
-	rdma_call_end(&q->conn.call, q->conn.err, 0);
+	nvmux_call_end(&q->conn.call, q->conn.err, 0);
 }
 
 /* @err 0: a disconnect; else what the connect under way ends with, with the error text of now. */
@@ -171,7 +192,7 @@ static void conn_flush(struct rdma_qpair *q, int err)
 		snprintf(q->conn.why, sizeof(q->conn.why), "%s", nvmux_error_text(nvmux));
 	conn_move(q, CONN_FLUSH);
 	rdma_disconnect(q->conn.id); /* fails where the target was first */
-	q->conn.deadline_ms = nvmux_now_ms() + CONN_FLUSH_MS;
+	q->conn.flushed_ms = nvmux_now_ms() + CONN_FLUSH_MS;
 	nvmux_timer_set(nvmux, &q->conn.timer, 0, conn_flush_tick, q);
 }
 
@@ -184,7 +205,7 @@ void rdma_conn_disconnect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *a
 		done(arg, 0, 0);
 		return;
 	}
-	q->conn.call = (struct rdma_call){done, arg};
+	q->conn.call = (struct nvmux_call){done, arg};
 	conn_flush(q, 0);
 }
 
@@ -200,7 +221,7 @@ void rdma_conn_end(struct rdma_qpair *q)
 	if (state == CONN_COMMAND)
 		rdma_qpair_cancel_connect(q, -ECANCELED);
 	else
-		rdma_call_end(&q->conn.call, -ECANCELED, 0);
+		nvmux_call_end(&q->conn.call, -ECANCELED, 0);
 }
 
 /* For a connect as a whole: a little less than libcore's own deadline, which knows less to say. */
@@ -229,7 +250,7 @@ static void conn_commanded(void *arg, int err, uint64_t value)
 	char why[256];
 
 	if (q->conn.state != CONN_COMMAND) {
-		rdma_call_end(&q->conn.call, err, 0);
+		nvmux_call_end(&q->conn.call, err, 0);
 		return;
 	}
 	nvmux_timer_cancel(conn_nvmux(q), &q->conn.timer);
@@ -245,7 +266,7 @@ static void conn_commanded(void *arg, int err, uint64_t value)
 	if (!q->base.id)
 		conn_rc(q)->cntlid = cntlid;
 	conn_move(q, CONN_UP);
-	rdma_call_end(&q->conn.call, 0, 0);
+	nvmux_call_end(&q->conn.call, 0, 0);
 }
 
 void rdma_conn_look(struct rdma_qpair *q)
@@ -413,7 +434,6 @@ static void conn_retry(void *arg)
 static void conn_rejected(struct rdma_qpair *q, const struct rdma_cm_event *event)
 {
 	const struct rdma_conn_param *param = &event->param.conn;
-	struct rdma_cm_id *id = q->conn.id;
 	char why[256];
 	bool stale;
 	int err = fabrics_rdma_reject(param->private_data, param->private_data_len, event->status,
@@ -423,11 +443,7 @@ static void conn_rejected(struct rdma_qpair *q, const struct rdma_cm_event *even
 		conn_fail(q, conn_error(q, err, "%s", why));
 		return;
 	}
-	rdma_qpair_unmake(q);
-	q->conn.id = NULL;
-	rdma_ctrlr_put_id(conn_rc(q), id);
-	conn_move(q, CONN_STALE);
-	nvmux_timer_set(conn_nvmux(q), &q->conn.timer, CONN_STALE_MS, conn_retry, q);
+	conn_try_again(q);
 }
 
 void rdma_conn_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
@@ -453,7 +469,7 @@ void rdma_conn_connect(struct nvmux_qpair *qpair, nvmux_done_fn done, void *arg)
 		done(arg, err, 0);
 		return;
 	}
-	q->conn.call = (struct rdma_call){done, arg};
+	q->conn.call = (struct nvmux_call){done, arg};
 	q->conn.retries = 0;
 	q->conn.err = 0;
 	q->conn.deadline_ms = nvmux_now_ms() + conn_patience_ms(q);

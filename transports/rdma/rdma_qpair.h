@@ -10,30 +10,16 @@
 
 struct rdma_cq;
 
-/* An asynchronous call that ends later; done is NULL when there is none. */
-struct rdma_call {
-	nvmux_done_fn done;
-	void *arg;
-};
-
-static inline void rdma_call_end(struct rdma_call *call, int err, uint64_t value)
-{
-	struct rdma_call ended = *call;
-
-	*call = (struct rdma_call){0};
-	if (ended.done)
-		ended.done(ended.arg, err, value);
-}
-
 /* rdma_conn.c's part. */
 struct rdma_conn {
 	struct rdma_cm_id *id; /* NULL: none */
 	uint8_t state;         /* rdma_conn.c's */
 	uint8_t retries;       /* of a stale connection */
 	uint8_t resolves;      /* attempts to resolve the address so far */
-	struct rdma_call call; /* the connect or disconnect under way */
+	struct nvmux_call call; /* the connect or disconnect under way */
 	struct nvmux_timer timer;
-	uint64_t deadline_ms; /* of what is under way */
+	uint64_t deadline_ms; /* of a connect as a whole */
+	uint64_t flushed_ms;  /* when it has flushed at the latest */
 	struct fabrics_rdma_request request;
 	int err;       /* what a connect that failed ends with, when nothing is left of it */
 	char why[256]; /* its text */
@@ -142,7 +128,7 @@ struct rdma_qpair {
 
 	/* Connect: the call is the control thread's, the answer is the poller's to give */
 	struct fabrics_connect_data *connect_data;
-	struct rdma_call connect;
+	struct nvmux_call connect;
 	struct nvmux_cpl connect_cpl;
 	bool answered; /* atomic: connect_cpl is there */
 

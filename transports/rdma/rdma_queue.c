@@ -284,7 +284,7 @@ static void connect_end(struct rdma_qpair *q, int err, uint64_t value)
 {
 	if (q->base.id)
 		unwatch(q);
-	rdma_call_end(&q->connect, err, value);
+	nvmux_call_end(&q->connect, err, value);
 }
 
 void rdma_qpair_cancel_connect(struct rdma_qpair *q, int err)
@@ -342,7 +342,7 @@ void rdma_qpair_send_connect(struct rdma_qpair *q, const struct nvmux_cmd *cmd,
 	*sqe = *cmd;
 	sqe->cid = cpu_to_le16(nvmux_qpair_renew_cid(&q->base, index));
 	fabrics_sgl_keyed(sqe, (uintptr_t)q->connect_data, sizeof(*data), q->connect_mr->rkey);
-	q->connect = (struct rdma_call){.done = done, .arg = arg};
+	q->connect = (struct nvmux_call){.done = done, .arg = arg};
 	rdma_cq_notify(q->cq);
 	rdma_qpair_send(q, index);
 	rdma_qpair_post(q);

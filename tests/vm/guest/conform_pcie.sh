@@ -29,6 +29,7 @@ conform_these() {
 	conform "QEMU, shared, first" "$1"
 }
 check "the other controller of the subsystem: bind" nvmux bind 0000:00:08.0
+conform "QEMU, shared, second" "trtype:PCIE traddr:0000:00:08.0"
 check "the other controller of the subsystem: attach" \
 	nvmux attach -t pcie -a 0000:00:08.0 --name second
 both 0000:00:07.0 first
