@@ -134,6 +134,25 @@ uint16_t emu_firmware_download(struct emu_sq *sq, const struct nvmux_cmd *cmd);
 uint16_t emu_firmware_commit(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cmd);
 uint32_t emu_firmware_log(struct emu_ctrlr *ctrlr, uint8_t *buf);
 
+/* ---- boot.c ---- */
+
+#define EMU_BOOT_SIZE (256u << 10) /* of each partition */
+
+struct emu_boot {
+	uint8_t *partitions[2]; /* NULL: never written, zeroes */
+	uint8_t active;
+	uint8_t read_status; /* BPINFO.BRS */
+	uint64_t buffer;     /* BPMBL */
+};
+
+void emu_boot_destroy(struct emu_ctrlr *ctrlr);
+/* The register BPINFO. */
+uint32_t emu_boot_info(const struct emu_ctrlr *ctrlr);
+/* BPRSEL is written. */
+void emu_boot_read(struct emu_ctrlr *ctrlr, uint32_t select);
+/* Partition @id, 0 or 1, becomes this. A status. */
+uint16_t emu_boot_replace(struct emu_ctrlr *ctrlr, uint32_t id, const uint8_t *image, uint32_t len);
+
 /* ---- security.c, directive.c ---- */
 
 #define EMU_STREAMS_MAX 16u

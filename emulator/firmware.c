@@ -5,13 +5,15 @@
  *
  * An image is what the host likes; its first eight bytes are its revision. Slot 1 is read-only and
  * has the revision of this program. A revision in another slot becomes active by a reset (commit
- * action 1 or 2), or at once (3).
+ * action 1 or 2), or at once (3). Images also go to boot partitions (6, 7: boot.c).
  */
 #include <string.h>
 #include "emulator/internal.h"
 
-#define BPID       (1u << 31)
-#define ACTIVE_NOW 3
+#define BPID_SHIFT    31
+#define ACTIVE_NOW    3
+#define BOOT_REPLACE  6
+#define BOOT_ACTIVATE 7
 
 void emu_firmware_init(struct emu_ctrlr *ctrlr)
 {
@@ -80,15 +82,19 @@ uint16_t emu_firmware_download(struct emu_sq *sq, const struct nvmux_cmd *cmd)
 	return EMU_SUCCESS;
 }
 
+/* Whether anything was downloaded, without gaps. */
 static bool is_whole(const struct emu_firmware *fw)
 {
 	for (uint32_t i = 0; i < (fw->end + EMU_FW_UNIT - 1) / EMU_FW_UNIT; i++) {
 		if (!fw->have[i])
 			return false;
 	}
-	if (!fw->image || !fw->end)
-		return false;
-	/* A revision is text. */
+	return fw->image && fw->end;
+}
+
+/* A revision is text. */
+static bool has_revision(const struct emu_firmware *fw)
+{
 	for (int i = 0; i < 8; i++) {
 		if (fw->image[i] < 0x20 || fw->image[i] > 0x7e)
 			return false;
@@ -103,11 +109,29 @@ static uint16_t store(struct emu_firmware *fw, uint32_t *slot)
 		return EMU_SPECIFIC(FIRMWARE_SLOT);
 	if (*slot == 0)
 		*slot = fw->active == 2 ? 3 : 2;
-	if (!is_whole(fw))
+	if (!is_whole(fw) || !has_revision(fw))
 		return EMU_SPECIFIC(FIRMWARE_IMAGE);
 	memcpy(fw->revision[*slot - 1], fw->image, sizeof(fw->revision[0]));
 	forget_image(fw);
 	return EMU_SUCCESS;
+}
+
+/* Commit actions of boot partitions. */
+static uint16_t commit_boot(struct emu_ctrlr *ctrlr, uint32_t action, uint32_t id)
+{
+	struct emu_firmware *fw = &ctrlr->firmware;
+	uint16_t status;
+
+	if (action == BOOT_ACTIVATE) {
+		ctrlr->boot.active = (uint8_t)id;
+		return EMU_SUCCESS;
+	}
+	if (!is_whole(fw))
+		return EMU_SPECIFIC(FIRMWARE_IMAGE);
+	status = emu_boot_replace(ctrlr, id, fw->image, fw->end);
+	if (!status)
+		forget_image(fw);
+	return status;
 }
 
 uint16_t emu_firmware_commit(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cmd)
@@ -116,7 +140,9 @@ uint16_t emu_firmware_commit(struct emu_ctrlr *ctrlr, const struct nvmux_cmd *cm
 	uint32_t cdw10 = emu_cdw(cmd->cdw10), slot = cdw10 & 7, action = cdw10 >> 3 & 7;
 	uint16_t status = EMU_SUCCESS;
 
-	if ((cdw10 & BPID) || action > ACTIVE_NOW) /* there are no boot partitions */
+	if (action == BOOT_REPLACE || action == BOOT_ACTIVATE)
+		return commit_boot(ctrlr, action, cdw10 >> BPID_SHIFT);
+	if (action > ACTIVE_NOW)
 		return EMU_GENERIC(INVALID_FIELD);
 	if (slot > EMU_FW_SLOTS)
 		return EMU_SPECIFIC(FIRMWARE_SLOT);

@@ -345,6 +345,7 @@ struct emu_ctrlr {
 	struct emu_sanitize sanitize;
 	struct emu_self_test self_test;
 	struct emu_firmware firmware;
+	struct emu_boot boot;
 	uint32_t smart_temperature; /* kelvin */
 	uint8_t smart_warning;      /* critical warning bits that were set by hand */
 	uint8_t smart_spare;        /* per cent */

@@ -31,7 +31,7 @@ static uint64_t make_cap(const struct emu_config *config)
 	       (uint64_t)config->doorbell_stride << NVME_CAP_DSTRD_SHIFT |
 	       css << NVME_CAP_CSS_SHIFT | (uint64_t)NVME_CAP_CRWMS << NVME_CAP_CRMS_SHIFT |
 	       (config->wrr ? (uint64_t)NVME_CAP_AMS_WRR << NVME_CAP_AMS_SHIFT : 0) |
-	       1ull << NVME_CAP_NSSRC_SHIFT;
+	       1ull << NVME_CAP_NSSRC_SHIFT | 1ull << NVME_CAP_BPS_SHIFT;
 }
 
 static int check_config(const struct emu_config *c, char *why, size_t why_size)
@@ -135,6 +135,7 @@ void emu_ctrlr_destroy(struct emu_ctrlr *ctrlr)
 	emu_queues_destroy(ctrlr);
 	emu_faults_destroy(ctrlr);
 	emu_firmware_destroy(ctrlr);
+	emu_boot_destroy(ctrlr);
 	emu_placement_destroy(ctrlr);
 	pthread_mutex_destroy(&ctrlr->reports.lock);
 	free(ctrlr);
@@ -308,6 +309,9 @@ static uint32_t read32(struct emu_ctrlr *ctrlr, uint32_t offset)
 	case NVME_REG_ASQ + 4: return (uint32_t)(ctrlr->asq >> 32);
 	case NVME_REG_ACQ: return (uint32_t)ctrlr->acq;
 	case NVME_REG_ACQ + 4: return (uint32_t)(ctrlr->acq >> 32);
+	case NVME_REG_BPINFO: return emu_boot_info(ctrlr);
+	case NVME_REG_BPMBL: return (uint32_t)ctrlr->boot.buffer;
+	case NVME_REG_BPMBL + 4: return (uint32_t)(ctrlr->boot.buffer >> 32);
 	case NVME_REG_CRTO: return ctrlr->config.ready_timeout; /* CRWMT */
 	default: return 0;
 	}
@@ -340,6 +344,9 @@ static void write32(struct emu_ctrlr *ctrlr, uint32_t offset, uint32_t value)
 	case NVME_REG_ASQ + 4: set_half(&ctrlr->asq, true, value); break;
 	case NVME_REG_ACQ: set_half(&ctrlr->acq, false, value & page_mask); break;
 	case NVME_REG_ACQ + 4: set_half(&ctrlr->acq, true, value); break;
+	case NVME_REG_BPRSEL: emu_boot_read(ctrlr, value); break;
+	case NVME_REG_BPMBL: set_half(&ctrlr->boot.buffer, false, value & page_mask); break;
+	case NVME_REG_BPMBL + 4: set_half(&ctrlr->boot.buffer, true, value); break;
 	default: break; /* read-only, reserved, or not offered */
 	}
 }

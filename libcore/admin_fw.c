@@ -162,9 +162,14 @@ static int want_boot_partitions(const struct nvmux_ctrlr *ctrlr, uint8_t bpid)
 
 	if (err)
 		return err;
-	if (!ctrlr->transport->adminq_regs || !NVME_CAP_BPS(ctrlr->cap))
+	if (!NVME_CAP_BPS(ctrlr->cap))
 		return nvmux_error(ctrlr->nvmux, -EOPNOTSUPP,
 				   "%s: the controller has no boot partitions (CAP.BPS)",
+				   ctrlr->trid.traddr);
+	if (!ctrlr->transport->adminq_regs)
+		return nvmux_error(ctrlr->nvmux, -EACCES,
+				   "%s: boot partitions are read by registers, which only the "
+				   "program that drives a local controller can write",
 				   ctrlr->trid.traddr);
 	if (bpid > 1)
 		return nvmux_error(ctrlr->nvmux, -EINVAL, "bpid is %u; it must be 0 or 1", bpid);

@@ -308,7 +308,20 @@ static void test_boot_partition(struct conform *c)
 
 	if (got == -EACCES && c->daemon)
 		ABSENT(c, "not through the daemon");
-	conform_offered(c, claimed, got, -1);
+	if (!conform_offered(c, claimed, got, -1))
+		return;
+	for (uint32_t i = 0; i < CONFORM_PAGE; i++)
+		page[i] = (uint8_t)(i * 7 + i / 256);
+	OK(c, nvmux_ctrlr_write_boot_partition(c->ctrlr, 1, page, CONFORM_PAGE), "write");
+	OK(c, nvmux_ctrlr_read_boot_partition(c->ctrlr, 1, other_page, CONFORM_PAGE, 0), "read");
+	CHECK(c, !memcmp(page, other_page, CONFORM_PAGE), "what was written isn't what is read");
+	OK(c, nvmux_ctrlr_read_boot_partition(c->ctrlr, 0, other_page, CONFORM_PAGE, 0),
+	   "read the other one");
+	CHECK(c, memcmp(page, other_page, CONFORM_PAGE) != 0, "the other one has changed, too");
+	EXPECT(c, nvmux_ctrlr_read_boot_partition(c->ctrlr, 2, page, CONFORM_PAGE, 0), -EINVAL,
+	       "a third one");
+	EXPECT(c, nvmux_ctrlr_read_boot_partition(c->ctrlr, 1, page, CONFORM_PAGE, 1u << 31),
+	       -EINVAL, "beyond the end");
 }
 
 static void test_getters(struct conform *c)
@@ -346,7 +359,7 @@ const struct conform_test conform_tests_admin[] = {
 	{"directive_receive, directive_send", test_directives, false, true},
 	{"self_test", test_self_test, true, true},
 	{"fw_download, fw_commit", test_firmware, true, true},
-	{"read_boot_partition", test_boot_partition, false, true},
+	{"read_boot_partition, write_boot_partition", test_boot_partition, true, true},
 	{"create_ns, attach_ns, detach_ns, delete_ns", test_namespaces, true, false},
 	{"format", test_format, true, false},
 	{"sanitize", test_sanitize, true, false},

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "emu_host.h"
+#include "emulator/internal.h"
 
 #define SPEC         "mem,size=1M+mem,size=4M,bs=4096,serial=TEST1"
 #define GENERIC(sc)  NVMUX_STATUS(0, NVME_SC_##sc)
@@ -415,6 +416,56 @@ static void test_firmware(void **state)
 	host_free(host);
 }
 
+/* BPRSEL, and how it ended. */
+static uint32_t read_boot(struct host *host, uint32_t id, uint32_t offset, uint32_t len)
+{
+	emu_reg_write(host->ctrlr, NVME_REG_BPRSEL, 4,
+		      id << 31 | offset / 4096 << 10 | len / 4096);
+	return NVME_BPINFO_BRS((uint32_t)emu_reg_read(host->ctrlr, NVME_REG_BPINFO, 4));
+}
+
+static void test_boot_partitions(void **state)
+{
+	struct host *host = started(SPEC);
+	uint32_t info;
+
+	assert_int_equal(NVME_CAP_BPS(emu_reg_read(host->ctrlr, NVME_REG_CAP, 8)), 1);
+	info = (uint32_t)emu_reg_read(host->ctrlr, NVME_REG_BPINFO, 4);
+	assert_int_equal(info, EMU_BOOT_SIZE >> 17);
+	/* nothing downloaded; a gap; too much */
+	assert_int_equal(commit(host, 0, 6), SPECIFIC(FIRMWARE_IMAGE));
+	assert_int_equal(download(host, "\x01 no text", 4096, 4096), 0);
+	assert_int_equal(commit(host, 0, 6), SPECIFIC(FIRMWARE_IMAGE));
+	assert_int_equal(download(host, "\x01 no text", 4096, 0), 0);
+	assert_int_equal(admin(host, nvme_admin_fw_commit, 0, 6 << 3 | 1u << 31, 0, NULL), 0);
+	assert_int_equal(commit(host, 2, 1), SPECIFIC(FIRMWARE_IMAGE)); /* the image is used up */
+	/* also while it is disabled */
+	emu_reg_write(host->ctrlr, NVME_REG_CC, 4, 0);
+	emu_reg_write(host->ctrlr, NVME_REG_BPMBL, 8, host_iova(DATA));
+	memset(data(host), 0xff, 2 * HOST_PAGE);
+	assert_int_equal(read_boot(host, 1, 0, 4096), NVME_BPINFO_BRS_READ_SUCCESS);
+	assert_memory_equal(data(host), "\x01 no text", 9);
+	assert_int_equal(data(host)[HOST_PAGE], 0xff);
+	assert_int_equal(read_boot(host, 1, 8192, 4096), NVME_BPINFO_BRS_READ_SUCCESS);
+	assert_int_equal(data(host)[0] | data(host)[4095], 0);
+	memset(data(host), 0xff, HOST_PAGE);
+	assert_int_equal(read_boot(host, 0, 0, 4096), NVME_BPINFO_BRS_READ_SUCCESS);
+	assert_int_equal(data(host)[0] | data(host)[4095], 0);
+	/* beyond the end, nothing, no such memory */
+	assert_int_equal(read_boot(host, 1, EMU_BOOT_SIZE - 4096, 4096),
+			 NVME_BPINFO_BRS_READ_SUCCESS);
+	assert_int_equal(read_boot(host, 1, EMU_BOOT_SIZE - 4096, 8192),
+			 NVME_BPINFO_BRS_READ_ERROR);
+	assert_int_equal(read_boot(host, 1, 0, 0), NVME_BPINFO_BRS_READ_ERROR);
+	emu_reg_write(host->ctrlr, NVME_REG_BPMBL, 8, 0x7ffffffff000);
+	assert_int_equal(read_boot(host, 1, 0, 4096), NVME_BPINFO_BRS_READ_ERROR);
+	assert_int_equal(host_enable(host), 1);
+	assert_int_equal(admin(host, nvme_admin_fw_commit, 0, 7 << 3 | 1u << 31, 0, NULL), 0);
+	info = (uint32_t)emu_reg_read(host->ctrlr, NVME_REG_BPINFO, 4);
+	assert_int_equal(NVME_BPINFO_ABPID(info), 1);
+	host_free(host);
+}
+
 /* ---- security and directives ---- */
 
 static void test_security(void **state)
@@ -711,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_namespace_life),   cmocka_unit_test(test_namespace_limits),
 		cmocka_unit_test(test_format),           cmocka_unit_test(test_sanitize),
 		cmocka_unit_test(test_self_test),        cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_boot_partitions),
 		cmocka_unit_test(test_security),         cmocka_unit_test(test_directives),
 		cmocka_unit_test(test_doorbell_buffers), cmocka_unit_test(test_host_memory_buffer),
 		cmocka_unit_test(test_health),           cmocka_unit_test(test_host_behavior),

@@ -192,9 +192,15 @@ NVMUX_API int nvmux_ctrlr_cmd_directive_send(struct nvmux_ctrlr *ctrlr, uint32_t
 					     const void *buf, uint32_t len, uint32_t cdw12,
 					     nvmux_cmd_cb cb, void *arg);
 
-/* ---- boot partitions (PCIe). Section 8.2 ---- */
+/*
+ * ---- boot partitions. Section 8.2. -EOPNOTSUPP: there are none (CAP.BPS); -EACCES: through the
+ * daemon, or over a fabric: they are read by registers ----
+ */
 
-/** nvmux_ctrlr_read_boot_partition() - @offset, @len: multiples of 4096. */
+/**
+ * nvmux_ctrlr_read_boot_partition() - @len bytes from @offset, both multiples of 4096, of partition
+ * @bpid, 0 or 1.
+ */
 NVMUX_API int nvmux_ctrlr_read_boot_partition(struct nvmux_ctrlr *ctrlr, uint8_t bpid, void *buf,
 					      uint32_t len, uint32_t offset);
 /** nvmux_ctrlr_write_boot_partition() - download and commit (CA 6h), not activated. */
