@@ -73,8 +73,7 @@ struct message {
 		const void *owner;
 		struct {
 			struct nvmux_cmd cmd;
-			struct nvmux_seg seg;
-			const struct nvmux_payload *payload; /* in place of @seg, or NULL */
+			const struct nvmux_payload *payload;
 			const void *owner;
 			bool abandoned;
 			nvmux_cmd_cb cb;

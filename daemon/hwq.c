@@ -98,18 +98,9 @@ static void request_fail(struct message *msg, uint16_t status)
 
 static int send_request(struct hwq *hwq, struct message *msg)
 {
-	struct nvmux_payload payload = {0};
-
 	TAILQ_REMOVE(&hwq->requests, msg, waiting);
-	if (msg->request.payload) {
-		payload = *msg->request.payload;
-	} else if (msg->request.seg.len) {
-		payload.data = &msg->request.seg;
-		payload.n_data = 1;
-		payload.data_len = msg->request.seg.len;
-	}
-	if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, &payload, hwq_request_done,
-					  msg)) {
+	if (hwq->qpair->transport->submit(hwq->qpair, &msg->request.cmd, msg->request.payload,
+					  hwq_request_done, msg)) {
 		request_fail(msg, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
 		return -EINVAL;
 	}
@@ -473,21 +464,7 @@ void hwq_abandon(struct hwq *hwq, const void *owner)
 }
 
 void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
-		const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg)
-{
-	struct message *msg = message_new(MSG_HWQ_REQUEST, NULL, arg);
-
-	NVMUX_ASSERT(hwq->ctl_state != HWQ_DESTROYED);
-	msg->request.cmd = *cmd;
-	if (seg)
-		msg->request.seg = *seg;
-	msg->request.owner = owner;
-	msg->request.cb = cb;
-	send(hwq, msg);
-}
-
-void hwq_submit_payload(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
-			const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
+		const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
 	struct message *msg = message_new(MSG_HWQ_REQUEST, NULL, arg);
 
@@ -502,8 +479,8 @@ void hwq_submit_payload(struct hwq *hwq, const void *owner, const struct nvmux_c
 void hwq_submit_fused(struct hwq *hwq, const void *owner, const struct hwq_fused *first,
 		      const struct hwq_fused *second)
 {
-	hwq_submit_payload(hwq, owner, first->cmd, first->payload, first->cb, first->arg);
-	hwq_submit_payload(hwq, owner, second->cmd, second->payload, second->cb, second->arg);
+	hwq_submit(hwq, owner, first->cmd, first->payload, first->cb, first->arg);
+	hwq_submit(hwq, owner, second->cmd, second->payload, second->cb, second->arg);
 }
 
 void hwq_replied(struct message *msg)

@@ -116,19 +116,16 @@ uint32_t hwq_num_channels(const struct hwq *hwq);
 
 /*
  * One command of the control plane itself (RPC reads and writes, raw commands), checked by
- * channel_check() or by the caller. @owner: for hwq_abandon(). @seg: its data, len 0: none; the
- * region must stay until the callback. @cb gets the completion in the control thread.
+ * channel_check() or by the caller. @owner: for hwq_abandon(). @payload: it, its pieces and their
+ * regions stay as they are until the callback. @cb gets the completion in the control thread.
  */
 void hwq_submit(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
-		const struct nvmux_seg *seg, nvmux_cmd_cb cb, void *arg);
-/* The same with any payload: its pieces stay the caller's, unchanged, until the callback. */
-void hwq_submit_payload(struct hwq *hwq, const void *owner, const struct nvmux_cmd *cmd,
-			const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+		const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
 /* Two fused commands, their flags set: they are sent one right after the other, and each has its
  * own callback with what the control plane passes in place of its own argument. */
 struct hwq_fused {
 	const struct nvmux_cmd *cmd;
-	const struct nvmux_payload *payload; /* as for hwq_submit_payload() */
+	const struct nvmux_payload *payload; /* as for hwq_submit() */
 	nvmux_cmd_cb cb;
 	void *arg;
 };

@@ -219,7 +219,7 @@ int user_cmd_submit_io(struct user_cmd *cmd, nvmux_cmd_cb cb, void *arg)
 	if (!queue)
 		return -ENXIO;
 	set_payload(cmd);
-	hwq_submit_payload(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, cb, arg);
+	hwq_submit(queue->hwq, cmd->hold, &cmd->checked.cmd, &cmd->payload, cb, arg);
 	return 0;
 }
 

@@ -687,13 +687,15 @@ static struct request requests[REQUESTS];
 static void submit_requests(struct env *env, uint32_t *count)
 {
 	static struct nvmux_mem mem = {.size = 4096};
-	struct nvmux_seg seg = {.mem = &mem, .len = 4096};
+	static const struct nvmux_seg seg = {.mem = &mem, .len = 4096};
+	static const struct nvmux_payload payloads[] = {
+		{0}, {.data = &seg, .n_data = 1, .data_len = 4096}};
 
 	for (uint32_t i = 0; i < REQUESTS; i++) {
 		struct nvmux_cmd cmd = {.opc = nvme_cmd_read, .cdw10 = cpu_to_le32(i)};
 
 		requests[i] = (struct request){.count = count};
-		hwq_submit(env->hwq, env, &cmd, i & 1 ? &seg : NULL, request_done, &requests[i]);
+		hwq_submit(env->hwq, env, &cmd, &payloads[i & 1], request_done, &requests[i]);
 	}
 }
 

@@ -281,10 +281,11 @@ static void answered(void *arg, const struct nvmux_cpl *cpl)
 
 static void request(struct env *env, const void *owner, struct answer *a)
 {
+	static const struct nvmux_payload none = {0};
 	struct nvmux_cmd cmd = {.opc = nvme_cmd_read, .nsid = cpu_to_le32(1)};
 
 	*a = (struct answer){0};
-	hwq_submit(env->hwq, owner, &cmd, NULL, answered, a);
+	hwq_submit(env->hwq, owner, &cmd, &none, answered, a);
 }
 
 static void test_failing(void **state)
