@@ -180,9 +180,13 @@ static int send_passthru(struct cli_device *dev, const struct cli_args *args, st
 	else
 		code = cli_device_admin(dev, "admin command", &p->cmd, data.bytes, data.len, NULL);
 	us = (cli_now_ns() - start) / 1000;
-	if ((dev->status & NVMUX_STATUS_CODE_MASK) == NVMUX_SC_LENGTH_MISMATCH)
-		cli_error(dev->cli, "--data-len: %llu bytes aren't what the command's fields say",
-			  (unsigned long long)p->data_len);
+	if (dev->ctrlr && /* else there was no answer */
+	    nvmux_ctrlr_get_trid(dev->ctrlr)->trtype == NVMUX_TRTYPE_DAEMON &&
+	    (dev->status & NVMUX_STATUS_CODE_MASK) == NVMUX_SC_LENGTH_MISMATCH)
+		cli_error(dev->cli,
+			  "--data-len %llu, --metadata-len %zu: not the bytes that the command's "
+			  "fields say",
+			  (unsigned long long)p->data_len, md.len);
 	if (!code)
 		code = show_result(dev, args, p, &data, us);
 	return code ? code : show_data(dev->cli, args, p, &data, &md);

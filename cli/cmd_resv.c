@@ -83,9 +83,8 @@ static int run_acquire(struct cli *cli, const struct cli_args *args)
 	struct resv r = {.what = "reservation acquire", .len = 16};
 	int code = cli_values(cli, args, values);
 
-	if (!code)
+	if (!code && !racqa)
 		code = cli_wanted(cli, args, type_wanted);
-
 	if (!code && racqa)
 		code = cli_confirm(cli, args,
 				   racqa == 1 ? "another host loses its registration"
@@ -259,7 +258,7 @@ static int run_report(struct cli *cli, const struct cli_args *args)
 static const struct cli_option register_options[] = {
 	CLI_NSID_OPTION,
 	{"crkey", 'c', "KEY", "current reservation key (default 0)"},
-	{"nrkey", 'k', "KEY", "new reservation key (default 0)"},
+	{"nrkey", 'k', "KEY", "new reservation key, not 0; needed unless --rrega is 1"},
 	{"rrega", 'r', "NUM", "0 register, 1 unregister, 2 replace the key (default 0)"},
 	{"cptpl", 'p', "NUM",
 	 "whether it persists through power loss: 0 leave it, 2 no, 3 yes (default 0)"},
@@ -292,7 +291,7 @@ static const struct cli_option acquire_options[] = {
 	CLI_NSID_OPTION,
 	{"crkey", 'c', "KEY", "current reservation key (default 0)"},
 	{"prkey", 'p', "KEY", "key of the host to preempt (default 0)"},
-	{"rtype", 't', "NUM", RTYPE_HELP "; needed"},
+	{"rtype", 't', "NUM", RTYPE_HELP "; needed for --racqa 0"},
 	{"racqa", 'a', "NUM", "0 acquire, 1 preempt, 2 preempt and abort (default 0)"},
 	{"iekey", 'i', NULL, "ignore the existing key"},
 	CLI_FORCE_OPTION,

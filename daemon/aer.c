@@ -18,7 +18,6 @@
 #define TYPE_NOTICE 2u
 #define TYPE_IO     6u
 #define NS_CHANGED  0u /* information of a notice */
-#define FW_STARTING 1u
 #define LOG_RAE     (1u << 15)
 
 struct aer_word {
@@ -216,8 +215,11 @@ static void read_notice(struct controller *c)
 
 static void reservation_event(struct controller *c, const struct nvmux_cpl *event)
 {
-	const struct nvme_resv_notification_log *log = ctrlr_aer_log(c->ctrlr, event);
+	const struct nvme_resv_notification_log *log;
 
+	if (!c->ctrlr)
+		return; /* it is being detached */
+	log = ctrlr_aer_log(c->ctrlr, event);
 	if (log)
 		tell_reservation(c, log);
 	else
@@ -247,8 +249,6 @@ void controller_aer(struct controller *c, const struct nvmux_cpl *event)
 		read_health(c);
 	if (type == TYPE_NOTICE && info == NS_CHANGED)
 		controller_namespaces_changed(c);
-	if (type == TYPE_NOTICE && info == FW_STARTING)
-		controller_firmware_changed(c);
 }
 
 /* ---- namespaces ---- */

@@ -9,10 +9,9 @@
  * told → everything goes on → the command is answered. Where only namespaces have changed there is
  * no command; where others need not stop, nothing is held.
  *
- * A controller that a command has changed itself (by the log, CCC), or that says that its firmware
- * is being activated, is identified anew, too, and reset only if something differs that can't be
- * changed in place. What changes namespaces is one for all controllers of the NVM subsystem
- * (siblings.c).
+ * A controller that a command has changed itself (by the log, CCC) is identified anew, too, and
+ * reset only if something differs that can't be changed in place. What changes namespaces is
+ * one for all controllers of the NVM subsystem (siblings.c).
  *
  * Failure modes. What is in flight doesn't end: after limits.drain_timeout_ms (admin commands:
  * change_timeout_ms) the controller is reset, and the command isn't sent. The command isn't
@@ -142,9 +141,7 @@ static void begin(struct change_op *change)
 {
 	struct controller *c = change->c;
 
-	if (!change->cmd && change->plan.identify)
-		c->identify_queued = false;
-	else if (!change->cmd)
+	if (!change->cmd)
 		c->look_queued = false;
 	if (!may_change(c)) {
 		op_fail(&change->op, -ENXIO, "it is %s",
@@ -335,7 +332,7 @@ static void change_identify(struct op *op)
 					   .cdw10 = cpu_to_le32(NVME_IDENTIFY_CNS_CTRL)};
 	int err = -ENOMEM;
 
-	if (!change->plan.identify || (cmd && nvmux_cpl_is_error(&cmd->cpl)))
+	if (!change->plan.identify || !cmd || nvmux_cpl_is_error(&cmd->cpl))
 		return;
 	change->id = calloc(1, sizeof(*change->id));
 	op_hold(op);
@@ -405,12 +402,7 @@ static void change_done(struct op *op)
 	struct change_op *change = change_of(op);
 	struct controller *c = change->c;
 	bool reset = wants_reset(change);
-	const char *why = "what a command has changed can't be looked at";
 
-	if (!change->cmd && change->reset && may_change(c)) {
-		why = "its firmware has changed it";
-		reset = true;
-	}
 	nvmux_timer_cancel(c->d->nvmux, &change->timer);
 	if (c->change == change)
 		c->change = NULL;
@@ -421,7 +413,7 @@ static void change_done(struct op *op)
 			 change->cmd ? "a command wasn't sent, or what it changed not looked at"
 				     : "namespaces not looked at",
 			 op->why);
-	if (reset && !controller_reset(c, NULL, why)) {
+	if (reset && !controller_reset(c, NULL, "what a command has changed can't be looked at")) {
 		log_error(&c->d->log, "ctrlr", "%s: no memory to reset it", c->name);
 		c->lost = true;
 	}
@@ -534,36 +526,20 @@ void controller_change(struct controller *c, struct user_cmd *cmd, const struct 
  * Over a fabric data is described by keys with a length, so that an old geometry does no harm to
  * memory: I/O goes on meanwhile.
  */
-static bool begin_look(struct controller *c, bool identify)
-{
-	struct change_op *change = change_new(c, NULL);
-
-	if (!change) {
-		log_error(&c->d->log, "ctrlr", "%s: no memory to look at namespaces", c->name);
-		return false;
-	}
-	change->plan = (struct effects_plan){
-		.hold = identify || !controller_is_fabrics(c),
-		.look = true,
-		.identify = identify,
-		.reset = identify,
-	};
-	op_submit(&c->ops, &change->op, &change_kind, c->name);
-	return true;
-}
-
-/* Somebody activates firmware without a reset. While it does the controller answers nothing, so
- * that what it is asked now is answered by the new one. Base specification 2.0, section 5.2.1. */
-void controller_firmware_changed(struct controller *c)
-{
-	if (c->state == CONTROLLER_READY && !c->identify_queued)
-		c->identify_queued = begin_look(c, true);
-}
-
 void controller_namespaces_changed(struct controller *c)
 {
+	struct change_op *change;
+
 	/* One that comes during a reset may be younger than what the reset has read. */
 	c->ns_changed = c->state == CONTROLLER_RESETTING;
-	if (c->state == CONTROLLER_READY && !c->look_queued)
-		c->look_queued = begin_look(c, false);
+	if (c->state != CONTROLLER_READY || c->look_queued)
+		return;
+	change = change_new(c, NULL);
+	if (!change) {
+		log_error(&c->d->log, "ctrlr", "%s: no memory to look at namespaces", c->name);
+		return;
+	}
+	change->plan = (struct effects_plan){.hold = !controller_is_fabrics(c), .look = true};
+	c->look_queued = true;
+	op_submit(&c->ops, &change->op, &change_kind, c->name);
 }

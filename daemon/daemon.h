@@ -156,7 +156,6 @@ struct controller {
 	struct change_op *change; /* what is known of it changes: that is under way */
 	bool changing;            /* commands of clients wait for that */
 	bool look_queued;
-	bool identify_queued;
 	struct controller *held_for; /* another one of its subsystem that is changed; or NULL */
 	uint32_t n_admin; /* clients' admin commands in flight, that of the change not counted */
 	struct deferred_list deferred;
@@ -246,7 +245,6 @@ void controllers_cancel_retries(struct nvmuxd *d);
 void controller_detach(struct controller *c, struct rpc_request *req);
 /* Look at them again (change.c). */
 void controller_namespaces_changed(struct controller *c);
-void controller_firmware_changed(struct controller *c);
 /* The reactors' answers take a moment even when nothing is in flight. */
 #define DRAIN_MIN_MS 50
 /* Without @req a reset that is already waiting for its turn will do. False: there is no memory. */

@@ -58,7 +58,7 @@ static void follow(struct hw_queue *queue)
 		controller_stopped(c);
 	} else if (state == NVMUX_QPAIR_REPLAY) {
 		controller_refresh_views(c);
-		hwq_go(queue->hwq, queue->generation != c->view_generation);
+		hwq_go(queue->hwq, c->lost || queue->generation != c->view_generation);
 		queue->generation = c->view_generation;
 	}
 }

@@ -142,6 +142,7 @@ struct emu_boot {
 	uint8_t *partitions[2]; /* NULL: never written, zeroes */
 	uint8_t active;
 	uint8_t read_status; /* BPINFO.BRS */
+	uint32_t select;     /* BPRSEL */
 	uint64_t buffer;     /* BPMBL */
 };
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include "emulator/internal.h"
 
-
 struct emu_held {
 	struct emu_held *next;
 	uint64_t due;

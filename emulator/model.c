@@ -310,6 +310,7 @@ static uint32_t read32(struct emu_ctrlr *ctrlr, uint32_t offset)
 	case NVME_REG_ACQ: return (uint32_t)ctrlr->acq;
 	case NVME_REG_ACQ + 4: return (uint32_t)(ctrlr->acq >> 32);
 	case NVME_REG_BPINFO: return emu_boot_info(ctrlr);
+	case NVME_REG_BPRSEL: return ctrlr->boot.select;
 	case NVME_REG_BPMBL: return (uint32_t)ctrlr->boot.buffer;
 	case NVME_REG_BPMBL + 4: return (uint32_t)(ctrlr->boot.buffer >> 32);
 	case NVME_REG_CRTO: return ctrlr->config.ready_timeout; /* CRWMT */

@@ -540,6 +540,7 @@ int ctrlr_admin_read_ana(struct nvmux_ctrlr *ctrlr, nvmux_cmd_cb cb, void *arg)
 	ctrlr->ana_log = calloc(1, size);
 	if (!ctrlr->ana_log)
 		return -ENOMEM;
+	ctrlr->ana_log_size = size;
 	ctrlr->ana_again = false;
 	err = nvmux_ctrlr_admin(ctrlr, &cmd, ctrlr->ana_log, size, cb, arg);
 	if (err)
@@ -559,7 +560,7 @@ void ctrlr_admin_take_ana(struct nvmux_ctrlr *ctrlr, uint16_t status)
 	int err = 0;
 
 	if (!status)
-		err = nvmux_ana_take_log(ctrlr, ctrlr->ana_log, nvmux_ana_log_size(ctrlr));
+		err = nvmux_ana_take_log(ctrlr, ctrlr->ana_log, ctrlr->ana_log_size);
 	if (status || err)
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",
 			  "%s: no access states of namespaces: %s", ctrlr->trid.traddr,

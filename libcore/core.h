@@ -650,6 +650,7 @@ struct nvmux_ctrlr {
 	bool rescanning; /* its namespaces are looked at while it stays usable */
 	bool scan_by_notice; /* and nobody has asked for that */
 	uint8_t *ana_log; /* while it is being read; one reader at a time */
+	uint32_t ana_log_size;
 	bool ana_again;   /* it has changed meanwhile */
 	bool ana_step;    /* the state machine reads it */
 	char reset_reason[96]; /* of the last reset for which nobody asked */

@@ -132,7 +132,7 @@ static int probe_end(struct nvmux_probe_ctx *probe)
 	int err = probe->err;
 
 	free(probe);
-	return err;
+	return err == -EAGAIN ? -EBUSY : err; /* that would say that it goes on */
 }
 
 int nvmux_probe_poll_async(struct nvmux_probe_ctx *probe)

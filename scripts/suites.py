@@ -90,7 +90,7 @@ class Tally:
         for line in failed:
             print(f"FAILED {name}: {line}")
             if len(log.splitlines()) > LOG_LINES:
-                show(before(log, line))
+                show(before(text, line))
         if problem:
             self.fail(f"{name}: {problem}", log)
         elif failed:
@@ -123,23 +123,32 @@ def read_tap(text):
     return passed, failed, skipped, problem
 
 
-def run_program(argv, seconds, env=None):
-    """Run in a session of its own, with a deadline. Return (output, errors, code, timed out)."""
+def end_group(process):
+    """What it started and left behind is in its session's process group."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run_program(argv, seconds, env=None, started=None):
+    """Run in a session of its own, with a deadline. Return (output, errors, code, timed out).
+    What runs is in the list @started, for who may have to end it."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                    cwd=TREE, env={**os.environ, **(env or {})},
                                    start_new_session=True)
+        if started is not None:
+            started.append(process)
         timed_out = False
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:
-            try:
-                # What it started and left behind is in its session's process group.
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            if started is not None:
+                started.remove(process)
+            end_group(process)
             process.wait()
         out.seek(0)
         err.seek(0)
@@ -147,10 +156,10 @@ def run_program(argv, seconds, env=None):
                 process.returncode, timed_out)
 
 
-def run_timed(argv, seconds, env=None):
+def run_timed(argv, seconds, env=None, started=None):
     """run_program(), and the seconds it took."""
     start = time.monotonic()
-    return *run_program(argv, seconds, env), time.monotonic() - start
+    return *run_program(argv, seconds, env, started), time.monotonic() - start
 
 
 def run_tap(tally, name, argv, seconds, env=None):
@@ -226,11 +235,19 @@ def run_system(tally, directory, label, env, names="*", at_once=1):
     env = {"NVMUX_BUILD": os.path.join(TREE, directory), "PYTHONDONTWRITEBYTECODE": "1",
            **SANITIZER_ENV, **env}
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        jobs = {path: pool.submit(run_timed, [sys.executable, path], SYSTEM_SECONDS, env)
+        started = []
+        jobs = {path: pool.submit(run_timed, [sys.executable, path], SYSTEM_SECONDS, env, started)
                 for path in files}
-        for path, job in jobs.items():
-            out, err, code, timed_out, took = job.result()
-            tally.tap(f"{label} {os.path.basename(path)[5:-3]}", out, code, timed_out, err, took)
+        try:
+            for path, job in jobs.items():
+                name = f"{label} {os.path.basename(path)[5:-3]}"
+                out, err, code, timed_out, took = job.result()
+                tally.tap(name, out, code, timed_out, err, took)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(started):
+                end_group(process)
+            raise
 
 
 def fixed_addresses():

@@ -333,7 +333,7 @@ def replaced():
             ring = client.qpair()
             assert ring.submit(READ, data=region << 48, data_len=512) == 0
             load = run.load("load", daemon_trid(daemon, "a"), "--again", "--depth", 8, "--max",
-                            4096, "--pool", 1 << 20, seconds=600)
+                            4096, "--blocks", 256, "--pool", 1 << 20, seconds=600)
             wait_until(lambda: "running" in load.out(), what="the load runs")
             old.kill()
             events.wait("controller_failed", "a", DEADLINE)
@@ -354,7 +354,7 @@ def replaced():
             assert client.qpair().submit(READ, data=region << 48, data_len=512) == 0
             assert struct.unpack_from("<I", ring.map, RING_STATE)[0] == RING_DEAD
             wait_until(lambda: load.out().count("running") == 2, what="the load runs again")
-            time.sleep(0.2)
+            time.sleep(0.2 * SLOWNESS)
             load.stop(signal.SIGTERM)
             result = json.loads(load.out().splitlines()[-1])
             assert result["miscompares"] == result["duplicates"] == result["other_errors"] == 0

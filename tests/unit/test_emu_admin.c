@@ -447,6 +447,7 @@ static void test_boot_partitions(void **state)
 	assert_memory_equal(data(host), "\x01 no text", 9);
 	assert_int_equal(data(host)[HOST_PAGE], 0xff);
 	assert_int_equal(read_boot(host, 1, 8192, 4096), NVME_BPINFO_BRS_READ_SUCCESS);
+	assert_int_equal(emu_reg_read(host->ctrlr, NVME_REG_BPRSEL, 4), 1u << 31 | 2 << 10 | 1);
 	assert_int_equal(data(host)[0] | data(host)[4095], 0);
 	memset(data(host), 0xff, HOST_PAGE);
 	assert_int_equal(read_boot(host, 0, 0, 4096), NVME_BPINFO_BRS_READ_SUCCESS);

@@ -454,7 +454,7 @@ static void test_io_queue_is_still_there(void **state)
 			assert_int_equal(rt.target->connect_times, 0);
 			continue;
 		}
-		assert_int_equal(nvmux_qpair_reconnect(q), -EAGAIN);
+		assert_int_equal(nvmux_qpair_reconnect(q), -EBUSY);
 		assert_non_null(strstr(nvmux_error_text(rt.nvmux), "has such a queue already"));
 		assert_true(rt.target->connect_times < 1000 - 3);
 	}

@@ -176,6 +176,8 @@ static void conn_flush_tick(void *arg)
 		conn_try_again(q);
 		return;
 	}
+	if (q->conn.err == -EAGAIN)
+		q->conn.err = -EBUSY; /* there it was given up */
 	rdma_conn_destroy(q);
 	if (q->conn.err)
 		nvmux_error(conn_nvmux(q), q->conn.err, "%s", q->conn.why);
