@@ -263,15 +263,20 @@ static inline void peer_wait(struct peer *p, uint32_t done)
 }
 
 /* Until the hardware queue has been given this many commands. */
-static inline void wait_submitted(struct env *env, uint32_t wanted)
+static inline void wait_submitted_to(struct fake_queue *q, uint32_t wanted)
 {
 	uint64_t end = now_ms() + WAIT_MS;
 
-	while (fake_get(&env->q->submitted) < wanted) {
+	while (fake_get(&q->submitted) < wanted) {
 		assert_true(now_ms() < end);
 		sched_yield();
 	}
-	assert_int_equal(fake_get(&env->q->submitted), wanted);
+	assert_int_equal(fake_get(&q->submitted), wanted);
+}
+
+static inline void wait_submitted(struct env *env, uint32_t wanted)
+{
+	wait_submitted_to(env->q, wanted);
 }
 
 static inline uint32_t ring_state(const struct peer *p)

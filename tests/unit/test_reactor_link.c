@@ -817,9 +817,12 @@ static void test_doze(void **state)
 		group_peer(&g, &p[i], i);
 	for (uint32_t round = 0; round < 300; round++) {
 		struct fake_link *link = g.shared.links[round % 2];
+		uint32_t before = fake_get(&link->queue.submitted);
 
 		fake_set(&link->queue.hold, 1);
 		peer_send(&p[round % 2], 1 + round % 8, 0);
+		/* Until it has woken it is still asleep from before. */
+		wait_submitted_to(&link->queue, before + 1 + round % 8);
 		wait_asleep(&g.env);
 		assert_int_equal(stats_of(&g.env).parked, 2);
 		/* the other client isn't held up */
