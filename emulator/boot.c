@@ -16,8 +16,7 @@
 #define BPROF_SHIFT 10
 #define BPROF_MASK  0xfffffu
 #define BPID_SHIFT  31
-
-#define SELECT_RESERVED (1u << 30)
+#define BPRSEL_MASK (~(1u << 30)) /* bit 30 is reserved */
 
 void emu_boot_destroy(struct emu_ctrlr *ctrlr)
 {
@@ -41,7 +40,7 @@ void emu_boot_read(struct emu_ctrlr *ctrlr, uint32_t select)
 	uint64_t offset = (uint64_t)(select >> BPROF_SHIFT & BPROF_MASK) * PIECE;
 	uint8_t *host = NULL;
 
-	boot->select = select & ~SELECT_RESERVED;
+	boot->select = select & BPRSEL_MASK;
 	boot->read_status = NVME_BPINFO_BRS_READ_ERROR;
 	if (len && offset + len <= EMU_BOOT_SIZE)
 		host = emu_map(ctrlr, boot->buffer, len, false, true);

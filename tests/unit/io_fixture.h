@@ -12,6 +12,7 @@
 #include <nvmux/zns.h>
 
 #include "fake_ctrlr.h"
+#include "outcome.h"
 
 #define FIXTURE_MEM (8u << 20)
 
@@ -24,19 +25,6 @@ struct fixture {
 	struct nvmux_mem *mem;
 	uint8_t *buf;
 };
-
-struct outcome {
-	uint32_t calls;
-	uint16_t status;
-};
-
-static inline void done(void *arg, const struct nvmux_cpl *cpl)
-{
-	struct outcome *o = arg;
-
-	o->calls++;
-	o->status = nvmux_cpl_status(cpl);
-}
 
 /* Everything that Identify Controller can offer is offered. */
 static inline void begin_opts(struct fixture *f, uint32_t depth, bool no_staging)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fake_ctrlr.h"
+#include "outcome.h"
 
 struct fixture {
 	struct nvmux *nvmux;
@@ -17,19 +18,6 @@ struct fixture {
 	struct nvmux_mem *mem;
 	uint8_t *buf;
 };
-
-struct outcome {
-	uint32_t calls;
-	uint16_t status;
-};
-
-static void done(void *arg, const struct nvmux_cpl *cpl)
-{
-	struct outcome *o = arg;
-
-	o->calls++;
-	o->status = nvmux_cpl_status(cpl);
-}
 
 static void begin(struct fixture *f, uint32_t depth)
 {

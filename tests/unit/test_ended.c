@@ -16,14 +16,10 @@
 #include <nvmux/fault.h>
 #include <nvmux/io.h>
 #include "fake_ctrlr.h"
+#include "outcome.h"
 #include "libcore/faults.h"
 
 #define DEPTH 8
-
-struct outcome {
-	uint32_t calls;
-	uint16_t status;
-};
 
 struct fixture {
 	struct nvmux *nvmux;
@@ -38,14 +34,6 @@ struct fixture {
 	int reset_err; /* 1: it goes on; 0: none, or it succeeded */
 	bool detached;
 };
-
-static void done(void *arg, const struct nvmux_cpl *cpl)
-{
-	struct outcome *o = arg;
-
-	o->calls++;
-	o->status = nvmux_cpl_status(cpl);
-}
 
 static struct outcome *next(struct fixture *f)
 {

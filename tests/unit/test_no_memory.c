@@ -16,6 +16,7 @@
 #include <nvmux/fault.h>
 #include <nvmux/io.h>
 #include "fake_ctrlr.h"
+#include "outcome.h"
 #include "libcore/ctrlr_state.h"
 
 static uint32_t fail_in; /* so many allocations; 0: none */
@@ -40,11 +41,6 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size)
 	return fails() ? NULL : __real_reallocarray(old, n, size);
 }
 
-struct outcome {
-	uint32_t calls;
-	uint16_t status;
-};
-
 struct fixture {
 	struct nvmux *nvmux;
 	struct nvmux_ctrlr *ctrlr;
@@ -54,14 +50,6 @@ struct fixture {
 };
 
 static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
-
-static void done(void *arg, const struct nvmux_cpl *cpl)
-{
-	struct outcome *o = arg;
-
-	o->calls++;
-	o->status = nvmux_cpl_status(cpl);
-}
 
 static void create(struct fixture *f, const struct nvmux_transport *transport)
 {

@@ -17,6 +17,7 @@
 #include <nvmux/fault.h>
 #include <nvmux/io.h>
 #include "fake_ctrlr.h"
+#include "outcome.h"
 #include "libcore/faults.h"
 
 #define DEPTH      8
@@ -33,19 +34,6 @@ struct fixture {
 	uint8_t *buf;
 	bool removed;
 };
-
-struct outcome {
-	uint32_t calls;
-	uint16_t status;
-};
-
-static void done(void *arg, const struct nvmux_cpl *cpl)
-{
-	struct outcome *o = arg;
-
-	o->calls++;
-	o->status = nvmux_cpl_status(cpl);
-}
 
 static void removed(void *arg, struct nvmux_ctrlr *ctrlr)
 {
