@@ -37,7 +37,7 @@ SANITIZED_AT_ONCE = 2  # system tests: they wait more than they work, and their 
 
 UNIT_SECONDS = 900
 SYSTEM_SECONDS = 600
-VM_SECONDS = 2400
+VM_SECONDS = 3600
 BENCH_SECONDS = 600
 CONFORMANCE_SECONDS = 1800
 CONFORMANCE_GUESTS = ["conform_pcie", "conform_rdma", "nvmecli"]

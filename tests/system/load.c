@@ -37,6 +37,7 @@
 #define QPAIRS_MAX 64
 #define GENERATION_UNKNOWN 0u
 #define IDLE_WAIT_MS 50
+#define DAEMON_TIMEOUT_MS 60000
 
 struct options {
 	struct nvmux_trid trid;
@@ -806,6 +807,9 @@ static int parse_options(struct options *o, int argc, char **argv)
 		fprintf(stderr, "%s\n", why);
 		return -EINVAL;
 	}
+	/* A daemon that many clients come to at once, on a slow machine, is late, not lost. */
+	if (o->trid.trtype == NVMUX_TRTYPE_DAEMON)
+		o->ctrlr.admin_timeout_ms = DAEMON_TIMEOUT_MS;
 	return 0;
 }
 

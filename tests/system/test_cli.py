@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -28,17 +29,34 @@ def cli(*args, **kwargs):
     return RUN.cli(DAEMON, *args, **kwargs)
 
 
-def interrupt(*args, seconds=0.5, stderr=subprocess.PIPE):
-    """Run nvmux and send SIGINT after a while. Return (exit code, what it said on standard error,
-    seconds that the end took)."""
+def is_client(pid):
+    """Whether a process has come to the daemon."""
+    with DAEMON.rpc() as rpc:
+        return any(c["pid"] == pid for c in rpc.call("get_clients"))
+
+
+def interrupt(*args, seconds=0.5, stderr=subprocess.PIPE, begun=is_client):
+    """Run nvmux and send SIGINT a while after begun(pid), which must not be true before the signal
+    is caught: that is when it connects. Return (exit code, what it said on standard error, seconds
+    that the end took)."""
     with subprocess.Popen(WRAP + [program("nvmux"), *args], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=stderr) as process:
-        time.sleep(seconds * SLOWNESS)
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        start = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        return process.returncode, (err or b"").decode(), time.monotonic() - start
+        try:
+            wait_until(lambda: begun(process.pid) or process.poll() is not None,
+                       what=f"{args} has begun")
+            time.sleep(seconds * SLOWNESS)
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            start = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30 * SLOWNESS)
+            return process.returncode, (err or b"").decode(), time.monotonic() - start
+        finally:
+            process.kill()  # or its end would be waited for
+
+
+def has_input(file):
+    """Whether a read, or an accept, wouldn't wait."""
+    return select.select([file], [], [], 0)[0]
 
 
 @suite.test("attach says the name and the namespaces", essential=True)
@@ -459,9 +477,11 @@ def interrupted_attach():
         server.bind(RUN.path("silent/cntrl"))
         server.listen(8)
         for command in ("read", "write", "bench"):
-            code, err, seconds = interrupt(command, "-t", "vfio-user", "-a", RUN.path("silent"))
+            code, err, seconds = interrupt(command, "-t", "vfio-user", "-a", RUN.path("silent"),
+                                           begun=lambda _: has_input(server))
+            server.accept()[0].close()  # which leaves the next one's to be seen
             assert code == INTERRUPTED and "interrupted" in err, (command, code, err)
-            assert seconds < 3, f"{command} took {seconds:.1f} s to end"
+            assert seconds < 3 * SLOWNESS, f"{command} took {seconds:.1f} s to end"
 
 
 @suite.test("there is a progress bar on a terminal, and nowhere else")
@@ -469,7 +489,7 @@ def progress():
     ours, theirs = pty.openpty()
     try:
         code, _, _ = interrupt("-S", DAEMON.socket, "read", "second", "/dev/null", seconds=1,
-                               stderr=theirs)
+                               stderr=theirs, begun=lambda _: has_input(ours))
         shown = os.read(ours, 65536).decode()
         assert code == INTERRUPTED, code
         assert re.search(r"\r\[[# ]+\] +\d+ %  [0-9.]+ \w+, [0-9.]+ \w+/s", shown), repr(shown)
@@ -507,7 +527,7 @@ def help_texts():
 @suite.test("shutdown waits until the daemon has ended")
 def end():
     cli("shutdown")
-    assert DAEMON.wait(10) == 0
+    assert DAEMON.wait(10 * SLOWNESS) == 0
     DAEMON.check_log()
     RUN.stop()
 

@@ -566,8 +566,10 @@ def on_terminal(argv, answer):
             shown, answered = "", False
             end = time.monotonic() + 30 * SLOWNESS
             while time.monotonic() < end:
+                # Asked first: what it wrote before its end is there to be read then.
+                ended = process.poll() is not None
                 if not select.select([ours], [], [], 0.1)[0]:
-                    if process.poll() is not None:
+                    if ended:
                         break
                     continue
                 try:

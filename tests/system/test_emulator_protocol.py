@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import random
+import re
 import select
 import socket
 import stat
@@ -654,7 +655,7 @@ def leaks():
             nvme.close()
     os.close(event)
     still_serves()
-    wait_until(lambda: fd_count(EMULATOR.pid) <= before, 5, "descriptors are closed")
+    wait_until(lambda: fd_count(EMULATOR.pid) <= before, what="descriptors are closed")
 
 
 @suite.test("idle costs next to nothing: adaptive with an enabled controller, event nothing at all")
@@ -759,7 +760,8 @@ def file_shrinks():
     assert not os.path.exists(os.path.join(emulator.dir, "cntrl"))
     daemon = RUN.daemon(config="[controller own]\ntrtype = LOOPBACK\n"
                                f"traddr = file,path={disk},size=1M\n")
-    wait_until(lambda: b"own" in RUN.cli(daemon, "list"), what="its controller")
+    wait_until(lambda: re.search(rb"(?m)^own +ready", RUN.cli(daemon, "list")),
+               what="its controller")
     os.truncate(disk, 0)
     RUN.cli(daemon, "write", "own/1", "-", data=b"x" * 4096, code=None)
     assert daemon.wait() != 0

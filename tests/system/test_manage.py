@@ -262,13 +262,14 @@ def slow_start():
 def drain_time():
     with Run() as run:
         emulator = run.emulator()
-        daemon = run.daemon(config="[limits]\ndrain_timeout_ms = 2000\n")
+        daemon = run.daemon(config="[limits]\ndrain_timeout_ms = 4000\n")
         attach(daemon, emulator, "nvme0")
         with Session(daemon, "nvme0") as client, daemon.rpc() as rpc:
             region = client.memory(4096)
             first, second = client.qpair(), client.qpair()
             client.rpc.call("free_io_qpair", qpair=first.number)
-            time.sleep(1.5)
+            # What is left of the first one's time ends while the second waits; its own doesn't.
+            time.sleep(3.5)
             emulator.popen.send_signal(signal.SIGSTOP)
             try:
                 second.push(second.command(2, data=region << 48, data_len=512))

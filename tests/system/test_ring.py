@@ -401,9 +401,14 @@ def half_refused():
     assert CLIENT.write(6200, old) == 0
     CLIENT.mem[0:2 * BLOCK] = old + new
 
-    def sent():
+    def counted():
         (qpair,) = [q for q in CLIENT.rpc.call("get_qpairs", controller="nvme0")
                     if q["qpair"] == ring.number and q["client"] == me]
+        return qpair["commands"] == ring.tail and qpair
+
+    def sent():
+        """The counts come after the completions, at the end of the reactor's turn."""
+        qpair = wait_until(counted, what="each command is counted")
         return qpair["commands"] - qpair["refused"], qpair["refused"]
     me = min(c["client"] for c in CLIENT.rpc.call("get_clients") if c["pid"] == os.getpid())
     for wrong, status in [({"cdw": blocks(last, 1)}, LBA_RANGE),

@@ -140,14 +140,8 @@ static inline void fake_link_reap(struct nvmux_poll_group *group)
 	uint64_t count;
 
 	(void)!read(shared->event_fd, &count, sizeof(count));
-	for (uint32_t i = 0; i < shared->n_links; i++) {
-		struct fake_queue *q = &shared->links[i]->queue;
-		uint32_t hold = fake_get(&q->hold);
-
-		fake_set(&q->hold, 0);
-		fake_queue_process(&q->base, 0);
-		fake_set(&q->hold, hold);
-	}
+	for (uint32_t i = 0; i < shared->n_links; i++)
+		fake_queue_complete(&shared->links[i]->queue);
 	fake_inc(&shared->reaped);
 }
 

@@ -117,15 +117,13 @@ static inline int fake_queue_submit(struct nvmux_qpair *qpair, const struct nvmu
 	return 0;
 }
 
-static inline int fake_queue_process(struct nvmux_qpair *qpair, uint32_t max)
+/* Complete what per_poll allows, held or not. */
+static inline int fake_queue_complete(struct fake_queue *q)
 {
-	struct fake_queue *q = (struct fake_queue *)qpair;
 	uint32_t per_poll = fake_get(&q->per_poll), n = q->n_pending, done;
 
 	if (fake_get(&q->broken))
 		return -6; /* -ENXIO */
-	if (fake_get(&q->hold))
-		return 0;
 	if (per_poll & FAKE_RANDOM)
 		n = fake_random(&q->rng) % 4 ? 0 : (uint32_t)(fake_random(&q->rng) % (n + 1));
 	else if (per_poll)
@@ -141,9 +139,16 @@ static inline int fake_queue_process(struct nvmux_qpair *qpair, uint32_t max)
 		if (q->pending[i].mem && q->pending[i].mem == fake_get(&q->forbidden))
 			fake_inc(&q->violations);
 		q->pending[i] = q->pending[--q->n_pending];
-		NVMUX_ASSERT(nvmux_qpair_complete(qpair, &cpl));
+		NVMUX_ASSERT(nvmux_qpair_complete(&q->base, &cpl));
 	}
 	return (int)done;
+}
+
+static inline int fake_queue_process(struct nvmux_qpair *qpair, uint32_t max)
+{
+	struct fake_queue *q = (struct fake_queue *)qpair;
+
+	return fake_get(&q->hold) && !fake_get(&q->broken) ? 0 : fake_queue_complete(q);
 }
 
 static const struct nvmux_transport fake_queue_transport = {

@@ -70,7 +70,8 @@ void rt_detach(struct rt *rt);
 
 /* One turn of everything: the context, queue pairs, jobs. */
 void rt_turn(struct rt *rt);
-/* Turns until @done (which may be NULL: never) or @ms have passed; whether it was. */
+/* Turns until @done (which may be NULL: never) or @ms have passed, and a few after that; whether it
+ * was. */
 bool rt_until(struct rt *rt, bool (*done)(struct rt *rt), uint32_t ms);
 void rt_run_ms(struct rt *rt, uint32_t ms);
 /* Poll all queue pairs once; for the thread that owns them. */
@@ -94,6 +95,7 @@ void rt_fill(const struct rt_job *job, uint32_t generation, uint8_t *buf);
 
 /* Conditions for rt_until(). */
 bool rt_all_read_back(struct rt *rt);
+bool rt_has_read_back(struct rt *rt); /* something; see reads_right */
 bool rt_is_lost(struct rt *rt);
 bool rt_is_up(struct rt *rt);
 bool rt_is_reconnected(struct rt *rt);

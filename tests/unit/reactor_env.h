@@ -284,11 +284,23 @@ static inline uint32_t ring_state(const struct peer *p)
 	return __atomic_load_n(&p->ring.header->state, __ATOMIC_ACQUIRE);
 }
 
+/* It sleeps, or is about to: the flag is set before the last look at what there is to do. */
 static inline void wait_asleep(struct env *env)
 {
 	uint64_t end = now_ms() + WAIT_MS;
 
 	while (!stats_of(env).asleep) {
+		assert_true(now_ms() < end);
+		pump_for(env, 1);
+	}
+}
+
+/* It sleeps with so many parked channels: their number is told after the flag. */
+static inline void wait_parked(struct env *env, uint32_t wanted)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (!stats_of(env).asleep || stats_of(env).parked != wanted) {
 		assert_true(now_ms() < end);
 		pump_for(env, 1);
 	}

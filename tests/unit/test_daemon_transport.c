@@ -41,7 +41,7 @@ struct script {
 	bool pipe_for_ring;  /* rings are no files */
 	bool unsealed;       /* regions aren't sealed */
 	bool short_file;     /* regions are smaller than they say */
-	bool fail_later;     /* the controller fails some time after it was opened */
+	bool fail_later;     /* the controller fails some time after happen_later() */
 	bool events_later;   /* of all kinds */
 	bool hang_up_later;
 	bool drop_ring_later;
@@ -58,7 +58,7 @@ struct fake {
 	struct event *tick;
 	struct event *stop;
 	int stop_pipe[2];
-	unsigned ticks_open;
+	unsigned ticks_left; /* atomic; until that happens, 0: not asked for */
 	struct admin_ring *rings[RINGS_MAX]; /* the first one is the admin queue's */
 	unsigned n_rings;
 	struct rpc_request *silent[16];
@@ -150,7 +150,6 @@ static void do_open_controller(struct rpc_request *req, const json_t *params)
 	if (misbehave(f, req, params))
 		return;
 	make_ring(f, fds);
-	f->ticks_open = 1;
 	answer(req,
 	       json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i}", "name", "c0", "cap",
 			 "0x200f0103ff", "vs", "0x10400", "cc", "0x460001", "csts", "0x1",
@@ -255,6 +254,7 @@ static void notify_all(struct rpc_conn *conn)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct fake *f = arg;
+	unsigned left = __atomic_load_n(&f->ticks_left, __ATOMIC_RELAXED);
 	struct nvmux_ring_cmd cmd;
 
 	for (unsigned i = 0; i < f->n_rings; i++) {
@@ -264,7 +264,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		}
 		admin_ring_arm(f->rings[i]);
 	}
-	if (f->ticks_open && ++f->ticks_open == 100 && f->conn) {
+	if (left)
+		__atomic_store_n(&f->ticks_left, left - 1, __ATOMIC_RELAXED);
+	if (left == 1 && f->conn) {
 		if (f->script.fail_later)
 			rpc_notify(
 				f->conn, "event",
@@ -392,6 +394,12 @@ static struct client *begin(const struct script *script)
 	strcpy(c->trid.trsvcid, "c0");
 	assert_int_equal(nvmux_create(NULL, &c->nvmux), 0);
 	return c;
+}
+
+/* Now that all is as the test wants it, what its script says may happen. */
+static void happen_later(struct client *c)
+{
+	__atomic_store_n(&c->fake.ticks_left, 10, __ATOMIC_RELAXED);
 }
 
 static void on_remove(void *arg, struct nvmux_ctrlr *ctrlr)
@@ -626,6 +634,7 @@ static void test_lost_when_idle(void **state)
 
 		assert_int_equal(attach(c), 0);
 		assert_int_equal(nvmux_mem_alloc(c->ctrlr, 4096, 0, &mem), 0);
+		happen_later(c);
 		wait_removed(c);
 		memset(nvmux_mem_addr(mem), 1, 4096); /* the memory stays */
 		nvmux_detach(c->ctrlr);
@@ -651,6 +660,7 @@ static void test_two_controllers(void **state)
 	assert_int_equal(attach(c), 0);
 	assert_int_equal(nvmux_mem_alloc(second, 4096, 0, &mem), 0);
 	assert_int_equal(nvmux_mem_map(mem, c->ctrlr), 0);
+	happen_later(c);
 	wait_removed(c);
 	assert_false(nvmux_ctrlr_is_failed(second));
 	assert_int_equal(nvmux_detach(c->ctrlr), 0);
@@ -674,6 +684,7 @@ static void test_two_lost(void **state)
 	strcpy(c->trid.trsvcid, "c0");
 	assert_int_equal(attach(c), 0);
 	assert_int_equal(nvmux_mem_alloc(second, 4096, 0, &mem), 0);
+	happen_later(c);
 	for (int i = 0; i < 2000 && c->n_removed < 2; i++)
 		wait_a_little(c);
 	assert_int_equal(c->n_removed, 2);
@@ -730,6 +741,7 @@ static void test_events(void **state)
 	assert_int_equal(attach(c), 0);
 	nvmux_ctrlr_register_aer_callback(c->ctrlr, on_aer, &told);
 	nvmux_ctrlr_register_ns_attr_changed_callback(c->ctrlr, on_ns, &told);
+	happen_later(c);
 	for (int i = 0; i < 2000 && !told.n_ns; i++)
 		wait_a_little(c);
 	assert_int_equal(told.n_aer, 1);

@@ -394,7 +394,9 @@ static void test_loss(void **state)
 	struct target *target = target_new(NS, TARGET_ADDR, TARGET_PORT);
 	json_t *params = target_params(TARGET_NQN), *c;
 
-	json_object_set_new(params, "fast_io_fail_timeout_sec", json_integer(1));
+	/* The second attempt and the failing come long after the first one's failure is seen. */
+	json_object_set_new(params, "reconnect_delay_sec", json_integer(3));
+	json_object_set_new(params, "fast_io_fail_timeout_sec", json_integer(3));
 	json_object_set_new(params, "ctrlr_loss_timeout_sec", json_integer(60));
 	call(td, "attach_controller", params);
 	fake_unlisten(&target->peer);
@@ -409,8 +411,8 @@ static void test_loss(void **state)
 	assert_string_equal(text_at(c, "connection.state"), "reconnecting");
 	assert_int_equal(number_at(c, "connection.lost"), 1);
 	assert_int_equal(number_at(c, "connection.attempts"), 1);
-	assert_true(number_at(c, "connection.next_attempt_ms") <= 1000);
-	assert_in_range(number_at(c, "connection.fast_io_fail_ms"), 1, 1000);
+	assert_true(number_at(c, "connection.next_attempt_ms") <= 3000);
+	assert_in_range(number_at(c, "connection.fast_io_fail_ms"), 1, 3000);
 	assert_in_range(number_at(c, "connection.ctrlr_loss_ms"), 50000, 60000);
 	assert_true(text_at(c, "connection.reason")[0]);
 	UNTIL(td, n_events(td, "controller_fast_io_fail"));
@@ -759,7 +761,7 @@ static void test_discovery_attaches(void **state)
 	target_event(disc, 1u << 31, 2, 0xf0, 0x70);
 	UNTIL(td, n_controllers(td) == 2);
 	UNTIL(td, number_at(call(td, "get_controllers", json_pack("{s:s}", "name", "disc-1")),
-			    "0.connection.attempts") == 1);
+			    "0.connection.attempts") >= 1);
 	fake_lock();
 	late->connect_times = 0;
 	fake_unlock();

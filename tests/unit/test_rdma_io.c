@@ -97,7 +97,12 @@ static void test_capsule_offset_means_none(void **state)
 
 static bool all_held(struct rt *rt)
 {
-	return rt->target->n_held == rt->n_jobs;
+	bool all;
+
+	fake_lock();
+	all = rt->target->n_held == rt->n_jobs;
+	fake_unlock();
+	return all;
 }
 
 static void test_full_depth(void **state)
@@ -271,7 +276,7 @@ static void test_path_status_is_retried(void **state)
 		rt_start(&rt, 2, 16, i & 1);
 		rt_jobs(&rt, 32, 8192);
 		path_fault(&rt, statuses[i], 40);
-		rt_run_ms(&rt, 250);
+		assert_true(rt_until(&rt, rt_all_read_back, 10000));
 		rt_jobs_end(&rt, 2000);
 		assert_int_equal(rt.target->fault_hits, 40);
 		assert_int_equal(rt.errors, 0);
@@ -329,6 +334,16 @@ static void test_other_errors_are_passed_on(void **state)
 	rt_end(&rt);
 }
 
+static bool state_has_changed(struct rt *rt)
+{
+	return rt->events.ana_changed == 1;
+}
+
+static bool is_not_optimized(struct rt *rt)
+{
+	return nvmux_ns_get_ana_state(rt->ns) == NVMUX_ANA_NON_OPTIMIZED;
+}
+
 /* Access states: a group becomes inaccessible and comes back; I/O waits, nothing fails. */
 static void test_access_states(void **state)
 {
@@ -347,6 +362,7 @@ static void test_access_states(void **state)
 	assert_int_equal(target_event(rt.target, UINT32_MAX, NVME_AER_NOTICE, NVME_AER_NOTICE_ANA,
 				      NVME_LOG_LID_ANA),
 			 1);
+	assert_true(rt_until(&rt, state_has_changed, 5000));
 	rt_run_ms(&rt, 150);
 	assert_int_equal(nvmux_ns_get_ana_state(rt.ns), NVMUX_ANA_INACCESSIBLE);
 	assert_int_equal(rt.events.ana_changed, 1);
@@ -355,9 +371,8 @@ static void test_access_states(void **state)
 	rt.target->ana_state[1] = NVME_ANA_STATE_NONOPTIMIZED;
 	fake_unlock();
 	target_event(rt.target, UINT32_MAX, NVME_AER_NOTICE, NVME_AER_NOTICE_ANA, NVME_LOG_LID_ANA);
-	rt_run_ms(&rt, 250);
-	assert_int_equal(nvmux_ns_get_ana_state(rt.ns), NVMUX_ANA_NON_OPTIMIZED);
-	rt_jobs_end(&rt, 1000);
+	assert_true(rt_until(&rt, is_not_optimized, 5000));
+	rt_jobs_end(&rt, 5000);
 	assert_int_equal(rt.errors, 0);
 	rt_end(&rt);
 }
@@ -414,6 +429,11 @@ static void repeated(void *arg, const struct nvmux_cpl *cpl)
 	*(int *)arg = nvmux_cpl_status(cpl);
 }
 
+static bool is_repeated(struct rt *rt)
+{
+	return *(const int *)rt->user != -1;
+}
+
 /* What waits to be repeated for its status has nobody to wake a sleeper. */
 static void test_armed_with_held(void **state)
 {
@@ -438,7 +458,8 @@ static void test_armed_with_held(void **state)
 		assert_int_equal(group ? nvmux_poll_group_arm(rt.group)
 				       : nvmux_qpair_arm(rt.qpairs[0]),
 				 -EAGAIN);
-		rt_run_ms(&rt, 150);
+		rt.user = &status;
+		assert_true(rt_until(&rt, is_repeated, 5000));
 		assert_int_equal(status, 0);
 		rt_end(&rt);
 	}

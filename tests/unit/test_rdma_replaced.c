@@ -27,7 +27,8 @@ static uint32_t lose_a_write(struct rt *rt)
 	mark = rt->target->n_log;
 	rt_lose(rt, RT_BY_DISCONNECT);
 	assert_true(rt_until(rt, rt_is_replayed, 6000));
-	rt_run_ms(rt, 50);
+	assert_true(rt_until(rt, rt_idle, 5000));
+	rt_run_ms(rt, 50); /* nothing more comes of it */
 	assert_int_equal(rt->jobs[0].calls, 1);
 	return target_count(rt->target, mark, nvme_cmd_write, -1);
 }
@@ -116,6 +117,21 @@ static void scanned(void *arg, int err, uint64_t value)
 	*(int *)arg = err;
 }
 
+static bool has_dropped(struct rt *rt)
+{
+	bool dropped;
+
+	fake_lock();
+	dropped = rt->target->fault_hits == 1;
+	fake_unlock();
+	return dropped;
+}
+
+static bool is_scanned(struct rt *rt)
+{
+	return *(const int *)rt->user != 1;
+}
+
 /* Access states are being read because of a notice: a look at namespaces doesn't mind. */
 static void test_rescan_meets_notice(void **state)
 {
@@ -125,13 +141,15 @@ static void test_rescan_meets_notice(void **state)
 	(void)state;
 	begin_with_ana(&rt);
 	rt.opts.keep_alive_timeout_ms = 5000;
+	rt.opts.admin_timeout_ms = 5000;
 	rt_start(&rt, 1, 16, false);
 	rt_run_ms(&rt, 20);
 	drop_log_page(&rt, 2); /* the first one clears the event */
 	assert_int_equal(target_event(rt.target, UINT32_MAX, 2, 3, 0x0c), 1);
-	rt_run_ms(&rt, 10);
+	assert_true(rt_until(&rt, has_dropped, 5000));
+	rt.user = &result;
 	nvmux_ctrlr_rescan_async(rt.ctrlr, scanned, &result);
-	rt_run_ms(&rt, 100);
+	assert_true(rt_until(&rt, is_scanned, 4000)); /* before that command's time is over */
 	assert_int_equal(result, 0);
 	assert_int_equal(rt.events.removed, 0);
 	assert_int_equal(rt_state(&rt), NVMUX_CONNECTION_UP);

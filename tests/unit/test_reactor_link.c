@@ -316,8 +316,7 @@ static void test_failing(void **state)
 	assert_int_equal(waiting.status, NVMUX_PATH_ERROR);
 	wait_ring(&p, NVMUX_RING_READY);
 	/* Parked as usual, woken as usual. */
-	wait_asleep(&env);
-	assert_int_equal(stats_of(&env).parked, 1);
+	wait_parked(&env, 1);
 	peer_send(&p, 16, 0);
 	peer_wait(&p, 24);
 	assert_int_equal(p.last_status, NVMUX_PATH_ERROR);
@@ -823,8 +822,7 @@ static void test_doze(void **state)
 		peer_send(&p[round % 2], 1 + round % 8, 0);
 		/* Until it has woken it is still asleep from before. */
 		wait_submitted_to(&link->queue, before + 1 + round % 8);
-		wait_asleep(&g.env);
-		assert_int_equal(stats_of(&g.env).parked, 2);
+		wait_parked(&g.env, 2);
 		/* the other client isn't held up */
 		peer_send(&p[(round + 1) % 2], 3, 0);
 		peer_wait(&p[(round + 1) % 2], p[(round + 1) % 2].sent);
@@ -848,15 +846,19 @@ static void test_doze_and_loss(void **state)
 	group_open_arming(&g);
 	group_peer(&g, &p, 0);
 	for (int round = 0; round < 50; round++) {
-		fake_set(&g.shared.links[0]->queue.hold, 1);
+		struct fake_queue *q = &g.shared.links[0]->queue;
+		uint32_t before = fake_get(&q->submitted);
+
+		fake_set(&q->hold, 1);
 		peer_send(&p, 5, 0);
+		wait_submitted_to(q, before + 5);
 		wait_asleep(&g.env);
 		fake_link_set(g.shared.links[0], NVMUX_QPAIR_QUIESCING);
 		hwq_look(g.hwqs[0]);
 		wait_ring(&p, NVMUX_RING_PAUSED);
 		wait_asleep(&g.env);
 		assert_int_equal(fake_link_get(g.shared.links[0]), NVMUX_QPAIR_QUIET);
-		fake_set(&g.shared.links[0]->queue.hold, 0);
+		fake_set(&q->hold, 0);
 		fake_link_set(g.shared.links[0], NVMUX_QPAIR_REPLAY);
 		hwq_look(g.hwqs[0]);
 		peer_wait(&p, p.sent);

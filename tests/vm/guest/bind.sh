@@ -95,7 +95,7 @@ rm -f "$socket"
 start_daemon "[controller disk]
 trtype = PCIE
 traddr = $bdf"
-wait_for 20 eval 'nvmux list | grep -q disk'
+wait_for 60 eval 'nvmux list | grep -q "^disk *ready"'
 same "a controller of the configuration is there" "$wanted" \
 	"$(nvmux read disk/1 --length 4M - | sha)"
 stop_daemon

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Random reads of 4 KiB from a null_blk device behind the kernel's target: by the kernel's host
-# driver and fio, by nvmux in-process, by nvmux through the daemon; interleaved, the median of five;
-# where the scheduler puts them, and on one processor.
+# driver and fio, by nvmux in-process, by nvmux through the daemon; interleaved, the median of five
+# or more; where the scheduler puts them, and on one processor.
 . "$LAB_TREE/tests/vm/guest/lib.sh"
 . "$LAB_TREE/tests/vm/guest/rdma_lib.sh"
 
@@ -24,7 +24,7 @@ disk=$(kernel_disk "$controller" 1)
 ok $? "and has a disk: $disk"
 python3 "$LAB_TREE/tests/vm/guest/rdma_bench.py" "$disk" "$(trid bench)" bench/1 \
 	"$LAB_BUILD/cli/nvmux" "$socket" $core > "$LAB_WORK/table"
-ok $? "through the daemon it is at least 0.6 of in-process, 0.4 where idle processors are woken"
+ok $? "through the daemon it is at least 0.5 of in-process, 0.4 where idle processors are woken"
 sed 's/^/# /' "$LAB_WORK/table"
 placements=$(tail -n 1 "$LAB_WORK/table" |
 	python3 -c 'import json, sys; print(*json.load(sys.stdin))')

@@ -110,7 +110,7 @@ ana() {
 }
 
 same "the state of the path is shown" optimized "$(ana first)"
-start_load "$LAB_WORK/ana" 12 first --start 4096 --qpairs 2 --depth 32 --max 65536
+start_load "$LAB_WORK/ana" 300 first --start 4096 --qpairs 2 --depth 32 --max 65536
 sleep 1
 changed=$(event controller_ana_changed)
 ana_state 1 inaccessible
@@ -122,7 +122,7 @@ sleep 1
 ana_state 1 optimized
 wait_for 10 eval '[ "$(ana first)" = optimized ]'
 ok $? "the path is back"
-load_ends "$LAB_WORK/ana" "commands waited for it, none failed" "longest_wait > 1 and writes > 30"
+load_stops "$LAB_WORK/ana" "commands waited for it, none failed" "longest_wait > 1 and writes > 30"
 check "detach" nvmux detach first
 check "detach" nvmux detach second
 nothing_left

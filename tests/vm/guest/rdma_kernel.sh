@@ -27,7 +27,8 @@ one_read() {
 	timeout -s KILL 2 dd if="$disk" of=/dev/null bs=4k count=1 iflag=direct 2> /dev/null
 }
 
-check "a read works" one_read
+# The first one may take longer than that to start.
+check "a read works" wait_for 30 one_read
 link_cut
 ! one_read
 ok $? "with the link cut it doesn't end"

@@ -324,6 +324,14 @@ load_ends() {
 	ok $? "$2"
 }
 
+# load_stops FILE DESCRIPTION EXPR [PID]: the same of a load that would run for longer than anything
+# takes, after it has gone on for a little: one of fixed length may be over before what it is for.
+load_stops() {
+	sleep 3
+	kill -TERM "${4:-$load_pid}"
+	load_ends "$@"
+}
+
 # no_retry_exceeded: neither the kernel nor the daemon's log speaks of it.
 no_retry_exceeded() {
 	! dmesg | grep -iE 'retry.?exceed' && ! grep -iE 'retry.*exceed' "$LAB_WORK/nvmuxd.log"
