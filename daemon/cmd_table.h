@@ -115,7 +115,7 @@ bool cmd_members_known(struct rpc_request *req, const json_t *object, const char
 #define CMD_CONTROLLER                                                \
 	{                                                             \
 		"controller", RPC_STRING, true, 1, CONF_NAME_MAX - 1, \
-			"a controller that is open in this session"   \
+			"a controller that is open in the session"    \
 	}
 #define CMD_NSID                                                         \
 	{                                                                \

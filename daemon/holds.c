@@ -166,7 +166,7 @@ static void open_begin(struct op *op)
 	if (!c)
 		op_fail(op, -ENODEV, "there is no controller '%s'", open->name);
 	else if (session_hold(open->s, open->name))
-		op_fail(op, -EALREADY, "controller '%s' is open in this session already",
+		op_fail(op, -EALREADY, "controller '%s' is open in the session already",
 			open->name);
 	else if (controller_is_removed(c))
 		op_fail(op, -ENODEV, "controller '%s' is being removed", open->name);

@@ -276,7 +276,7 @@ static void close_controller(struct rpc_request *req, const json_t *params)
 	if (hold)
 		session_close_hold(s, hold, req);
 	else if (s)
-		rpc_reply_errno(req, -ENOTCONN, "controller '%s' isn't open in this session", name);
+		rpc_reply_errno(req, -ENOTCONN, "controller '%s' isn't open in the session", name);
 }
 
 /* ---- the table ---- */
@@ -351,13 +351,13 @@ const struct rpc_method controller_methods[] = {
 	 "an object of fields; for other CNS values {data: 4096 bytes in hexadecimal digits}",
 	 identify},
 	{"open_controller", RPC_RIGHT_USER, name_params,
-	 "Open a controller in this session, before queue pairs and commands on it. The session's "
+	 "Open a controller in the session, before queue pairs and commands on it. The session's "
 	 "I/O memory is mapped for it.",
 	 "{name, cap, vs, cc, csts, max_transfer, max_queue_entries, max_io_qpairs, admin_depth, "
 	 "max_segs, sgl} and two descriptors: the admin ring and its wake-up socket",
 	 open_controller},
 	{"close_controller", RPC_RIGHT_USER, name_params,
-	 "Close a controller in this session; its queue pairs there are freed, once their commands "
+	 "Close a controller in the session; its queue pairs there are freed, once their commands "
 	 "have ended.",
 	 "true", close_controller},
 	{NULL, 0, NULL, NULL, NULL, NULL},

@@ -289,7 +289,7 @@ static void free_begin(struct op *op)
 	struct client_qpair *q;
 
 	if (rop->number >= s->limits.max_regions || !region_of(op)->ready) {
-		op_fail(op, -ENOENT, "this session has no region %u", rop->number);
+		op_fail(op, -ENOENT, "the session has no region %u", rop->number);
 		return;
 	}
 	region = region_of(op);

@@ -195,7 +195,7 @@ struct hold *session_hold_for_request(struct session *s, struct rpc_request *req
 		rpc_reply_errno(req, -ENXIO, CONTROLLER_FAILED_TEXT, controller);
 	else
 		rpc_reply_errno(req, -ENOTCONN,
-				"controller '%s' isn't open in this session; call open_controller",
+				"controller '%s' isn't open in the session; call open_controller",
 				controller);
 	return NULL;
 }

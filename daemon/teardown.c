@@ -110,7 +110,7 @@ static void teardown_stop(struct op *op)
 
 	if (!target_exists(t)) {
 		op_fail(op, -ENOENT,
-			t->qpair_id ? "this session has no queue pair %u"
+			t->qpair_id ? "the session has no queue pair %u"
 				    : "the controller has been closed already",
 			t->qpair_id);
 		return;

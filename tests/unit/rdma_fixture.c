@@ -355,6 +355,17 @@ bool rt_has_read_back(struct rt *rt)
 	return rt->reads_right > 0;
 }
 
+/* What is in flight may be another thread's to know; the target knows too. */
+bool rt_all_held(struct rt *rt)
+{
+	bool all;
+
+	fake_lock();
+	all = rt->target->n_held == rt->n_jobs;
+	fake_unlock();
+	return all;
+}
+
 enum nvmux_connection_state rt_state(const struct rt *rt)
 {
 	struct nvmux_connection_info info;

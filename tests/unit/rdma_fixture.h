@@ -96,6 +96,7 @@ void rt_fill(const struct rt_job *job, uint32_t generation, uint8_t *buf);
 /* Conditions for rt_until(). */
 bool rt_all_read_back(struct rt *rt);
 bool rt_has_read_back(struct rt *rt); /* something; see reads_right */
+bool rt_all_held(struct rt *rt); /* by the target: of each job */
 bool rt_is_lost(struct rt *rt);
 bool rt_is_up(struct rt *rt);
 bool rt_is_reconnected(struct rt *rt);

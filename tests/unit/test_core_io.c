@@ -6,44 +6,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "fake_ctrlr.h"
 #include "outcome.h"
-
-struct fixture {
-	struct nvmux *nvmux;
-	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_ns *ns;
-	struct nvmux_qpair *qpair;
-	struct fake_qpair *q;
-	struct nvmux_mem *mem;
-	uint8_t *buf;
-};
+#include "queue_fixture.h"
 
 static void begin(struct fixture *f, uint32_t depth)
 {
-	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
-	struct nvmux_io_qpair_opts opts;
-	struct nvmux_opts nopts;
-
-	nvmux_opts_init(&nopts, sizeof(nopts));
-	nopts.mem_window = 64 << 20;
-	assert_int_equal(nvmux_create(&nopts, &f->nvmux), 0);
-	assert_int_equal(nvmux_transport_register(f->nvmux, &fake_transport), 0);
-	assert_int_equal(nvmux_connect(f->nvmux, &trid, NULL, &f->ctrlr), 0);
-	f->ns = nvmux_ctrlr_get_ns(f->ctrlr, 1);
-	nvmux_io_qpair_opts_init(f->ctrlr, &opts, sizeof(opts));
-	opts.io_queue_depth = depth;
-	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f->ctrlr, &opts, &f->qpair), 0);
-	f->q = container_of(f->qpair, struct fake_qpair, base);
-	assert_int_equal(nvmux_mem_alloc(f->ctrlr, 8 << 20, 0, &f->mem), 0);
-	f->buf = nvmux_mem_addr(f->mem);
-}
-
-static void end(struct fixture *f)
-{
-	nvmux_qpair_free(f->qpair);
-	nvmux_mem_free(f->mem);
-	nvmux_destroy(f->nvmux);
+	fixture_open(f, &fake_transport, NULL, depth, false);
 }
 
 /* The commands that were sent cover the range once, in order, each within limit and boundary. */

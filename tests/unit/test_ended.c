@@ -15,27 +15,21 @@
 #include <nvmux/admin.h>
 #include <nvmux/fault.h>
 #include <nvmux/io.h>
-#include "fake_ctrlr.h"
 #include "outcome.h"
+#include "queue_fixture.h"
 #include "libcore/faults.h"
 
 #define DEPTH 8
 
-struct fixture {
-	struct nvmux *nvmux;
-	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_ns *ns;
-	struct nvmux_qpair *qpair;
-	struct fake_qpair *q;
-	struct nvmux_mem *mem;
-	uint8_t *buf;
+struct ended {
+	struct fixture at;
 	struct outcome o[4 * DEPTH];
 	uint32_t n;    /* of requests that were taken */
 	int reset_err; /* 1: it goes on; 0: none, or it succeeded */
 	bool detached;
 };
 
-static struct outcome *next(struct fixture *f)
+static struct outcome *next(struct ended *f)
 {
 	assert_true(f->n < ARRAY_SIZE(f->o));
 	return &f->o[f->n++];
@@ -52,95 +46,82 @@ static void identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, voi
 	id->fuses = cpu_to_le16(NVME_CTRL_FUSES_COMPARE_AND_WRITE);
 }
 
-static void begin(struct fixture *f)
+static void begin(struct ended *f)
 {
-	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
-	struct nvmux_io_qpair_opts opts;
-	struct nvmux_opts nopts;
-
-	*f = (struct fixture){0};
+	*f = (struct ended){0};
 	fake_reset();
 	fake.identify = identify;
-	nvmux_opts_init(&nopts, sizeof(nopts));
-	nopts.mem_window = 64 << 20;
-	assert_int_equal(nvmux_create(&nopts, &f->nvmux), 0);
-	assert_int_equal(nvmux_transport_register(f->nvmux, &fake_keeping_transport), 0);
-	assert_int_equal(nvmux_connect(f->nvmux, &trid, NULL, &f->ctrlr), 0);
-	f->ns = nvmux_ctrlr_get_ns(f->ctrlr, 1);
-	nvmux_io_qpair_opts_init(f->ctrlr, &opts, sizeof(opts));
-	opts.io_queue_depth = DEPTH;
-	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f->ctrlr, &opts, &f->qpair), 0);
-	f->q = container_of(f->qpair, struct fake_qpair, base);
-	assert_int_equal(nvmux_mem_alloc(f->ctrlr, 8 << 20, 0, &f->mem), 0);
-	f->buf = nvmux_mem_addr(f->mem);
+	fixture_open(&f->at, &fake_keeping_transport, NULL, DEPTH, false);
 }
 
 /* ---- where requests are ---- */
 
-static void read_some(struct fixture *f, uint32_t n)
+static void read_some(struct ended *f, uint32_t n)
 {
 	while (n--)
-		assert_int_equal(nvmux_ns_cmd_read(f->ns, f->qpair, f->buf, 0, 1, 0, done, next(f)),
-				 0);
+		assert_int_equal(
+			nvmux_ns_cmd_read(f->at.ns, f->at.qpair, f->at.buf, 0, 1, 0, done, next(f)),
+			0);
 }
 
-static void held_to_be_repeated(struct fixture *f)
+static void held_to_be_repeated(struct ended *f)
 {
-	f->q->io_fail_at = f->q->n_cmds;
-	f->q->io_status = NVME_SC_CMD_INTERRUPTED | 2 << NVMUX_STATUS_CRD_SHIFT;
+	f->at.q->io_fail_at = f->at.q->n_cmds;
+	f->at.q->io_status = NVME_SC_CMD_INTERRUPTED | 2 << NVMUX_STATUS_CRD_SHIFT;
 	read_some(f, 1);
-	nvmux_qpair_process_completions(f->qpair, 0);
-	assert_int_equal(f->qpair->slow, NVMUX_SLOW_HELD);
+	nvmux_qpair_process_completions(f->at.qpair, 0);
+	assert_int_equal(f->at.qpair->slow, NVMUX_SLOW_HELD);
 }
 
-static void staged(struct fixture *f)
+static void staged(struct ended *f)
 {
 	const struct nvmux_dsm_range range = {.lba_count = cpu_to_le32(1)};
 
-	f->q->hold = true;
+	f->at.q->hold = true;
 	for (int i = 0; i < NVMUX_QPAIR_STAGED && i < DEPTH; i++)
-		assert_int_equal(nvmux_ns_cmd_dataset_management(f->ns, f->qpair,
+		assert_int_equal(nvmux_ns_cmd_dataset_management(f->at.ns, f->at.qpair,
 								 NVMUX_DSM_DEALLOCATE, &range, 1,
 								 done, next(f)),
 				 0);
-	assert_int_not_equal(f->qpair->staging_used, 0);
+	assert_int_not_equal(f->at.qpair->staging_used, 0);
 }
 
 /* Of 16 parts there is room for some. */
-static void waiting_for_slots(struct fixture *f)
+static void waiting_for_slots(struct ended *f)
 {
-	f->q->hold = true;
+	f->at.q->hold = true;
 	for (int i = 0; i < 2; i++) {
-		int err = nvmux_ns_cmd_write(f->ns, f->qpair, f->buf, 0,
-					     16 * (f->ctrlr->max_transfer / 512), 0, done, next(f));
+		int err = nvmux_ns_cmd_write(f->at.ns, f->at.qpair, f->at.buf, 0,
+					     16 * (f->at.ctrlr->max_transfer / 512), 0, done,
+					     next(f));
 
 		assert_int_equal(err, i ? -EAGAIN : 0);
 	}
 	f->n--;
-	assert_false(TAILQ_EMPTY(&f->qpair->splits_waiting));
+	assert_false(TAILQ_EMPTY(&f->at.qpair->splits_waiting));
 }
 
-static void never_sent(struct fixture *f)
+static void never_sent(struct ended *f)
 {
 	struct nvmux_error_injection in = {
 		.opc = nvme_cmd_read, .do_not_submit = true, .delay_us = 1000000000, .count = 100};
 
-	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f->ctrlr, f->qpair, &in), 0);
+	assert_int_equal(nvmux_qpair_add_cmd_error_injection(f->at.ctrlr, f->at.qpair, &in), 0);
 	read_some(f, 3);
-	assert_int_equal(f->q->n_cmds, 0);
+	assert_int_equal(f->at.q->n_cmds, 0);
 }
 
-static void half_of_a_pair(struct fixture *f)
+static void half_of_a_pair(struct ended *f)
 {
-	f->q->hold = true;
-	assert_int_equal(nvmux_ns_cmd_compare(f->ns, f->qpair, f->buf, 0, 1, NVMUX_IO_FUSE_FIRST,
-					      done, next(f)),
+	f->at.q->hold = true;
+	assert_int_equal(nvmux_ns_cmd_compare(f->at.ns, f->at.qpair, f->at.buf, 0, 1,
+					      NVMUX_IO_FUSE_FIRST, done, next(f)),
 			 0);
 	/* its other half is refused, and may still come */
-	assert_int_equal(nvmux_ns_cmd_write(f->ns, f->qpair, f->buf, UINT64_MAX, 1,
+	assert_int_equal(nvmux_ns_cmd_write(f->at.ns, f->at.qpair, f->at.buf, UINT64_MAX, 1,
 					    NVMUX_IO_FUSE_SECOND, done, &f->o[f->n]),
 			 -EINVAL);
-	assert_int_equal(f->qpair->slow, NVMUX_SLOW_FUSED);
+	assert_int_equal(f->at.qpair->slow, NVMUX_SLOW_FUSED);
 }
 
 static void reset_ended(void *arg, int err, uint64_t value)
@@ -148,51 +129,52 @@ static void reset_ended(void *arg, int err, uint64_t value)
 	*(int *)arg = err;
 }
 
-static void begin_reset(struct fixture *f)
+static void begin_reset(struct ended *f)
 {
 	held_to_be_repeated(f);
-	f->q->n_drop = 2;
+	f->at.q->n_drop = 2;
 	read_some(f, 2);
 	f->reset_err = 1;
-	revive_async(f->ctrlr, REVIVE_CTRLR, NULL, reset_ended, &f->reset_err);
-	assert_int_equal(nvmux_qpair_get_state(f->qpair), NVMUX_QPAIR_QUIESCING);
+	revive_async(f->at.ctrlr, REVIVE_CTRLR, NULL, reset_ended, &f->reset_err);
+	assert_int_equal(nvmux_qpair_get_state(f->at.qpair), NVMUX_QPAIR_QUIESCING);
 }
 
 /* Its owner hasn't noticed that there is a reset. */
-static void stopping(struct fixture *f)
+static void stopping(struct ended *f)
 {
 	begin_reset(f);
 }
 
-static void stopped(struct fixture *f)
+static void stopped(struct ended *f)
 {
 	begin_reset(f);
-	nvmux_qpair_process_completions(f->qpair, 0);
-	assert_int_equal(nvmux_qpair_get_state(f->qpair), NVMUX_QPAIR_QUIET);
+	nvmux_qpair_process_completions(f->at.qpair, 0);
+	assert_int_equal(nvmux_qpair_get_state(f->at.qpair), NVMUX_QPAIR_QUIET);
 }
 
 /* The reset is over but for the owner, who has to repeat its commands. */
-static void to_be_replayed(struct fixture *f)
+static void to_be_replayed(struct ended *f)
 {
 	stopped(f);
-	for (; nvmux_qpair_get_state(f->qpair) != NVMUX_QPAIR_REPLAY; usleep(500))
-		nvmux_process(f->nvmux);
+	for (; nvmux_qpair_get_state(f->at.qpair) != NVMUX_QPAIR_REPLAY; usleep(500))
+		nvmux_process(f->at.nvmux);
 }
 
 /* The write is repeated when all others have got so far. */
-static void held_by_the_replay(struct fixture *f)
+static void held_by_the_replay(struct ended *f)
 {
-	f->q->n_drop = 1;
-	assert_int_equal(nvmux_ns_cmd_write(f->ns, f->qpair, f->buf, 0, 1, 0, done, next(f)), 0);
+	f->at.q->n_drop = 1;
+	assert_int_equal(
+		nvmux_ns_cmd_write(f->at.ns, f->at.qpair, f->at.buf, 0, 1, 0, done, next(f)), 0);
 	to_be_replayed(f);
-	f->q->hold = true; /* the reads, which go at once */
-	nvmux_qpair_process_completions(f->qpair, 0);
-	assert_int_equal(nvmux_qpair_get_state(f->qpair), NVMUX_QPAIR_HOLDING);
+	f->at.q->hold = true; /* the reads, which go at once */
+	nvmux_qpair_process_completions(f->at.qpair, 0);
+	assert_int_equal(nvmux_qpair_get_state(f->at.qpair), NVMUX_QPAIR_HOLDING);
 }
 
 static const struct {
 	const char *name;
-	void (*put)(struct fixture *f);
+	void (*put)(struct ended *f);
 } places[] = {
 	{"held to be repeated", held_to_be_repeated},
 	{"staged", staged},
@@ -207,48 +189,48 @@ static const struct {
 
 /* ---- how it ends ---- */
 
-static void by_freeing(struct fixture *f)
+static void by_freeing(struct ended *f)
 {
-	nvmux_qpair_free(f->qpair);
+	nvmux_qpair_free(f->at.qpair);
 }
 
-static void by_detaching(struct fixture *f)
+static void by_detaching(struct ended *f)
 {
-	assert_int_equal(nvmux_detach(f->ctrlr), 0);
+	assert_int_equal(nvmux_detach(f->at.ctrlr), 0);
 	f->detached = true;
 }
 
 /* It is asked for twice, and by the queue pair's owner besides. */
-static void by_all_at_once(struct fixture *f)
+static void by_all_at_once(struct ended *f)
 {
-	nvmux_qpair_free_async(f->qpair, NULL, NULL);
+	nvmux_qpair_free_async(f->at.qpair, NULL, NULL);
 	by_detaching(f);
 }
 
-static void by_the_context(struct fixture *f)
+static void by_the_context(struct ended *f)
 {
-	nvmux_mem_free(f->mem);
-	f->mem = NULL;
-	nvmux_destroy(f->nvmux);
-	f->nvmux = NULL;
+	nvmux_mem_free(f->at.mem);
+	f->at.mem = NULL;
+	nvmux_destroy(f->at.nvmux);
+	f->at.nvmux = NULL;
 }
 
-static void by_loss(struct fixture *f)
+static void by_loss(struct ended *f)
 {
-	nvmux_ctrlr_fail(f->ctrlr);
-	nvmux_qpair_process_completions(f->qpair, 0);
-	nvmux_qpair_process_completions(f->qpair, 0);
+	nvmux_ctrlr_fail(f->at.ctrlr);
+	nvmux_qpair_process_completions(f->at.qpair, 0);
+	nvmux_qpair_process_completions(f->at.qpair, 0);
 }
 
-static void by_loss_unseen(struct fixture *f)
+static void by_loss_unseen(struct ended *f)
 {
-	nvmux_ctrlr_fail(f->ctrlr);
+	nvmux_ctrlr_fail(f->at.ctrlr);
 	by_freeing(f);
 }
 
 static const struct {
 	const char *name;
-	void (*end)(struct fixture *f);
+	void (*end)(struct ended *f);
 	uint16_t status;
 } ends[] = {
 	{"freeing", by_freeing, NVME_SC_ABORT_QUEUE},
@@ -259,7 +241,7 @@ static const struct {
 	{"loss unseen", by_loss_unseen, NVMUX_SC_CTRLR_GONE},
 };
 
-static void check(const struct fixture *f, const char *place, const char *end, uint16_t status)
+static void check(const struct ended *f, const char *place, const char *end, uint16_t status)
 {
 	for (uint32_t i = 0; i < f->n; i++) {
 		if (f->o[i].calls != 1 || f->o[i].status != status)
@@ -272,7 +254,7 @@ static void each_place_by_each_end(void **state)
 {
 	for (size_t place = 0; place < ARRAY_SIZE(places); place++) {
 		for (size_t end = 0; end < ARRAY_SIZE(ends); end++) {
-			struct fixture f;
+			struct ended f;
 
 			begin(&f);
 			places[place].put(&f);
@@ -280,10 +262,10 @@ static void each_place_by_each_end(void **state)
 				assert_int_equal(f.o[i].calls, 0);
 			ends[end].end(&f);
 			check(&f, places[place].name, ends[end].name, ends[end].status);
-			if (f.mem)
-				nvmux_mem_free(f.mem);
-			if (f.nvmux)
-				nvmux_destroy(f.nvmux);
+			if (f.at.mem)
+				nvmux_mem_free(f.at.mem);
+			if (f.at.nvmux)
+				nvmux_destroy(f.at.nvmux);
 			check(&f, places[place].name, ends[end].name, ends[end].status);
 			assert_int_not_equal(f.reset_err, 1); /* who asked for it has been told */
 			assert_int_equal(fake.opened, fake.closed);
@@ -295,36 +277,36 @@ static void each_place_by_each_end(void **state)
 static void each_place_disconnected(void **state)
 {
 	for (size_t place = 0; places[place].put != stopping; place++) {
-		struct fixture f;
+		struct ended f;
 
 		begin(&f);
 		places[place].put(&f);
-		assert_int_equal(nvmux_qpair_disconnect(f.qpair), 0);
+		assert_int_equal(nvmux_qpair_disconnect(f.at.qpair), 0);
 		check(&f, places[place].name, "disconnecting", NVME_SC_ABORT_QUEUE);
-		assert_int_equal(f.qpair->slow & ~NVMUX_SLOW_INJECT, 0);
-		assert_int_equal(f.qpair->staging_used, 0);
-		assert_int_equal(nvmux_qpair_get_num_outstanding(f.qpair), 0);
+		assert_int_equal(f.at.qpair->slow & ~NVMUX_SLOW_INJECT, 0);
+		assert_int_equal(f.at.qpair->staging_used, 0);
+		assert_int_equal(nvmux_qpair_get_num_outstanding(f.at.qpair), 0);
 		/* and nothing of it hinders what comes next */
-		nvmux_qpair_remove_cmd_error_injection(f.ctrlr, f.qpair, nvme_cmd_read);
-		f.q->hold = false;
-		assert_int_equal(nvmux_qpair_reconnect(f.qpair), 0);
-		f.q->io_fail_at = UINT32_MAX;
+		nvmux_qpair_remove_cmd_error_injection(f.at.ctrlr, f.at.qpair, nvme_cmd_read);
+		f.at.q->hold = false;
+		assert_int_equal(nvmux_qpair_reconnect(f.at.qpair), 0);
+		f.at.q->io_fail_at = UINT32_MAX;
 		read_some(&f, DEPTH);
-		nvmux_qpair_process_completions(f.qpair, 0);
+		nvmux_qpair_process_completions(f.at.qpair, 0);
 		for (uint32_t i = f.n - DEPTH; i < f.n; i++) {
 			assert_int_equal(f.o[i].calls, 1);
 			assert_int_equal(f.o[i].status, 0);
 		}
 		/* what is held from now on is repeated, and nothing of before */
-		f.q->n_reposts = 0;
+		f.at.q->n_reposts = 0;
 		held_to_be_repeated(&f);
 		usleep(2000000);
-		nvmux_qpair_process_completions(f.qpair, 0);
-		assert_int_equal(f.q->n_reposts, 1);
+		nvmux_qpair_process_completions(f.at.qpair, 0);
+		assert_int_equal(f.at.q->n_reposts, 1);
 		assert_int_equal(f.o[f.n - 1].calls, 1);
 		assert_int_equal(f.o[f.n - 1].status, 0);
-		nvmux_mem_free(f.mem);
-		nvmux_destroy(f.nvmux);
+		nvmux_mem_free(f.at.mem);
+		nvmux_destroy(f.at.nvmux);
 	}
 }
 
@@ -339,26 +321,26 @@ static void admin_commands(void **state)
 	for (size_t end = 1; end < ARRAY_SIZE(ends) - 1; end++) {
 		static struct outcome o[64];
 		static uint8_t bufs[ARRAY_SIZE(o)][4096];
-		struct fixture f;
+		struct ended f;
 
 		begin(&f);
 		memset(o, 0, sizeof(o));
-		container_of(f.ctrlr->adminq, struct fake_qpair, base)->hold = true;
+		container_of(f.at.ctrlr->adminq, struct fake_qpair, base)->hold = true;
 		for (size_t i = 0; i < ARRAY_SIZE(o); i++)
-			assert_int_equal(nvmux_ctrlr_cmd_admin_raw(f.ctrlr, &cmd, bufs[i], 4096,
+			assert_int_equal(nvmux_ctrlr_cmd_admin_raw(f.at.ctrlr, &cmd, bufs[i], 4096,
 								   done, &o[i]),
 					 0);
-		assert_false(TAILQ_EMPTY(&f.ctrlr->admin_waiting));
+		assert_false(TAILQ_EMPTY(&f.at.ctrlr->admin_waiting));
 		if (ends[end].status == NVMUX_SC_CTRLR_GONE)
 			ends[end].end(&f);
-		if (f.mem)
-			nvmux_mem_free(f.mem);
+		if (f.at.mem)
+			nvmux_mem_free(f.at.mem);
 		if (ends[end].status != NVMUX_SC_CTRLR_GONE) {
-			f.mem = NULL;
+			f.at.mem = NULL;
 			ends[end].end(&f);
 		}
-		if (f.nvmux)
-			nvmux_destroy(f.nvmux);
+		if (f.at.nvmux)
+			nvmux_destroy(f.at.nvmux);
 		for (size_t i = 0; i < ARRAY_SIZE(o); i++) {
 			if (o[i].calls != 1)
 				fail_msg("%s: command %zu: %u callbacks", ends[end].name, i,

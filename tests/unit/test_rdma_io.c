@@ -95,16 +95,6 @@ static void test_capsule_offset_means_none(void **state)
 	rt_end(&rt);
 }
 
-static bool all_held(struct rt *rt)
-{
-	bool all;
-
-	fake_lock();
-	all = rt->target->n_held == rt->n_jobs;
-	fake_unlock();
-	return all;
-}
-
 static void test_full_depth(void **state)
 {
 	for (int group = 0; group < 2; group++) {
@@ -114,7 +104,7 @@ static void test_full_depth(void **state)
 		rt_start(&rt, 4, 64, group);
 		rt.target->hold = true;
 		rt_jobs(&rt, 256, 4096);
-		assert_true(rt_until(&rt, all_held, 5000)); /* really all at once */
+		assert_true(rt_until(&rt, rt_all_held, 5000)); /* really all at once */
 		for (int i = 0; i < 40; i++) {
 			target_release(rt.target, 100, true);
 			rt_turn(&rt);

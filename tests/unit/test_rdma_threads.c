@@ -156,17 +156,6 @@ static void test_device_removal(void **state)
 	}
 }
 
-/* What is in flight is the other thread's to know; the target knows too. */
-static bool all_held(struct rt *rt)
-{
-	bool all;
-
-	fake_lock();
-	all = rt->target->n_held == rt->n_jobs;
-	fake_unlock();
-	return all;
-}
-
 static void test_deadline(void **state)
 {
 	struct poller p;
@@ -179,7 +168,7 @@ static void test_deadline(void **state)
 	rt_jobs(&rt, 24, 4096);
 	rt.target->hold = true;
 	start_poller(&p, &rt);
-	assert_true(rt_until(&rt, all_held, 20000));
+	assert_true(rt_until(&rt, rt_all_held, 20000));
 	__atomic_store_n(&p.wind_down, true, __ATOMIC_RELEASE);
 	rt_run_ms(&rt, 5);
 	fake_cm_fault(FAKE_CM_CONNECT, FAKE_CM_UNREACHABLE, 0, UINT32_MAX);

@@ -16,51 +16,18 @@
 #include <nvmux/admin.h>
 #include <nvmux/fault.h>
 #include <nvmux/io.h>
-#include "fake_ctrlr.h"
 #include "outcome.h"
+#include "queue_fixture.h"
 #include "libcore/faults.h"
 
 #define DEPTH      8
 #define TIMEOUT_MS 40
 #define ALL_RESETS (LADDER_HAS_FUNCTION | LADDER_HAS_NSSR)
 
-struct fixture {
-	struct nvmux *nvmux;
-	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_ns *ns;
-	struct nvmux_qpair *qpair;
-	struct fake_qpair *q;
-	struct nvmux_mem *mem;
-	uint8_t *buf;
-	bool removed;
-};
-
-static void removed(void *arg, struct nvmux_ctrlr *ctrlr)
-{
-	((struct fixture *)arg)->removed = true;
-}
-
 static void begin_over(struct fixture *f, const struct nvmux_ctrlr_opts *copts,
 		       const struct nvmux_transport *transport)
 {
-	static const struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_LOOPBACK};
-	struct nvmux_io_qpair_opts opts;
-	struct nvmux_opts nopts;
-
-	*f = (struct fixture){0};
-	nvmux_opts_init(&nopts, sizeof(nopts));
-	nopts.mem_window = 64 << 20;
-	assert_int_equal(nvmux_create(&nopts, &f->nvmux), 0);
-	assert_int_equal(nvmux_transport_register(f->nvmux, transport), 0);
-	assert_int_equal(nvmux_connect(f->nvmux, &trid, copts, &f->ctrlr), 0);
-	nvmux_ctrlr_set_remove_cb(f->ctrlr, removed, f);
-	f->ns = nvmux_ctrlr_get_ns(f->ctrlr, 1);
-	nvmux_io_qpair_opts_init(f->ctrlr, &opts, sizeof(opts));
-	opts.io_queue_depth = DEPTH;
-	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(f->ctrlr, &opts, &f->qpair), 0);
-	f->q = container_of(f->qpair, struct fake_qpair, base);
-	assert_int_equal(nvmux_mem_alloc(f->ctrlr, 8 << 20, 0, &f->mem), 0);
-	f->buf = nvmux_mem_addr(f->mem);
+	fixture_open(f, transport, copts, DEPTH, false);
 }
 
 static void begin_opts(struct fixture *f, const struct nvmux_ctrlr_opts *copts)
@@ -81,14 +48,6 @@ static void begin_timeouts(struct fixture *f)
 	nvmux_ctrlr_opts_init(&opts, sizeof(opts));
 	opts.io_timeout_ms = TIMEOUT_MS;
 	begin_opts(f, &opts);
-}
-
-static void end(struct fixture *f)
-{
-	if (f->qpair)
-		nvmux_qpair_free(f->qpair);
-	nvmux_mem_free(f->mem);
-	nvmux_destroy(f->nvmux);
 }
 
 static int read_one(struct fixture *f, struct outcome *o)

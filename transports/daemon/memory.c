@@ -3,7 +3,7 @@
  * Regions that a daemon makes.
  *
  * Happy path: alloc_memory brings a sealed memfd, which is mapped into the context's window. The
- * daemon maps it for every controller that this session has open or opens later, so that a region
+ * daemon maps it for every controller that its session has open or opens later, so that a region
  * is usable with all controllers of its connection. free_memory answers when nothing in flight uses
  * the region.
  *
