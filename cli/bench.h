@@ -36,6 +36,7 @@ struct bench_config {
 	unsigned n_cores; /* 0: not pinned */
 	uint64_t time_ms;
 	uint64_t warmup_ms;
+	uint64_t n_ios; /* of each job, instead of a time; 0: a time */
 	uint64_t size; /* bytes of the namespace to use; 0: all of it */
 	bool verify;
 	bool adaptive; /* wait for completions asleep, where the queue pair can be waited for */
@@ -83,6 +84,8 @@ struct bench_job {
 	uint32_t n_finished;
 	uint32_t n_stalled;
 	uint32_t in_flight;
+	uint64_t to_send; /* I/Os that are still to be begun: of a number of I/Os */
+	uint64_t empty_polls; /* turns of the measured phase that found nothing completed */
 	uint64_t random; /* state of the generator, never 0 */
 	uint64_t next;   /* sequential: I/Os from the beginning of the share */
 	uint64_t begin;  /* ticks between which was measured */
@@ -131,6 +134,7 @@ bool bench_check(const uint8_t *buf, uint64_t lba, uint32_t blocks, uint32_t blo
 struct bench_result {
 	uint32_t depth;
 	uint64_t commands;
+	uint64_t empty_polls;
 	double seconds;
 	double iops;
 	double ns_per_tick;

@@ -4,9 +4,10 @@
  *
  * Happy path: all I/Os are sent; each turn reaps what has completed, reads the clock once for the
  * batch, records and sends each again, until the control thread says stop; then the rest is
- * drained. Failures: a completion with an error, a miscompare, a lost queue pair: the job notes it
- * and ends; the control thread sees that and stops the others. A full queue (an I/O may have been
- * split) makes I/Os wait in a list of their own.
+ * drained. Or until a number of I/Os has been sent: then all of the run is measured. Failures: a
+ * completion with an error, a miscompare, a lost queue pair: the job notes it and ends; the control
+ * thread sees that and stops the others. A full queue (an I/O may have been split) makes I/Os wait
+ * in a list of their own.
  *
  * What this loop costs is measured together with the driver, so it does little: no division, no
  * allocation, one clock per batch.
@@ -155,6 +156,9 @@ static inline int turn_over(struct bench_job *job)
 		histogram_record(&job->histogram, now - io->start);
 		if (__builtin_expect(job->config->verify, 0) && !is_as_written(job, io))
 			return -EIO;
+		if (!job->to_send)
+			continue;
+		job->to_send--;
 		choose(job, io);
 		io->start = now;
 		if (send_or_stall(job, io))
@@ -173,7 +177,17 @@ static bool change_phase(struct bench_job *job, int phase)
 		return false;
 	}
 	histogram_init(&job->histogram);
+	job->empty_polls = 0;
 	job->begin = bench_ticks();
+	return true;
+}
+
+/* All of a number of I/Os have been sent and have completed. */
+static inline bool all_done(struct bench_job *job)
+{
+	if (__builtin_expect(job->to_send || job->in_flight || job->n_stalled, 1))
+		return false;
+	job->end = bench_ticks();
 	return true;
 }
 
@@ -189,7 +203,7 @@ static void sleep_on(const struct bench_job *job)
 static void loop(struct bench_job *job)
 {
 	bool adaptive = job->config->adaptive;
-	int phase = BENCH_WARMUP;
+	int phase = job->config->n_ios ? BENCH_MEASURE : BENCH_WARMUP;
 	unsigned idle = 0;
 
 	while (!job->failure.status) {
@@ -207,8 +221,12 @@ static void loop(struct bench_job *job)
 		}
 		if (__builtin_expect(job->n_stalled != 0, 0) && retry_stalled(job))
 			return;
-		if (job->n_finished && turn_over(job))
-			return;
+		if (job->n_finished) {
+			if (turn_over(job) || all_done(job))
+				return;
+		} else {
+			job->empty_polls++;
+		}
 		if (!adaptive)
 			continue;
 		idle = n ? 0 : idle + 1;
@@ -224,6 +242,8 @@ static void prepare(struct bench_job *job)
 	job->n_finished = 0;
 	job->n_stalled = 0;
 	job->in_flight = 0;
+	job->to_send = job->config->n_ios ? job->config->n_ios : UINT64_MAX;
+	job->empty_polls = 0;
 	job->failure = (struct bench_failure){0};
 	job->begin = job->end = 0;
 	histogram_init(&job->histogram);
@@ -235,7 +255,9 @@ static int send_all(struct bench_job *job)
 {
 	uint64_t now = bench_ticks();
 
-	for (uint32_t i = 0; i < job->depth; i++) {
+	job->begin = now;
+	for (uint32_t i = 0; i < job->depth && job->to_send; i++) {
+		job->to_send--;
 		choose(job, &job->ios[i]);
 		job->ios[i].start = now;
 		if (send_or_stall(job, &job->ios[i]))

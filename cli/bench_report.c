@@ -57,8 +57,9 @@ json_t *bench_result_json(const struct bench_config *config, const struct bench_
 			json_real((double)histogram_percentile(h, percentiles[i].per_million) *
 				  unit));
 	json_object_set_new(latency, "max", json_real((double)h->max * unit));
-	return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "depth", (json_int_t)result->depth,
-			 "commands", (json_int_t)result->commands, "seconds", result->seconds,
+	return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "depth",
+			 (json_int_t)result->depth, "commands", (json_int_t)result->commands,
+			 "empty_polls", (json_int_t)result->empty_polls, "seconds", result->seconds,
 			 "iops", result->iops, "bytes_per_sec", result->iops * config->io_size,
 			 "latency_ns", latency, "histogram_ns", histogram_to_json(h, unit));
 }

@@ -3,8 +3,9 @@
  * bench: how fast a namespace is.
  *
  * Happy path: options → attach → a queue pair and memory for each job → for each depth: start the
- * threads, warm up, measure, stop, add up → report. This thread serves the context meanwhile and
- * otherwise sleeps.
+ * threads, warm up, measure, stop, add up → report. With a number of I/Os instead of a time there
+ * is no warm-up, and jobs end by themselves. This thread serves the context meanwhile and otherwise
+ * sleeps.
  * Failures: what a job notes ends the run, and is reported once; SIGINT ends it likewise.
  */
 #include <errno.h>
@@ -18,7 +19,10 @@
 #include "cli/bench.h"
 #include "cli/ctrlr_opts.h"
 
-#define LOOK_MS 100 /* how often to see whether a job has ended early */
+#define LOOK_MS       100 /* how often to see whether a job has ended early */
+#define LOOK_COUNT_MS 5   /* the same when jobs end by themselves */
+#define WINDOW_UNIT   (2ull << 20)
+#define WINDOW_MAX    (256ull << 30)
 
 struct bench {
 	struct cli *cli;
@@ -113,6 +117,7 @@ static int parse_numbers(struct bench *b, const struct cli_args *args)
 	    cli_args_number(args, "jobs", 1, BENCH_JOBS_MAX, &jobs, why, sizeof(why)) ||
 	    cli_args_number(args, "rwmix", 1, 99, &rwmix, why, sizeof(why)) ||
 	    cli_args_size(args, "size", 1, UINT64_MAX, &c->size, why, sizeof(why)) ||
+	    cli_args_number(args, "count", 1, UINT64_MAX - 1, &c->n_ios, why, sizeof(why)) ||
 	    cli_args_list(args, "depth", 1, BENCH_DEPTH_MAX, c->depths, BENCH_DEPTHS_MAX,
 			  &c->n_depths, why, sizeof(why)) ||
 	    cli_args_list(args, "core", 0, CPU_SETSIZE - 1, c->cores, BENCH_JOBS_MAX, &c->n_cores,
@@ -120,6 +125,8 @@ static int parse_numbers(struct bench *b, const struct cli_args *args)
 		return cli_usage_error(b->cli, "%s", why);
 	if (cli_args_get(args, "rwmix") && strcmp(c->pattern, "randrw"))
 		return cli_usage_error(b->cli, "--rwmix: only with --pattern randrw");
+	if (c->n_ios && (cli_args_get(args, "time") || cli_args_get(args, "warmup")))
+		return cli_usage_error(b->cli, "--count: instead of --time, and without a warm-up");
 	c->io_size = (uint32_t)io_size;
 	c->jobs = (uint32_t)jobs;
 	c->rwmix = (uint32_t)rwmix;
@@ -131,9 +138,22 @@ static int parse_numbers(struct bench *b, const struct cli_args *args)
 	return check_cores(b);
 }
 
+static int parse_window(struct bench *b, const struct cli_args *args, uint64_t *window)
+{
+	char why[256];
+
+	if (cli_args_size(args, "memory-window", WINDOW_UNIT, WINDOW_MAX, window, why, sizeof(why)))
+		return cli_usage_error(b->cli, "%s", why);
+	if (*window % WINDOW_UNIT)
+		return cli_usage_error(b->cli, "--memory-window: \"%s\" isn't a multiple of 2M",
+				       cli_args_get(args, "memory-window"));
+	return CLI_OK;
+}
+
 static int parse(struct bench *b, const struct cli_args *args, struct cli_target *target)
 {
 	struct bench_config *c = &b->config;
+	uint64_t window = 0;
 	char why[512];
 	int place, code;
 
@@ -146,6 +166,8 @@ static int parse(struct bench *b, const struct cli_args *args, struct cli_target
 		code = parse_seconds(b, args, "time", 0.1, &c->time_ms);
 	if (!code)
 		code = parse_seconds(b, args, "warmup", 0, &c->warmup_ms);
+	if (!code)
+		code = parse_window(b, args, &window);
 	if (code)
 		return code;
 	c->verify = cli_args_get(args, "verify");
@@ -153,6 +175,7 @@ static int parse(struct bench *b, const struct cli_args *args, struct cli_target
 	c->live = cli_args_get(args, "live") || isatty(STDERR_FILENO);
 	if (cli_target_from_args(args, b->cli->socket, target, &place, why, sizeof(why)))
 		return cli_usage_error(b->cli, "%s", why);
+	target->memory_window = window;
 	if (place < args->n_positional)
 		return cli_usage_error(b->cli, "unexpected argument \"%s\"",
 				       args->positional[place]);
@@ -286,13 +309,24 @@ static bool has_failed(const struct bench_failure *f)
 	return f->err || f->status || f->miscompare;
 }
 
+/* A job has ended that shouldn't have. */
 static bool job_ended(const struct bench *b)
 {
 	for (uint32_t i = 0; i < b->config.jobs; i++) {
-		if (__atomic_load_n(&b->jobs[i].ended, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&b->jobs[i].ended, __ATOMIC_ACQUIRE) &&
+		    (!b->config.n_ios || has_failed(&b->jobs[i].failure)))
 			return true;
 	}
 	return false;
+}
+
+static bool all_ended(const struct bench *b)
+{
+	for (uint32_t i = 0; i < b->config.jobs; i++) {
+		if (!__atomic_load_n(&b->jobs[i].ended, __ATOMIC_ACQUIRE))
+			return false;
+	}
+	return true;
 }
 
 static void show_live(const struct bench *b, uint32_t depth, uint64_t *last, double sec)
@@ -316,17 +350,20 @@ static void set_phase(struct bench *b, int phase)
 	__atomic_store_n(&b->phase, phase, __ATOMIC_RELAXED);
 }
 
-/* Serve the context for a while. False when the run is to end now. */
+/* Serve the context for a while, or until a number of I/Os are done. False when the run is to end
+ * now. */
 static bool serve(struct bench *b, uint32_t depth, uint64_t ms, bool live)
 {
 	struct pollfd fd = {.fd = nvmux_get_fd(b->io.nvmux), .events = POLLIN};
-	uint64_t now = cli_now_ns(), until = now + ms * 1000000, shown = now, last = 0;
+	uint64_t now = cli_now_ns(), shown = now, last = 0;
+	uint64_t look = b->config.n_ios ? LOOK_COUNT_MS : LOOK_MS;
+	uint64_t until = b->config.n_ios ? UINT64_MAX : now + ms * 1000000;
 
-	while ((now = cli_now_ns()) < until) {
+	while ((now = cli_now_ns()) < until && !(b->config.n_ios && all_ended(b))) {
 		int timeout = nvmux_get_timeout_ms(b->io.nvmux);
-		uint64_t left = (until - now + 999999) / 1000000;
+		uint64_t left = (until - now) / 1000000 + 1;
 
-		left = left < LOOK_MS ? left : LOOK_MS;
+		left = left < look ? left : look;
 		if (timeout < 0 || (uint64_t)timeout > left)
 			timeout = (int)left;
 		poll(&fd, 1, timeout);
@@ -384,6 +421,7 @@ static void add_up(const struct bench *b, struct bench_result *r)
 	histogram_init(&r->histogram);
 	r->iops = 0;
 	r->seconds = 0;
+	r->empty_polls = 0;
 	for (uint32_t i = 0; i < b->config.jobs; i++) {
 		const struct bench_job *job = &b->jobs[i];
 		double seconds = (double)(job->end - job->begin) * r->ns_per_tick / 1e9;
@@ -392,6 +430,7 @@ static void add_up(const struct bench *b, struct bench_result *r)
 		if (seconds > 0)
 			r->iops += (double)job->histogram.count / seconds;
 		r->seconds = seconds > r->seconds ? seconds : r->seconds;
+		r->empty_polls += job->empty_polls;
 	}
 	r->commands = r->histogram.count;
 }
@@ -404,9 +443,9 @@ static int run_depth(struct bench *b, uint32_t depth)
 	int code, job_code;
 	bool whole;
 
-	set_phase(b, BENCH_WARMUP);
+	set_phase(b, c->n_ios ? BENCH_MEASURE : BENCH_WARMUP);
 	code = start_jobs(b, depth);
-	whole = !code && serve(b, depth, c->warmup_ms, false);
+	whole = !code && (c->n_ios || serve(b, depth, c->warmup_ms, false));
 	ticks = bench_ticks();
 	ns = cli_now_ns();
 	set_phase(b, BENCH_MEASURE);
@@ -443,15 +482,20 @@ static int pass(struct bench *b, bool write)
 static int print_header(const struct bench *b)
 {
 	const struct bench_config *c = &b->config;
-	char size[32], mix[32] = "";
+	char size[32], mix[32] = "", length[64];
 
 	if (b->cli->json)
 		return CLI_OK;
 	if (c->reads && c->writes)
 		snprintf(mix, sizeof(mix), " (%u %% reads)", c->rwmix);
-	printf("%s: %s%s, %s each, %u job%s, %g s per depth\n", b->io.label, c->pattern, mix,
+	if (c->n_ios)
+		snprintf(length, sizeof(length), "%llu I/Os per job and depth",
+			 (unsigned long long)c->n_ios);
+	else
+		snprintf(length, sizeof(length), "%g s per depth", (double)c->time_ms / 1000);
+	printf("%s: %s%s, %s each, %u job%s, %s\n", b->io.label, c->pattern, mix,
 	       cli_format_size(c->io_size, size, sizeof(size)), c->jobs, c->jobs > 1 ? "s" : "",
-	       (double)c->time_ms / 1000);
+	       length);
 	return cli_flush(b->cli);
 }
 
@@ -518,6 +562,8 @@ static const struct cli_option bench_options[] = {
 	{"core", 'c', "LIST", "cores to pin the threads to, in turn (default: not pinned)"},
 	{"time", 0, "SEC", "duration of each run (default 5)"},
 	{"warmup", 0, "SEC", "time before it that doesn't count (default 0.5)"},
+	{"count", 0, "COUNT",
+	 "instead of a time: so many I/Os of each job in each run, all of which count"},
 	{"size", 0, "BYTES", "use only this much from the start of the namespace"},
 	{"allow-write", 0, NULL, "needed for everything that overwrites data"},
 	{"adaptive", 0, NULL,
@@ -526,6 +572,9 @@ static const struct cli_option bench_options[] = {
 	{"verify", 0, NULL,
 	 "first write all of the range, then compare everything that is read, and at the end all "
 	 "of the range; costs speed"},
+	{"memory-window", 0, "SIZE",
+	 "address space to set aside for I/O memory, a multiple of 2M up to 256G (default 64G); "
+	 "less is for tools that leave a program little of it, such as valgrind"},
 	{"live", 0, NULL, "a line per second on standard error, also if that is no terminal"},
 	CLI_TRID_OPTIONS(0),
 	CLI_CTRLR_OPTIONS_BRIEF,

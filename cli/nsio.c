@@ -149,9 +149,13 @@ static int connect_target(struct cli_nsio *io, const struct cli_target *target)
 
 static int attach(struct cli_nsio *io, const struct cli_target *target)
 {
+	struct nvmux_opts opts;
 	int err;
 
-	err = nvmux_create(NULL, &io->nvmux);
+	nvmux_opts_init(&opts, sizeof(opts));
+	if (target->memory_window)
+		opts.mem_window = target->memory_window;
+	err = nvmux_create(&opts, &io->nvmux);
 	if (err)
 		return cli_nsio_error(io, "context", err);
 	err = emu_loopback_register(io->nvmux);

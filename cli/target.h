@@ -59,6 +59,7 @@ struct cli_target {
 	struct nvmux_ctrlr_opts opts; /* of a controller that is driven in this process */
 	char name[CLI_CTRLR_NAME_MAX]; /* a controller of the daemon; "": driven in this process */
 	uint32_t nsid;                 /* 0: not given */
+	uint64_t memory_window;        /* of the context, bytes; 0: the library's default */
 };
 
 /* A transport as people write it: "vfio-user". The other takes what the daemon calls it. */

@@ -23,6 +23,9 @@
 #define CONF_DISCOVERY_NAME_MAX (CONF_NAME_MAX - 5)
 #define CONF_MODULES_MAX     16
 #define CONF_CPUS_MAX        1024
+/* Of memory_window: what the library takes. */
+#define CONF_WINDOW_UNIT     (2ull << 20)
+#define CONF_WINDOW_MAX      (256ull << 30)
 
 #define CONF_IO_TIMEOUT_MS      30000 /* the daemon's default; a program's is none */
 #define CONF_REMOVAL_TIMEOUT_MS 10000 /* the same */
@@ -122,6 +125,7 @@ struct nvmuxd_config {
 	int cores_line;
 	bool busy;
 
+	uint64_t memory_window; /* bytes of address space for all clients' regions together */
 	bool hotplug; /* attach controllers of these files when their devices appear */
 
 	char hostnqn[NVMUX_NQN_MAX]; /* empty: the library's */

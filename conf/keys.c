@@ -173,6 +173,21 @@ static int set_u64(const struct conf_key *key, void *where, const char *value, c
 	return parse_bounded(key, value, where, why, why_size);
 }
 
+/* The address space for I/O memory, in slots of the library. */
+static int set_window(const struct conf_key *key, void *where, const char *value, char *why,
+		      size_t why_size)
+{
+	uint64_t number;
+
+	if (conf_parse_size(value, &number) || number < key->min || number > key->max ||
+	    number % CONF_WINDOW_UNIT) {
+		snprintf(why, why_size, "must be a multiple of 2M, at most 256G");
+		return -EINVAL;
+	}
+	*(uint64_t *)where = number;
+	return 0;
+}
+
 static int set_mode(const struct conf_key *key, void *where, const char *value, char *why,
 		    size_t why_size)
 {
@@ -381,6 +396,8 @@ const struct conf_key conf_keys[] = {
 	 "least severity that is logged, perhaps other ones for some modules"},
 	{"daemon", "hotplug", set_bool, OFF(hotplug), 0, 0, "yes",
 	 "whether devices that appear are looked at"},
+	{"daemon", "memory_window", set_window, OFF(memory_window), CONF_WINDOW_UNIT,
+	 CONF_WINDOW_MAX, "64G", "bytes of address space for the I/O memory of all clients"},
 	{"host", "hostnqn", set_default_hostnqn, OFF(hostnqn), 0, 0, "", "NQN of this host"},
 	{"host", "hostid", set_default_hostid, OFF(hostid), 0, 0, "",
 	 "identifier of this host, a UUID"},

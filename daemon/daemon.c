@@ -81,6 +81,7 @@ static int make_context(struct nvmuxd *d, char *why, size_t why_size)
 	nvmux_opts_init(&opts, sizeof(opts));
 	opts.log = log_from_library;
 	opts.log_arg = &d->log;
+	opts.mem_window = d->config.memory_window;
 	opts.hostnqn = d->config.hostnqn[0] ? d->config.hostnqn : NULL;
 	opts.hostid = d->config.hostid[0] ? d->config.hostid : NULL;
 	err = nvmux_create(&opts, &d->nvmux);
@@ -381,6 +382,20 @@ static void free_event(struct event **event)
 	*event = NULL;
 }
 
+/* With its last word: nothing can ask it for its figures any more. */
+static void end_reactor(struct nvmuxd *d, uint32_t i)
+{
+	struct reactor *r = d->reactors[i].reactor;
+	struct reactor_stats st;
+
+	reactor_end(r);
+	reactor_get_stats(r, &st);
+	log_debug(&d->log, "reactor", "reactor%u: %llu turns, %llu without work, %llu commands", i,
+		  (unsigned long long)st.loops, (unsigned long long)st.idle_loops,
+		  (unsigned long long)st.commands);
+	reactor_destroy(r);
+}
+
 void daemon_destroy(struct nvmuxd *d)
 {
 	NVMUX_ASSERT(TAILQ_EMPTY(&d->sessions) && TAILQ_EMPTY(&d->controllers));
@@ -388,7 +403,7 @@ void daemon_destroy(struct nvmuxd *d)
 		rpc_server_destroy(d->server);
 	for (uint32_t i = 0; i < d->n_reactors; i++) {
 		free_event(&d->reactors[i].event);
-		reactor_destroy(d->reactors[i].reactor);
+		end_reactor(d, i);
 		nvmux_poll_group_destroy(d->reactors[i].group);
 	}
 	hotplug_stop(d);

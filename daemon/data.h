@@ -234,6 +234,7 @@ struct reactor {
 	void *hwq_failed_arg;
 	uint32_t ctl_hwqs;
 	uint32_t ctl_channels;
+	bool ended; /* reactor_end() */
 };
 
 /* A counter of the reactor's that the control thread reads. */

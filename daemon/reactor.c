@@ -518,9 +518,9 @@ static void deliver_rest(struct reactor *r)
 	} while (msgq_flush(&r->to_control));
 }
 
-void reactor_destroy(struct reactor *r)
+void reactor_end(struct reactor *r)
 {
-	if (!r)
+	if (r->ended)
 		return;
 	reactor_send(r, message_new(MSG_EXIT, NULL, NULL));
 	while (msgq_is_waiting(&r->to_reactor)) {
@@ -529,6 +529,14 @@ void reactor_destroy(struct reactor *r)
 	}
 	pthread_join(r->thread, NULL);
 	deliver_rest(r);
+	r->ended = true;
+}
+
+void reactor_destroy(struct reactor *r)
+{
+	if (!r)
+		return;
+	reactor_end(r);
 	NVMUX_ASSERT(r->ctl_channels == 0 && r->ctl_hwqs == 0);
 	reactor_free(r);
 }

@@ -46,7 +46,10 @@ struct reactor_opts {
 
 /* -EINVAL: no such core; -ENOSYS or -EPERM: the kernel lacks or forbids membarrier(). */
 int reactor_create(const struct reactor_opts *opts, struct reactor **ret);
-/* Ends the thread; no channel and no hardware queue may be with it any more. */
+/* Ends the thread, whose figures then stay what they are; no channel and no hardware queue may be
+ * with it any more. */
+void reactor_end(struct reactor *reactor);
+/* Ends the thread if that hasn't been done. */
 void reactor_destroy(struct reactor *reactor);
 /* The poll group for a queue pair that this reactor is to serve, or NULL. From now on the reactor
  * looks after it. */

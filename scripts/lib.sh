@@ -5,9 +5,10 @@ nvmux_tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian 12 package names, by purpose.
 nvmux_packages_build=(gcc libc6-dev meson ninja-build pkgconf python3 libcmocka-dev libevent-dev
-	libibverbs-dev libinih-dev libisal-dev libjansson-dev libnvme-dev librdmacm-dev
-	libsmartcols-dev libsystemd-dev)
+	libibverbs-dev libinih-dev libisal-dev libjansson-dev libnuma-dev libnvme-dev
+	librdmacm-dev libsmartcols-dev libsystemd-dev)
 nvmux_packages_check=(g++ cppcheck)
+nvmux_packages_bench=(valgrind)
 nvmux_packages_vm=(qemu-system-x86 busybox-static kmod cpio nvme-cli dmsetup e2fsprogs mount
 	util-linux ibverbs-providers iproute2 fio)
 

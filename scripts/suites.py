@@ -39,6 +39,7 @@ UNIT_SECONDS = 900
 SYSTEM_SECONDS = 600
 VM_SECONDS = 3600
 BENCH_SECONDS = 600
+BENCH_IOS = "50K,100K"  # enough: the figures are those of more, within 0.2 %
 CONFORMANCE_SECONDS = 1800
 CONFORMANCE_GUESTS = ["conform_pcie", "conform_rdma", "nvmecli"]
 
@@ -280,6 +281,9 @@ def suite_vm(tally):
 
 def suite_bench(tally):
     run_tap(tally, "bench", [sys.executable, "scripts/bench_smoke.py"], BENCH_SECONDS)
+    run_tap(tally, "instructions",
+            [sys.executable, "tests/bench/instructions", "--check", "--ios", BENCH_IOS],
+            BENCH_SECONDS, {"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def keep_results(guest, text, directory):

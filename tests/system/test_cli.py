@@ -434,6 +434,26 @@ def bench():
     assert abs(sum(shares) - 100) < 0.5, out
 
 
+@suite.test("a benchmark of a number of I/Os has exactly so many, in each run and of each job")
+def bench_count():
+    for jobs, depths, count in [(1, "1,16", 1000), (2, "32", 777), (1, "64", 10), (1, "1", 1)]:
+        result = json.loads(cli("bench", "second", "--count", str(count), "--depth", depths,
+                                "--jobs", str(jobs), "-o", "json", "--memory-window", "64M"))
+        for r in result["runs"]:
+            assert r["commands"] == count * jobs, (count, r)
+            assert sum(n for _, _, n in r["histogram_ns"]) == count * jobs, r
+            assert r["seconds"] > 0 and r["empty_polls"] >= 0, r
+    out = cli("bench", "second", "--count", "100").decode()
+    assert "100 I/Os per job and depth" in out, out
+    for option in ("--time", "--warmup"):
+        cli("bench", "second", "--count", "100", option, "1", code=USAGE)
+    for window in ("3M", "1M", "257G", "x"):
+        cli("bench", "second", "--memory-window", window, code=USAGE)
+    # The I/O memory and the library's own don't fit.
+    cli("bench", "second", "--memory-window", "2M", "--bs", "64K", "--depth", "64", "--time", "0.2",
+        code=FAILED)
+
+
 @suite.test("bench --verify finds data that isn't what was written: exit code 5")
 def miscompare():
     backing = RUN.path("backing")

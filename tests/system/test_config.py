@@ -50,6 +50,8 @@ def bad_config():
         refused(run, "[limits]\nmax_clients = many\n", "2", "max_clients", "many")
         refused(run, "[limits]\nmax_clients = 0\n", "2", "max_clients")
         refused(run, "[limits]\nmax_memory = 99999999999999T\n", "2", "max_memory")
+        refused(run, "[daemon]\nmemory_window = 3M\n", "bad.conf:2", "memory_window", "2M", "256G")
+        refused(run, "[daemon]\nmemory_window = 257G\n", "bad.conf:2", "memory_window", "256G")
         refused(run, "[limit]\nmax_clients = 5\n", "limit", "limits")
         refused(run, "[daemon\nsocket = /tmp/x\n", "bad.conf", "1")
         refused(run, "[daemon]\nsocket\n", "bad.conf", "2")

@@ -103,6 +103,7 @@ static void test_defaults(void **state)
 	assert_string_equal(f->config.socket, NVMUX_DEFAULT_SOCKET);
 	assert_int_equal(f->config.socket_mode, 0660);
 	assert_int_equal(f->config.log_level, NVMUX_LOG_INFO);
+	assert_int_equal(f->config.memory_window, 64ull << 30);
 	assert_int_equal(f->config.n_cores, 0);
 	assert_false(f->config.busy);
 	assert_int_equal(f->config.limits.max_memory, 1ull << 30);
@@ -133,6 +134,7 @@ static void test_values(void **state)
 				 "socket_mode = 0600\n"
 				 "  socket_group = disk   ; indented, with a comment\n"
 				 "log_level = warning rpc:debug pcie:error\n"
+				 "memory_window = 6m\n"
 				 "[reactor]\n"
 				 "cores = 0, 4-6,2\n"
 				 "mode = BUSY\n"
@@ -161,6 +163,7 @@ static void test_values(void **state)
 	assert_int_equal(f->config.cores[1], 4);
 	assert_int_equal(f->config.cores[4], 2);
 	assert_true(f->config.busy);
+	assert_int_equal(f->config.memory_window, 6 << 20);
 	assert_int_equal(f->config.limits.max_memory, 2ull << 30);
 	assert_int_equal(f->config.limits.max_qpairs, 1024);
 	assert_int_equal(f->config.n_controllers, 2);
@@ -417,6 +420,25 @@ static void test_discovery(void **state)
 		       "[discovery]\n");
 }
 
+static void test_memory_window(void **state)
+{
+	static const char *const refused[] = {"0", "1M", "3M", "2097153", "257G", "256G2M", "x"};
+	struct fixture *f = *state;
+	char text[128], expected[256];
+
+	assert_int_equal(load(f, "[daemon]\nmemory_window = 2M\n"), 0);
+	assert_int_equal(f->config.memory_window, 2 << 20);
+	assert_int_equal(load(f, "[daemon]\nmemory_window = 256G\n"), 0);
+	assert_int_equal(f->config.memory_window, 256ull << 30);
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		snprintf(text, sizeof(text), "[daemon]\nmemory_window = %s\n", refused[i]);
+		snprintf(expected, sizeof(expected),
+			 "n.conf:2: memory_window = %s: must be a multiple of 2M, at most 256G\n",
+			 refused[i]);
+		assert_refused(f, text, expected);
+	}
+}
+
 static void test_host(void **state)
 {
 	struct fixture *f = *state;
@@ -640,6 +662,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_connection_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discovery, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
 		cmocka_unit_test(test_option_defaults),
 		cmocka_unit_test_setup_teardown(test_drop_ins, setup, teardown),
