@@ -230,8 +230,8 @@ static struct ibv_wc take(struct fake_cq *cq)
 
 	cq->head = (cq->head + 1) % cq->size;
 	cq->n--;
-	if (qp && cqe.send)
-		qp->sq_used--;
+	if (qp && cqe.sent)
+		fake_qp_retire(qp, cqe.sent);
 	else if (qp)
 		qp->rq_used--;
 	if (qp && cqe.answer && qp->conn && qp->conn->inflight)
@@ -246,6 +246,7 @@ int fake_poll_cq(struct ibv_cq *c, int max, struct ibv_wc *wc)
 
 	fake_lock();
 	cq->polls++;
+	fake_net.polls++;
 	fake_qp_late(cq);
 	if (fake_net.poll_max && (uint32_t)max > fake_net.poll_max)
 		max = (int)fake_net.poll_max;
@@ -269,7 +270,7 @@ int fake_req_notify_cq(struct ibv_cq *c, int solicited)
 		cq->armed = true;
 		cq->armed_for = fake_net.notify_before;
 		/* Whoever sleeps now must be woken by them. */
-		cq->polls += 16;
+		cq->polls += 16 + fake_net.late;
 		fake_qp_late(cq);
 	}
 	fake_unlock();

@@ -45,7 +45,8 @@ static int check_attr(const struct ibv_pd *pd, const struct ibv_qp_init_attr *at
 	if (attr->cap.max_send_wr > (uint32_t)dev->max_qp_wr ||
 	    attr->cap.max_recv_wr > (uint32_t)dev->max_qp_wr ||
 	    attr->cap.max_send_sge > (uint32_t)dev->max_sge ||
-	    attr->cap.max_recv_sge > (uint32_t)dev->max_sge)
+	    attr->cap.max_recv_sge > (uint32_t)dev->max_sge ||
+	    attr->cap.max_inline_data > fake_net.inline_max)
 		return EINVAL;
 	return 0;
 }
@@ -86,6 +87,7 @@ struct fake_qp *fake_qp_create(struct ibv_pd *pd, struct ibv_qp_init_attr *attr)
 	qp->sig_all = attr->sq_sig_all;
 	TAILQ_INIT(&qp->sends);
 	TAILQ_INIT(&qp->unacked);
+	TAILQ_INIT(&qp->done);
 	TAILQ_INIT(&qp->recvs);
 	TAILQ_INIT(&qp->messages);
 	reserve(send_cq(qp), qp->cap.max_send_wr);
@@ -100,6 +102,7 @@ static void free_wr(struct fake_wr_list *list, struct fake_wr *wr)
 {
 	TAILQ_REMOVE(list, wr, link);
 	free(wr->inlined);
+	free(wr->posted);
 	free(wr);
 }
 
@@ -145,6 +148,7 @@ void fake_qp_destroy(struct fake_qp *qp)
 		qp->conn->qp = NULL;
 	free_wrs(&qp->sends);
 	free_wrs(&qp->unacked);
+	free_wrs(&qp->done);
 	free_wrs(&qp->recvs);
 	fake_qp_drop_messages(qp);
 	LIST_REMOVE(qp, link);
@@ -162,14 +166,48 @@ static void complete_send(struct fake_qp *qp, struct fake_wr_list *list, struct 
 		       .opcode = status ? NO_OPCODE : IBV_WC_SEND,
 		       .qp_num = qp->qp.qp_num},
 		.qp = qp,
-		.send = true,
+		.sent = wr,
 	};
 
+	TAILQ_REMOVE(list, wr, link);
+	TAILQ_INSERT_TAIL(&qp->done, wr, link);
 	if (wr->signaled || status)
 		fake_cq_push(send_cq(qp), &cqe);
-	else
+}
+
+/* A device may have sent it once more until now. */
+static void check_unchanged(struct fake_qp *qp, const struct fake_wr *wr)
+{
+	const uint8_t *posted = wr->posted;
+	const char *why;
+
+	for (int i = 0; posted && i < wr->n_sge; i++) {
+		const struct ibv_sge *s = &wr->sge[i];
+		const void *now = fake_mr_find(qp->qp.pd, s->addr, s->lkey, s->length, false, 0,
+					       &why);
+
+		if (!now)
+			fake_violation("segment %d of a SEND that isn't retired: %s", i, why);
+		else if (memcmp(now, posted, s->length) != 0)
+			fake_violation("segment %d of a SEND was changed before it was retired", i);
+		posted += s->length;
+	}
+}
+
+void fake_qp_retire(struct fake_qp *qp, const struct fake_wr *last)
+{
+	const struct fake_wr *wr = NULL;
+
+	while (wr != last && !TAILQ_EMPTY(&qp->done)) {
+		wr = TAILQ_FIRST(&qp->done);
+		check_unchanged(qp, wr);
 		qp->sq_used--;
-	free_wr(list, wr);
+		if (wr == last)
+			break;
+		free_wr(&qp->done, TAILQ_FIRST(&qp->done));
+	}
+	NVMUX_ASSERT(wr == last);
+	free_wr(&qp->done, TAILQ_FIRST(&qp->done));
 }
 
 static void complete_recv(struct fake_qp *qp, enum ibv_wc_status status, uint32_t len, bool answer)
@@ -453,7 +491,7 @@ static void transmit(struct fake_qp *qp, struct fake_wr *wr)
 	TAILQ_INSERT_TAIL(&qp->unacked, wr, link);
 	/* Completions of one send queue come in its order. */
 	if (wr != TAILQ_FIRST(&qp->unacked) || order == FAKE_SEND_LATE)
-		wr->due = send_cq(qp)->polls + 2;
+		wr->due = send_cq(qp)->polls + MAX(fake_net.late, 2u);
 	else if (order == FAKE_SEND_FIRST)
 		acked(qp, wr);
 	conn->inflight++;
@@ -489,8 +527,17 @@ static struct fake_wr *copy_send(struct fake_qp *qp, const struct ibv_send_wr *w
 	own->n_sge = wr->num_sge;
 	own->signaled = qp->sig_all || (wr->send_flags & IBV_SEND_SIGNALED);
 	memcpy(own->sge, wr->sg_list, (size_t)wr->num_sge * sizeof(own->sge[0]));
-	if (!(wr->send_flags & IBV_SEND_INLINE))
+	fake_net.sends++;
+	fake_net.signaled += own->signaled;
+	if (wr->num_sge > 1)
+		fake_net.sent_from = wr->sg_list[1].addr;
+	if (!(wr->send_flags & IBV_SEND_INLINE)) {
+		own->posted = malloc(FAKE_MESSAGE_MAX);
+		NVMUX_ASSERT(own->posted);
+		gather(qp, own, own->posted);
 		return own;
+	}
+	fake_net.inlined++;
 	own->inlined = malloc(qp->cap.max_inline_data);
 	NVMUX_ASSERT(own->inlined);
 	for (int i = 0; i < wr->num_sge; i++) {
@@ -546,6 +593,7 @@ int fake_post_send(struct ibv_qp *q, struct ibv_send_wr *wr, struct ibv_send_wr 
 		own = copy_send(qp, wr);
 		TAILQ_INSERT_TAIL(&qp->sends, own, link);
 		qp->sq_used++;
+		fake_net.max_sends = MAX(fake_net.max_sends, qp->sq_used);
 	}
 	if (err)
 		*bad = wr;

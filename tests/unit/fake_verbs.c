@@ -191,7 +191,7 @@ void fake_verbs_begin(void)
 	pthread_cond_init(&fk.wake, &ca);
 	pthread_condattr_destroy(&ca);
 	TAILQ_INIT(&fk.laters);
-	fake_net = (struct fake_net){.notify_before = 1};
+	fake_net = (struct fake_net){.notify_before = 1, .inline_max = 64, .late = 2};
 	fo.next_qpn = 0x11;
 	fake_cm_begin();
 }

@@ -5,8 +5,10 @@
  *
  * It is as strict as hardware may be, and stricter: keys and bounds of each access, work requests
  * against what the queue pair was made for, room in completion queues, the order in which objects
- * go, events acknowledged. Each offence is a violation with a text; fake_verbs_end() fails the test
- * when there was one, or when anything is left.
+ * go, events acknowledged. A SEND has its entry of the send queue, and what it sends must be there
+ * unchanged, until a completion of it or of a later one has been polled. Each offence is a
+ * violation with a text; fake_verbs_end() fails the test when there was one, or when anything is
+ * left.
  *
  * Everything is under one lock and happens within the call that causes it, unless told otherwise,
  * so that tests are deterministic. What is delayed by milliseconds is done by a thread of its own.
@@ -109,6 +111,8 @@ struct fake_net {
 	bool exact_private_data; /* of the peer's length, not padded as InfiniBand does */
 	bool resize_unsupported;
 	bool hold_flush;        /* work of a queue pair in error completes at fake_flush() only */
+	uint32_t inline_max;    /* bytes inline that a queue pair may be made for; at first 64 */
+	uint32_t late;          /* polls before a late completion comes, at least 2 */
 	uint32_t poll_max;      /* entries that one poll returns at most; 0: as asked for */
 	uint32_t notify_before; /* completions to add before an armed queue tells, at least 1 */
 	/* seen */
@@ -117,6 +121,10 @@ struct fake_net {
 	uint32_t max_inflight; /* capsules of one queue pair, ever */
 	uint32_t cqs_made, qps_made, mrs;
 	uint64_t doorbells; /* calls of post_send */
+	uint64_t polls;     /* of poll_cq */
+	uint64_t sends, signaled, inlined;
+	uint64_t sent_from; /* address of the second segment of the last SEND that had one */
+	uint32_t max_sends; /* entries of one send queue in use, ever */
 };
 extern struct fake_net fake_net;
 

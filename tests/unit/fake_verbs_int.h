@@ -45,7 +45,7 @@ struct fake_channel {
 struct fake_cqe {
 	struct ibv_wc wc;
 	struct fake_qp *qp; /* NULL: destroyed since */
-	bool send;
+	struct fake_wr *sent; /* that it retires, and those before it; NULL: it is of a RECV */
 	bool answer;
 };
 
@@ -71,6 +71,7 @@ struct fake_wr {
 	bool signaled;
 	uint8_t *inlined;
 	uint32_t inline_len;
+	uint8_t *posted; /* not inline: what its segments held when it was posted */
 	uint64_t due; /* poll with which a late completion comes */
 };
 TAILQ_HEAD(fake_wr_list, fake_wr);
@@ -88,9 +89,10 @@ struct fake_qp {
 	struct ibv_qp_cap cap;
 	struct fake_conn *conn;
 	bool sig_all;
-	uint32_t sq_used, rq_used;   /* posted and not polled */
+	uint32_t sq_used, rq_used;   /* posted and not retired, not polled */
 	struct fake_wr_list sends;   /* not transmitted */
 	struct fake_wr_list unacked; /* transmitted, completion to come */
+	struct fake_wr_list done;    /* completed or not to complete, not retired */
 	struct fake_wr_list recvs;
 	struct fake_message_list messages;
 	enum ibv_wc_status first; /* of the first SEND that is flushed */
@@ -140,6 +142,8 @@ void fake_qp_error(struct fake_qp *qp, enum ibv_wc_status status);
 void fake_qp_drop_messages(struct fake_qp *qp);
 /* Transmit what can be. */
 void fake_qp_run(struct fake_qp *qp);
+/* A completion has been polled: this SEND and those before it are retired. */
+void fake_qp_retire(struct fake_qp *qp, const struct fake_wr *wr);
 /* Completions that come with this poll. */
 void fake_qp_late(struct fake_cq *cq);
 

@@ -52,6 +52,7 @@ struct rdma_cq {
 	uint32_t wc_head; /* taken from the device, not yet looked at: wc_head … wc_n - 1 */
 	uint32_t wc_n;
 	uint32_t nest;  /* rdma_cq_poll() is on the stack */
+	uint32_t polls; /* turns that have polled it, see rdma_cq_turn() */
 	bool held;      /* perhaps, see rdma_cq_held() */
 	bool dead;      /* to be freed when nest is 0 again */
 	uint32_t empty; /* atomic: times that it was seen empty */
@@ -233,15 +234,21 @@ static int cq_make(struct rdma_ctrlr *rc, struct rdma_group *rg, int epoll_fd, u
 	return 0;
 }
 
+/* Entries left behind that may still be there. */
+static uint32_t cq_stale(struct rdma_cq *cq)
+{
+	/* A poll that began before they were left behind may have seen it empty; not a second. */
+	if (cq->stale && __atomic_load_n(&cq->empty, __ATOMIC_ACQUIRE) - cq->stale_at >= 2)
+		cq->stale = 0;
+	return cq->stale;
+}
+
 /* Whether there is room for @entries more, if need be after growing it. */
 static bool cq_fits(struct rdma_cq *cq, uint32_t entries)
 {
 	uint32_t needed, size;
 
-	/* A poll that began before they were left behind may have seen it empty; not a second. */
-	if (cq->stale && __atomic_load_n(&cq->empty, __ATOMIC_ACQUIRE) - cq->stale_at >= 2)
-		cq->stale = 0;
-	needed = cq->reserved + cq->stale + entries;
+	needed = cq->reserved + cq_stale(cq) + entries;
 	if (needed <= cq->size)
 		return true;
 	size = MIN(MAX(2 * cq->size, needed), cq->max_size);
@@ -314,7 +321,7 @@ void rdma_cq_put(struct rdma_cq *cq, uint32_t entries, uint32_t stale)
 	}
 	if (!stale)
 		return;
-	cq->stale += stale;
+	cq->stale = cq_stale(cq) + stale;
 	cq->stale_at = __atomic_load_n(&cq->empty, __ATOMIC_ACQUIRE);
 	rdma_cq_notify(cq); /* wakes the poller, if it sleeps */
 }
@@ -347,6 +354,9 @@ int rdma_cq_add(struct rdma_cq *cq, struct rdma_qpair *q, uint64_t *ret_wr_base)
 	return nvmux_error(cq->nvmux, -ENOSPC, "a completion queue serves at most %u queue pairs",
 			   cq->n_table);
 }
+
+NVMUX_STATIC_ASSERT(TABLE_SIZE <= 1u << (RDMA_WR_GEN_SHIFT - RDMA_WR_SLOT_SHIFT),
+		    "a place has its bits in the identifier of a work request");
 
 static inline uint32_t place_of(uint64_t wr_id)
 {
@@ -438,6 +448,21 @@ int rdma_cq_poll(struct rdma_cq *cq, uint32_t max)
 		cq_destroy(cq);
 	group_leave(rg);
 	return n;
+}
+
+/*
+ * A poll takes all that is there, whosever it is: after one by another queue pair this one has had
+ * its turn. So with any number of queue pairs that are processed in turn it is polled once a round.
+ * Who takes a few at a time polls each time.
+ */
+int rdma_cq_turn(struct rdma_cq *cq, struct rdma_qpair *q, uint32_t max)
+{
+	if (q->cq_polls != cq->polls && !max) {
+		q->cq_polls = cq->polls;
+		return 0;
+	}
+	q->cq_polls = ++cq->polls;
+	return rdma_cq_poll(cq, max);
 }
 
 /* ---- waiting ---- */

@@ -99,6 +99,8 @@ bool rdma_cq_foreign(const struct rdma_cq *cq);
  * Callbacks may end queue pairs: nothing of one is touched after the call unless it is protected.
  */
 int rdma_cq_poll(struct rdma_cq *cq, uint32_t max);
+/* The same for one turn of @q, which many may take: once for those of a completion queue. */
+int rdma_cq_turn(struct rdma_cq *cq, struct rdma_qpair *q, uint32_t max);
 /* A command of one of its queue pairs waits for a time, not for a completion: arming is refused
  * until none does. */
 void rdma_cq_held(struct rdma_cq *cq);

@@ -6,29 +6,52 @@
  * that identifier, and links its SEND and a RECV for a response to two chains; nothing reaches the
  * device. process() posts the chains, RECVs first, and polls the completion queue. Data is
  * described by the key of its region, for the target to read or write; small data for the
- * controller goes in the capsule, by a second segment straight from the region. A command is done
- * when its SEND and a RECV with its response have completed, in whatever order: before that the
- * device may read the capsule (again). Responses fill the RECV buffers in the order of posting,
- * whatever command they are for.
+ * controller goes in the capsule, by a second segment straight from the region. Responses fill the
+ * RECV buffers in the order of posting, whatever command they are for.
+ *
+ * When a command is done. Until a work request has completed, its buffers are the device's, which
+ * may read them (again) for a retransmission, though the response has arrived: the acknowledgement
+ * may be lost where the response isn't (ibv_post_send(3); InfiniBand Architecture Specification,
+ * volume 1, section 10.8, work request processing). So a command is done when its SEND and the RECV
+ * of its response have completed, in whatever order, if the SEND has segments in our memory: those
+ * with data in the capsule, and all on a device that takes no inline data. A command without data
+ * in the capsule is posted inline: ibv_post_send() copies its 64 bytes into the send queue, and
+ * afterwards the device reads nothing of ours for it, not even to retransmit. What the target does
+ * with the client's memory by the key it has done before it responds: its writes are ahead of the
+ * response on a reliable connection, its reads have been answered. So such a command is done when
+ * the response has arrived, and its slot may be used again, capsule and all. (That the response
+ * proves the SEND's arrival would not be enough: it says nothing about what the device does with
+ * the memory of a work request that it hasn't retired.)
+ *
+ * Such a SEND needs no completion of its own: one in RDMA_SIGNAL_INTERVAL asks for one, which
+ * retires those before it too, since a send queue completes in order (section 10.8.6, unsignaled
+ * completions). Only then their entries of the send queue are free: n_sends counts entries from
+ * chaining to that and never exceeds the send queue, which has some more than there can be
+ * commands, so that this seldom makes one wait. Among as many SENDs as it holds at least one asks:
+ * room always comes. With an error each SEND completes, asked for or not; entries are reserved in
+ * the completion queue for all.
  *
  * Limits. What is posted never exceeds what the target accepted; there is one RECV for each
- * command, and room in the completion queue for both. Commands beyond (only after a reconnect to a
- * target that accepts less) wait in their order.
+ * command, and room in the completion queue for everything. Commands beyond (after a reconnect to a
+ * target that accepts less; when the send queue is full) wait in their order.
  *
  * Failure modes.
  * - A work completion with an error, a response that isn't 16 bytes, one for a command that isn't
- * in flight or has had its response, a post that fails: the queue pair is broken. It posts nothing
- *   any more, and the control thread is told, which gives up the connection. A target that mixes up
- *   commands can't be trusted with any.
+ *   in flight or has had its response, a post that fails: the queue pair is broken. It posts
+ *   nothing any more, and the control thread is told, which gives up the connection. A target that
+ *   mixes up commands can't be trusted with any.
  * - A path related status (type 3h) says that another time may be better: an I/O command stays in
  *   its slot and is sent again after a while, until path_retry_timeout_ms has passed since the
  * first.
  * - Quiesce: the RDMA queue pair is brought to its error state, in which all that is posted
  *   completes. A response that had arrived before that counts, even if it is polled now or if its
  *   SEND completes with an error: the target has done with the command, and so has the device. All
- *   others stay in their slots to be repeated. If completions don't come, the RDMA queue pair is
- *   destroyed (by the control thread, which is asked), which ends all access as well, and it is
- *   taken out of the completion queue's table before: no command can both complete and be repeated.
+ *   others stay in their slots to be repeated. SENDs that didn't ask aren't waited for: whether
+ *   their completions come isn't known, and they mean nothing to a command; room for them stays in
+ *   the completion queue until it has been seen empty. If other completions don't come, the RDMA
+ *   queue pair is destroyed (by the control thread, which is asked), which ends all access as well,
+ *   and it is taken out of the completion queue's table before: no command can both complete and be
+ *   repeated.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -70,7 +93,10 @@ static void drop_waiting(struct rdma_qpair *q)
 	q->send_tail = &q->send_first;
 	q->recv_first = NULL;
 	q->recv_tail = &q->recv_first;
+	if (q->n_chained)
+		q->n_sends -= q->n_chained;
 	q->n_chained = 0;
+	q->n_signaled = 0;
 	q->queued.first = RDMA_CID_NONE;
 	q->held.first = RDMA_CID_NONE;
 }
@@ -81,6 +107,8 @@ void rdma_qpair_reset(struct rdma_qpair *q)
 	q->recv_next = 0;
 	q->n_wr = 0;
 	q->n_posted = 0;
+	q->n_sends = 0;
+	q->n_quiet = 0;
 	q->broken = false;
 	q->quiescing = false;
 	q->silent = false;
@@ -115,13 +143,49 @@ static inline void count_wr(struct rdma_qpair *q, uint32_t n)
 
 /* ---- sending ---- */
 
+/* With a completion, which retires those without one before it. */
+static inline uint32_t signaled(struct rdma_qpair *q)
+{
+	uint32_t before = q->n_quiet;
+
+	q->n_quiet = 0;
+	q->n_signaled++;
+	return before << RDMA_WR_BEFORE_SHIFT;
+}
+
+/* Which completions its command waits for, and whether there is one of the SEND. */
+static inline void sign(struct rdma_qpair *q, struct rdma_slot *slot, uint16_t index)
+{
+	struct ibv_send_wr *wr = &slot->wr;
+
+	slot->pend = RDMA_PEND_RECV;
+	if (unlikely(!q->inlined || wr->num_sge > 1)) {
+		slot->pend |= RDMA_PEND_SEND;
+		wr->send_flags = IBV_SEND_SIGNALED;
+		wr->wr_id = q->wr_base | signaled(q) | RDMA_WR_AWAITED << RDMA_WR_KIND_SHIFT |
+			    index;
+	} else if (likely(q->n_quiet < q->max_quiet)) {
+		q->n_quiet++;
+		wr->send_flags = IBV_SEND_INLINE;
+		wr->wr_id = q->wr_base | RDMA_WR_QUIET << RDMA_WR_KIND_SHIFT | index;
+	} else {
+		wr->send_flags = IBV_SEND_INLINE | IBV_SEND_SIGNALED;
+		wr->wr_id = q->wr_base | signaled(q) | RDMA_WR_SEND << RDMA_WR_KIND_SHIFT | index;
+	}
+}
+
+static inline bool has_room(const struct rdma_qpair *q)
+{
+	return q->n_posted < q->limit && q->n_sends < q->max_sends;
+}
+
 static inline void chain(struct rdma_qpair *q, uint16_t index)
 {
 	struct rdma_slot *slot = &q->slots[index];
 	struct rdma_recv *recv = &q->recvs[q->recv_next];
 
 	q->recv_next = q->recv_next + 1 == q->n_slots ? 0 : q->recv_next + 1;
-	slot->pend = RDMA_PEND_SEND | RDMA_PEND_RECV;
+	sign(q, slot, index);
 	slot->wr.next = NULL;
 	*q->send_tail = &slot->wr;
 	q->send_tail = &slot->wr.next;
@@ -129,24 +193,27 @@ static inline void chain(struct rdma_qpair *q, uint16_t index)
 	*q->recv_tail = &recv->wr;
 	q->recv_tail = &recv->wr.next;
 	q->n_chained++;
+	q->n_sends++;
 	q->n_posted++;
 }
 
 void rdma_qpair_send(struct rdma_qpair *q, uint16_t index)
 {
-	if (likely(q->n_posted < q->limit))
+	if (likely(has_room(q)))
 		chain(q, index);
 	else
 		fifo_push(q, &q->queued, index);
 }
 
-/* How many were not posted, from the one that failed on. */
-static uint32_t sends_from(const struct ibv_send_wr *wr)
+/* What was not posted, from the one that failed on: completions that don't come. */
+static uint32_t sends_from(struct rdma_qpair *q, const struct ibv_send_wr *wr)
 {
 	uint32_t n = 0;
 
-	for (; wr; wr = wr->next)
-		n++;
+	for (; wr; wr = wr->next) {
+		n += wr->send_flags & IBV_SEND_SIGNALED ? 1 : 0;
+		q->n_sends--;
+	}
 	return n;
 }
 
@@ -171,23 +238,33 @@ void rdma_qpair_post(struct rdma_qpair *q)
 {
 	struct ibv_recv_wr *recv = q->recv_first, *bad_recv = recv;
 	struct ibv_send_wr *send = q->send_first, *bad_send = send;
-	uint32_t n = q->n_chained;
+	uint32_t n_signaled = q->n_signaled;
 	int err;
 
 	q->recv_first = NULL;
 	q->recv_tail = &q->recv_first;
 	q->send_first = NULL;
 	q->send_tail = &q->send_first;
+	count_wr(q, q->n_chained + n_signaled); /* before a completion can be seen */
 	q->n_chained = 0;
-	count_wr(q, 2 * n); /* before a completion can be seen */
+	q->n_signaled = 0;
 	err = ibv_post_recv(q->qp, recv, &bad_recv);
 	if (unlikely(err)) {
-		post_failed(q, "ibv_post_recv", err, n + recvs_from(bad_recv));
+		post_failed(q, "ibv_post_recv", err, sends_from(q, send) + recvs_from(bad_recv));
 		return;
 	}
 	err = ibv_post_send(q->qp, send, &bad_send);
 	if (unlikely(err))
-		post_failed(q, "ibv_post_send", err, sends_from(bad_send));
+		post_failed(q, "ibv_post_send", err, sends_from(q, bad_send));
+}
+
+/* Commands that waited for room. Posted at once: who has nothing to reap may go to sleep. */
+__attribute__((cold, noinline)) static void send_queued(struct rdma_qpair *q)
+{
+	while (q->queued.first != RDMA_CID_NONE && has_room(q))
+		chain(q, fifo_pop(q, &q->queued));
+	if (q->send_first && !q->broken)
+		rdma_qpair_post(q);
 }
 
 /* Say in the command where its data is, by the keys of today. */
@@ -329,7 +406,7 @@ __attribute__((cold, noinline)) static void resend_held(struct rdma_qpair *q)
 
 /* ---- completions ---- */
 
-/* Both halves of Connect: the control thread goes on from here. */
+/* All of Connect: the control thread goes on from here. */
 __attribute__((cold, noinline)) static int answered(struct rdma_qpair *q,
 						    const struct nvmux_cpl *cpl)
 {
@@ -351,7 +428,7 @@ static inline int complete(struct rdma_qpair *q, uint16_t index, const struct nv
 		return 0;
 	q->n_posted--;
 	if (unlikely(q->queued.first != RDMA_CID_NONE))
-		chain(q, fifo_pop(q, &q->queued));
+		send_queued(q);
 	nvmux_qpair_complete(&q->base, cpl);
 	return 1;
 }
@@ -398,11 +475,17 @@ static inline int received(struct rdma_qpair *q, const struct ibv_wc *wc, uint32
 	return complete(q, index, &cpl);
 }
 
-static inline int sent(struct rdma_qpair *q, uint16_t index)
+/* A SEND, of a command that waits for it or (and then the slot may be another's by now) of one that
+ * doesn't. */
+static inline int sent(struct rdma_qpair *q, enum rdma_wr_kind kind, uint16_t index)
 {
 	struct rdma_slot *slot = &q->slots[index];
 	struct nvmux_cpl cpl;
 
+	if (unlikely(q->queued.first != RDMA_CID_NONE))
+		send_queued(q);
+	if (kind != RDMA_WR_AWAITED)
+		return 0;
 	slot->pend &= (uint8_t)~RDMA_PEND_SEND;
 	if (likely(slot->pend))
 		return 0;
@@ -413,7 +496,8 @@ static inline int sent(struct rdma_qpair *q, uint16_t index)
 __attribute__((cold, noinline)) static int wc_failed(struct rdma_qpair *q, const struct ibv_wc *wc)
 {
 	bool quiescing = __atomic_load_n(&q->quiescing, __ATOMIC_RELAXED);
-	bool recv = wc->wr_id & RDMA_WR_RECV;
+	enum rdma_wr_kind kind = rdma_wr_kind(wc->wr_id);
+	bool recv = kind == RDMA_WR_RECV;
 
 	/* RECVs may be flushed before the SEND that says why. */
 	if (!quiescing && wc->status == IBV_WC_WR_FLUSH_ERR && (!recv || !q->n_wr))
@@ -421,19 +505,23 @@ __attribute__((cold, noinline)) static int wc_failed(struct rdma_qpair *q, const
 	else if (!quiescing && wc->status != IBV_WC_WR_FLUSH_ERR)
 		rdma_qpair_break(q, "%s: %s (vendor error %#x)", recv ? "RECV" : "SEND",
 				 ibv_wc_status_str(wc->status), wc->vendor_err);
-	return recv ? 0 : sent(q, (uint16_t)(wc->wr_id & RDMA_WR_INDEX));
+	return recv ? 0 : sent(q, kind, (uint16_t)(wc->wr_id & RDMA_WR_INDEX));
 }
 
 int rdma_qpair_wc(struct rdma_qpair *q, const struct ibv_wc *wc)
 {
 	uint32_t index = (uint32_t)(wc->wr_id & RDMA_WR_INDEX);
+	enum rdma_wr_kind kind = rdma_wr_kind(wc->wr_id);
 
-	count_wr(q, -1u);
+	if (kind == RDMA_WR_SEND || kind == RDMA_WR_AWAITED)
+		q->n_sends -= rdma_wr_retires(wc->wr_id);
+	if (likely(kind != RDMA_WR_QUIET))
+		count_wr(q, -1u);
 	if (unlikely(__atomic_load_n(&q->silent, __ATOMIC_RELAXED)))
 		return 0;
 	if (unlikely(wc->status != IBV_WC_SUCCESS))
 		return wc_failed(q, wc);
-	return wc->wr_id & RDMA_WR_RECV ? received(q, wc, index) : sent(q, (uint16_t)index);
+	return kind == RDMA_WR_RECV ? received(q, wc, index) : sent(q, kind, (uint16_t)index);
 }
 
 int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
@@ -447,7 +535,7 @@ int rdma_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
 		resend_held(q);
 	if (q->send_first)
 		rdma_qpair_post(q);
-	n = rdma_cq_poll(q->cq, max);
+	n = rdma_cq_turn(q->cq, q, max);
 	/* An admin queue is processed again only when something completes. */
 	if (!qpair->id && q->send_first && !q->broken)
 		rdma_qpair_post(q);

@@ -27,14 +27,36 @@ struct rdma_conn {
 
 /*
  * Identifier of a work request: the queue pair's wr_base, which names it in the table of its
- * completion queue together with a generation; SEND or RECV; the command identifier of a SEND, the
- * buffer of a RECV.
+ * completion queue together with a generation; how many SENDs before it have no completion of their
+ * own and are retired by this one's; what it is; the slot of a SEND, the buffer of a RECV.
  */
-#define RDMA_WR_INDEX      0xffffull
-#define RDMA_WR_RECV       0x10000ull
-#define RDMA_WR_BASE       (~0x1ffffull)
-#define RDMA_WR_SLOT_SHIFT 17
-#define RDMA_WR_GEN_SHIFT  32
+#define RDMA_WR_INDEX        0xffffull
+#define RDMA_WR_KIND_SHIFT   16
+#define RDMA_WR_BEFORE_SHIFT 18
+#define RDMA_WR_SLOT_SHIFT   22
+#define RDMA_WR_GEN_SHIFT    32
+#define RDMA_WR_BASE         (~0x3fffffull)
+
+enum rdma_wr_kind {
+	RDMA_WR_QUIET,   /* a SEND that completes only with an error */
+	RDMA_WR_SEND,    /* a SEND with a completion, which nobody waits for */
+	RDMA_WR_AWAITED, /* a SEND whose command hasn't ended before it has completed */
+	RDMA_WR_RECV,
+};
+
+/* One SEND of so many at least has a completion of its own; RDMA_WR_BEFORE has four bits. */
+#define RDMA_SIGNAL_INTERVAL 16u
+
+static inline enum rdma_wr_kind rdma_wr_kind(uint64_t wr_id)
+{
+	return (enum rdma_wr_kind)(wr_id >> RDMA_WR_KIND_SHIFT & 3);
+}
+
+/* SENDs that the completion of one retires, itself included. */
+static inline uint32_t rdma_wr_retires(uint64_t wr_id)
+{
+	return 1 + (uint32_t)(wr_id >> RDMA_WR_BEFORE_SHIFT & (RDMA_SIGNAL_INTERVAL - 1));
+}
 
 #define RDMA_CID_NONE 0xffffu /* end of a list of commands; no command's slot */
 
@@ -85,6 +107,7 @@ struct rdma_qpair {
 	struct rdma_cq *cq;
 	struct ibv_qp *qp; /* NULL: not made */
 	uint64_t wr_base;
+	uint32_t cq_polls; /* of .cq, when this queue pair was processed last */
 
 	/* the I/O path */
 	struct rdma_slot *slots;        /* n_slots of commands, one of Connect */
@@ -98,11 +121,17 @@ struct rdma_qpair {
 	uint32_t n_slots;
 	uint32_t recv_next;      /* in the ring */
 	uint32_t n_chained;      /* SENDs in the chain, and RECVs in the other */
-	uint32_t n_wr;           /* work requests posted whose completions are still to come */
+	uint32_t n_signaled;     /* of these SENDs */
+	uint32_t n_wr;           /* posted, and sure to complete: all but QUIET ones */
 	uint32_t n_posted;       /* commands posted or chained, which haven't completed */
 	uint32_t limit;          /* of n_posted */
+	uint32_t n_sends;        /* SENDs posted or chained, which haven't been retired */
+	uint32_t max_sends;      /* of n_sends: what the send queue holds */
+	uint32_t n_quiet;        /* SENDs without a completion since the last with one */
+	uint32_t max_quiet;      /* of n_quiet */
 	uint32_t in_capsule;     /* bytes of data that a capsule may hold */
-	struct rdma_fifo queued; /* beyond the limit */
+	bool inlined;            /* commands are copied into the send queue */
+	struct rdma_fifo queued; /* beyond the limits */
 	struct rdma_fifo held;   /* until they are repeated after a path related status */
 	bool broken;             /* atomic: of no use any more, see why; the poller's to set */
 	bool quiescing;          /* atomic: in the error state, completions are awaited */

@@ -131,27 +131,48 @@ static int register_capsules(struct rdma_qpair *q, struct rdma_ctrlr *rc)
 	return 0;
 }
 
-static int create_qp(struct rdma_qpair *q, struct rdma_ctrlr *rc, uint32_t n)
+static int try_qp(struct rdma_qpair *q, struct rdma_ctrlr *rc, uint32_t sends, uint32_t recvs,
+		  uint32_t inline_data)
 {
 	struct ibv_qp_init_attr attr = {
 		.send_cq = rdma_cq_verbs(q->cq),
 		.recv_cq = rdma_cq_verbs(q->cq),
 		.cap =
 			{
-				.max_send_wr = n,
-				.max_recv_wr = n,
+				.max_send_wr = sends,
+				.max_recv_wr = recvs,
 				.max_send_sge = 2,
 				.max_recv_sge = 1,
+				.max_inline_data = inline_data,
 			},
 		.qp_type = IBV_QPT_RC,
 	};
 
 	if (rdma_create_qp(q->id, rc->pd, &attr))
-		return nvmux_error(rc->base.nvmux, -errno,
+		return -errno;
+	q->qp = q->id->qp;
+	q->inlined = inline_data && attr.cap.max_inline_data >= inline_data;
+	q->max_sends = sends;
+	q->max_quiet = q->inlined ? MIN(RDMA_SIGNAL_INTERVAL, sends) - 1 : 0;
+	return 0;
+}
+
+/* With commands inline, and room for @sends, some of which are retired late; a device that can't do
+ * that may be able to do without: then there are never more than @n, one for each command. */
+static int create_qp(struct rdma_qpair *q, struct rdma_ctrlr *rc, uint32_t n, uint32_t sends)
+{
+	int err = try_qp(q, rc, sends, n, FABRICS_SQE_SIZE);
+
+	if (err)
+		err = try_qp(q, rc, n, n, 0);
+	if (err)
+		return nvmux_error(rc->base.nvmux, err,
 				   "%s: can't make a queue pair for %u commands on %s: %s",
 				   rc->base.trid.traddr, n, rc->verbs->device->name,
-				   strerror(errno));
-	q->qp = q->id->qp;
+				   strerror(-err));
+	nvmux_log(rc->base.nvmux, NVMUX_LOG_DEBUG, "rdma",
+		  "%s: queue %u: %u commands, %u SENDs, %s", rc->base.trid.traddr, q->base.id, n,
+		  q->max_sends, q->inlined ? "inline" : "not inline");
 	return 0;
 }
 
@@ -168,11 +189,9 @@ static void prepare(struct rdma_qpair *q)
 			.lkey = q->mr->lkey,
 		};
 		slot->wr = (struct ibv_send_wr){
-			.wr_id = q->wr_base | i,
 			.sg_list = slot->sge,
 			.num_sge = 1,
 			.opcode = IBV_WR_SEND,
-			.send_flags = IBV_SEND_SIGNALED,
 		};
 	}
 	for (uint32_t i = 0; i < q->n_slots; i++) {
@@ -184,7 +203,7 @@ static void prepare(struct rdma_qpair *q)
 			.lkey = q->mr->lkey,
 		};
 		recv->wr = (struct ibv_recv_wr){
-			.wr_id = q->wr_base | RDMA_WR_RECV | i,
+			.wr_id = q->wr_base | RDMA_WR_RECV << RDMA_WR_KIND_SHIFT | i,
 			.sg_list = &recv->sge,
 			.num_sge = 1,
 		};
@@ -194,7 +213,8 @@ static void prepare(struct rdma_qpair *q)
 int rdma_qpair_make(struct rdma_qpair *q, struct rdma_cm_id *id)
 {
 	struct rdma_ctrlr *rc = rdma_ctrlr(q->base.ctrlr);
-	uint32_t n = MIN(q->n_slots, (uint32_t)MAX(rc->attr.max_qp_wr, 1));
+	uint32_t max = (uint32_t)MAX(rc->attr.max_qp_wr, 1), n = MIN(q->n_slots, max);
+	uint32_t sends = MIN(n + RDMA_SIGNAL_INTERVAL, max);
 	int err;
 
 	NVMUX_ASSERT(!q->cq && !q->qp && rc->verbs == id->verbs);
@@ -202,15 +222,16 @@ int rdma_qpair_make(struct rdma_qpair *q, struct rdma_cm_id *id)
 	q->id = id;
 	q->limit = n;
 	q->in_capsule = q->base.id ? MIN(rc->base.in_capsule, IN_CAPSULE_MAX) : 0;
-	err = rdma_cq_get(rc, q->group, q->epoll_fd, 2 * n, &q->cq);
+	/* For each SEND: with an error all of them complete. */
+	err = rdma_cq_get(rc, q->group, q->epoll_fd, sends + n, &q->cq);
 	if (err)
 		return err;
-	q->n_entries = 2 * n;
+	q->n_entries = sends + n;
 	err = register_capsules(q, rc);
 	if (!err)
 		err = rdma_cq_add(q->cq, q, &q->wr_base);
 	if (!err)
-		err = create_qp(q, rc, n);
+		err = create_qp(q, rc, n, sends);
 	if (!err && !q->base.id)
 		err = rdma_cq_watch(q->cq);
 	if (err) {
@@ -242,6 +263,13 @@ static void destroy_qp(struct rdma_qpair *q)
 	__atomic_store_n(&q->destroy, RDMA_DESTROY_DONE, __ATOMIC_RELEASE);
 }
 
+/* Completions that may still be in the completion queue, at most: what was certain to come, and
+ * SENDs that complete with errors only. */
+static uint32_t left_behind(const struct rdma_qpair *q)
+{
+	return MIN(__atomic_load_n(&q->n_wr, __ATOMIC_RELAXED) + q->n_sends, q->n_entries);
+}
+
 void rdma_qpair_unmake(struct rdma_qpair *q)
 {
 	NVMUX_ASSERT(!q->connect.done);
@@ -251,7 +279,7 @@ void rdma_qpair_unmake(struct rdma_qpair *q)
 	if (q->cq) {
 		unwatch(q);
 		rdma_cq_remove(q->cq, q);
-		rdma_cq_put(q->cq, q->n_entries, __atomic_load_n(&q->n_wr, __ATOMIC_RELAXED));
+		rdma_cq_put(q->cq, q->n_entries, left_behind(q));
 		q->cq = NULL;
 	}
 	q->id = NULL;
