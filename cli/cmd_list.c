@@ -159,6 +159,7 @@ static void add_connection(const struct view *v, struct cli_line *parent, const 
 static void add_device(const struct view *v, struct cli_line *parent, const json_t *ctrlr)
 {
 	const json_t *queues = json_object_get(ctrlr, "io_queues");
+	const json_t *node = json_object_get(ctrlr, "numa_node");
 	char text[256] = "";
 
 	if (!queues)
@@ -171,6 +172,10 @@ static void add_device(const struct view *v, struct cli_line *parent, const json
 		 (long long)cli_json_integer(queues, "used"),
 		 (long long)cli_json_integer(queues, "granted"));
 	add_fact(v, parent, "I/O queues", "", text);
+	if (!node || json_integer_value(node) < 0)
+		return;
+	snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(node));
+	add_fact(v, parent, "NUMA node", "", text);
 }
 
 static void add_controller(const struct view *v, const json_t *ctrlr)

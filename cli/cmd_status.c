@@ -65,7 +65,8 @@ static void print_reactors(const json_t *reactors)
 {
 	static const struct cli_column columns[] = {
 		{"REACTOR", CLI_COLUMN_RIGHT}, {"CORE", CLI_COLUMN_RIGHT},
-		{"MODE", 0},                   {"STATE", 0},
+		{"NODE", CLI_COLUMN_RIGHT},    {"MODE", 0},
+		{"STATE", 0},
 		{"CHANNELS", CLI_COLUMN_RIGHT}, {"QUEUES", CLI_COLUMN_RIGHT},
 		{"COMMANDS", CLI_COLUMN_RIGHT}, {"SLEEPS", CLI_COLUMN_RIGHT},
 		{"IDLE", CLI_COLUMN_RIGHT},    {0},
@@ -84,6 +85,10 @@ static void print_reactors(const json_t *reactors)
 			add_count(line, r, "core");
 		else
 			cli_line_add(line, "%s", "any");
+		if (cli_json_integer(r, "node") >= 0)
+			add_count(line, r, "node");
+		else
+			cli_line_add(line, "%s", "-");
 		cli_line_add(line, "%s", cli_json_string(r, "mode"));
 		cli_line_add(line, "%s",
 			     json_is_true(json_object_get(r, "asleep")) ? "asleep" : "awake");

@@ -27,7 +27,7 @@ int admin_ring_create(uint32_t depth, struct admin_ring **ret)
 	if (!ring)
 		return -ENOMEM;
 	ring->depth = depth;
-	err = ring_server_create(depth, NULL, &ring->ring);
+	err = ring_server_create(depth, NULL, -1, &ring->ring);
 	if (err) {
 		free(ring);
 		return err;

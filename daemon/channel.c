@@ -46,7 +46,7 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 		memcpy(channel->regions, opts->regions,
 		       opts->n_regions * sizeof(*channel->regions));
 	channel_limits(opts->view, &limits);
-	err = ring_server_create(opts->depth, &limits, &channel->ring);
+	err = ring_server_create(opts->depth, &limits, opts->node, &channel->ring);
 	if (err)
 		goto fail;
 	channel->view = opts->view;

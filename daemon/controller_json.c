@@ -148,6 +148,7 @@ json_t *json_controller(const struct controller *c)
 	if (!ctrlr)
 		return item;
 	put_identity(item, ctrlr);
+	json_object_set_new(item, "numa_node", json_integer(nvmux_ctrlr_get_numa_id(ctrlr)));
 	json_object_set_new(item, "max_transfer", json_integer(ctrlr->max_transfer));
 	json_object_set_new(item, "max_segments", json_integer(MIN(
 							  ctrlr->max_segs,

@@ -21,6 +21,7 @@
 #include "daemon/daemon.h"
 #include "daemon/systemd.h"
 #include "emulator/loopback.h"
+#include "libcore/numa.h"
 
 #define MAX_OUT (4u << 20) /* bytes queued for a client that doesn't read */
 
@@ -133,6 +134,7 @@ static int make_reactor(struct nvmuxd *d, int core, char *why, size_t why_size)
 		return err;
 	}
 	r->core = core;
+	r->node = nvmux_numa_of_core("/sys", core);
 	r->busy = d->config.busy;
 	r->event = event_new(d->base, reactor_get_fd(r->reactor), EV_READ | EV_PERSIST, on_reactor,
 			     r);

@@ -49,6 +49,7 @@ struct daemon_reactor {
 	struct nvmux_poll_group *group; /* of its hardware queues */
 	struct event *event;
 	int core; /* -1: not pinned */
+	int node; /* of the core; -1: unknown */
 	bool busy;
 	uint32_t n_qpairs; /* client queue pairs bound to it */
 };
@@ -165,6 +166,7 @@ struct controller {
 	bool renewing;               /* a fabrics controller is being reset */
 	struct hw_queue_list hw_queues;
 	uint32_t n_hw_queues; /* those being made included */
+	uint64_t far_told; /* a bit per reactor: that it is on another NUMA node was logged */
 	int queues_err;       /* the first failure to make a base queue; 0: none */
 	char queues_why[256];
 	struct hold_list holds;
@@ -308,6 +310,10 @@ void siblings_look(struct controller *c);
 /* Those that are held do, and go on. */
 void siblings_go_on(struct controller *c);
 
+/* Whether a reactor's core is on another NUMA node than @node. */
+bool reactor_is_far(const struct daemon_reactor *reactor, int node);
+/* The one that serves the fewest clients of those on @node; of all, if none is there. */
+struct daemon_reactor *reactor_for(struct daemon_reactor *reactors, uint32_t n, int node);
 /* For struct nvmux_ctrlr's attention: let the reactor of this queue pair look at it; @arg: the
  * struct controller. */
 void hw_queues_attention(void *arg, struct nvmux_qpair *qpair);

@@ -4,7 +4,8 @@
  *
  * Each reactor gets one of its own (base), for commands by RPC and for sharing. A client's queue
  * pair gets another one while the controller grants them, on the reactor that serves the fewest
- * clients; after that the least loaded is shared.
+ * clients; after that the least loaded is shared. Reactors on the controller's NUMA node come first
+ * each time, and are the only ones that get clients as long as they can.
  *
  * Over a fabric those of one reactor share completions, by its poll group, and a lost connection is
  * restored beneath them: the reactor is told to look. So it is when the queues of others are
@@ -157,6 +158,53 @@ void hw_queues_release(struct controller *c)
 	}
 }
 
+/* ---- NUMA ---- */
+
+bool reactor_is_far(const struct daemon_reactor *reactor, int node)
+{
+	return node >= 0 && reactor->node >= 0 && reactor->node != node;
+}
+
+struct daemon_reactor *reactor_for(struct daemon_reactor *reactors, uint32_t n, int node)
+{
+	struct daemon_reactor *best = &reactors[0];
+
+	for (uint32_t i = 1; i < n; i++) {
+		bool far = reactor_is_far(&reactors[i], node);
+		bool best_far = reactor_is_far(best, node);
+
+		if (far != best_far ? best_far : reactors[i].n_qpairs < best->n_qpairs)
+			best = &reactors[i];
+	}
+	return best;
+}
+
+static struct daemon_reactor *best_reactor(struct controller *c)
+{
+	return reactor_for(c->d->reactors, c->d->n_reactors, nvmux_ctrlr_get_numa_id(c->ctrlr));
+}
+
+/* Once for each reactor. A queue without clients doesn't count, unless theirs would be as far. */
+static void warn_if_far(const struct hw_queue *queue)
+{
+	struct controller *c = queue->controller;
+	struct nvmuxd *d = c->d;
+	const struct daemon_reactor *reactor = queue->reactor;
+	uint64_t bit = 1ull << (reactor - d->reactors);
+	int node = nvmux_ctrlr_get_numa_id(c->ctrlr);
+
+	NVMUX_STATIC_ASSERT(CONF_REACTORS_MAX <= 64, "a bit of far_told each");
+	if (!reactor_is_far(reactor, node) || c->far_told & bit ||
+	    (!queue->users && !reactor_is_far(best_reactor(c), node)))
+		return;
+	c->far_told |= bit;
+	log_warning(&d->log, "ctrlr",
+		    "%s is on NUMA node %d, and the reactor on core %d, which serves it, on node "
+		    "%d: each command crosses between them; add a core of node %d to 'cores' in "
+		    "[reactor]",
+		    c->name, node, reactor->core, reactor->node, node);
+}
+
 /* ---- freeing ---- */
 
 struct free_ctx {
@@ -228,7 +276,9 @@ static void made(void *arg, struct nvmux_qpair *qpair, int err)
 
 	if (qpair) {
 		queue = hw_queue_new(c, ctx->reactor, qpair, ctx->base, &err);
-		if (!queue)
+		if (queue)
+			warn_if_far(queue);
+		else
 			nvmux_qpair_free_async(qpair, NULL, NULL);
 	}
 	if (!queue) {
@@ -272,38 +322,43 @@ void hw_queues_make_base(struct controller *c, struct op *op)
 {
 	struct nvmuxd *d = c->d;
 	uint32_t n = MIN(d->n_reactors, nvmux_ctrlr_get_max_io_qpairs(c->ctrlr));
+	int node = nvmux_ctrlr_get_numa_id(c->ctrlr);
 
 	c->queues_err = 0;
 	daemon_clear_error(d);
-	for (uint32_t i = 0; i < n; i++)
-		hw_queue_make(c, &d->reactors[i], true, op, NULL);
+	/* Those near it first: there may not be one for each. */
+	for (int far = 0; far < 2; far++) {
+		for (uint32_t i = 0; i < d->n_reactors && n; i++) {
+			if (reactor_is_far(&d->reactors[i], node) != far)
+				continue;
+			hw_queue_make(c, &d->reactors[i], true, op, NULL);
+			n--;
+		}
+	}
 }
 
 /* ---- for clients ---- */
 
-static struct daemon_reactor *least_loaded_reactor(struct nvmuxd *d)
+/* Near it; with the fewest clients; among equals the one whose reactor has fewest. */
+static bool is_better(const struct hw_queue *a, const struct hw_queue *b, int node)
 {
-	struct daemon_reactor *best = &d->reactors[0];
+	bool far = reactor_is_far(a->reactor, node);
 
-	for (uint32_t i = 1; i < d->n_reactors; i++) {
-		if (d->reactors[i].n_qpairs < best->n_qpairs)
-			best = &d->reactors[i];
-	}
-	return best;
+	if (far != reactor_is_far(b->reactor, node))
+		return !far;
+	if (a->users != b->users)
+		return a->users < b->users;
+	return a->reactor->n_qpairs < b->reactor->n_qpairs;
 }
 
-/* Fewest clients; among equals the one whose reactor has fewest. */
 static struct hw_queue *least_loaded_queue(struct controller *c)
 {
+	int node = nvmux_ctrlr_get_numa_id(c->ctrlr);
 	struct hw_queue *queue, *best = NULL;
 
 	TAILQ_FOREACH(queue, &c->hw_queues, link)
 	{
-		if (queue->closing)
-			continue;
-		if (!best || queue->users < best->users ||
-		    (queue->users == best->users &&
-		     queue->reactor->n_qpairs < best->reactor->n_qpairs))
+		if (!queue->closing && (!best || is_better(queue, best, node)))
 			best = queue;
 	}
 	return best;
@@ -328,7 +383,7 @@ static void acquire_make(struct op *op)
 		return;
 	}
 	if (c->n_hw_queues < nvmux_ctrlr_get_max_io_qpairs(c->ctrlr))
-		hw_queue_make(c, least_loaded_reactor(c->d), false, op, &acquire->queue);
+		hw_queue_make(c, best_reactor(c), false, op, &acquire->queue);
 }
 
 static void acquire_share(struct op *op)
@@ -350,6 +405,7 @@ static void acquire_done(struct op *op)
 	} else {
 		acquire->queue->users++;
 		acquire->queue->reactor->n_qpairs++;
+		warn_if_far(acquire->queue);
 		*acquire->ret_queue = acquire->queue;
 	}
 	op_release(acquire->parent, 0);

@@ -336,8 +336,8 @@ const struct rpc_method controller_methods[] = {
 	 "an array of {name, state, trtype, traddr, …, connection: {state, lost, attempts, "
 	 "lost_for_ms, next_attempt_ms, fast_io_fail_ms, ctrlr_loss_ms, hold_ms, keep_alive_ms, "
 	 "reason}, options: {num_io_queues, …}, model, serial, firmware, subnqn, hostnqn (null but "
-	 "for fabrics), hostid (for fabrics), cntlid, vs, discovery, ana, max_transfer, "
-	 "max_segments, resets, io_queues: {granted, used}, namespaces, qpairs}",
+	 "for fabrics), hostid (for fabrics), cntlid, vs, discovery, ana, numa_node (-1: unknown), "
+	 "max_transfer, max_segments, resets, io_queues: {granted, used}, namespaces, qpairs}",
 	 get_controllers},
 	{"get_namespaces", RPC_RIGHT_USER, maybe_controller_params, "Show active namespaces.",
 	 "an array of {controller, nsid, size, blocks, block_size, metadata_size, boundary_blocks, "

@@ -53,8 +53,8 @@ static json_t *reactor_json(const struct daemon_reactor *r, uint32_t index)
 	struct reactor_stats st;
 
 	reactor_get_stats(r->reactor, &st);
-	return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
-			 "reactor", (int)index, "core", r->core, "mode",
+	return json_pack("{s:i,s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
+			 "reactor", (int)index, "core", r->core, "node", r->node, "mode",
 			 r->busy ? "busy" : "adaptive", "loops", (json_int_t)st.loops,
 			 "idle_loops", (json_int_t)st.idle_loops, "sleeps", (json_int_t)st.sleeps,
 			 "commands", (json_int_t)st.commands,
@@ -155,8 +155,8 @@ const struct rpc_method info_methods[] = {
 	 "controllers: [name, …]}",
 	 get_clients},
 	{"get_reactors", RPC_RIGHT_USER, NULL, "Show the polling threads.",
-	 "an array of {reactor, core (-1: not pinned), mode, loops, idle_loops, sleeps, commands, "
-	 "completions, channels, parked, hwqs, asleep}",
+	 "an array of {reactor, core (-1: not pinned), node (of the core, by NUMA; -1: unknown), "
+	 "mode, loops, idle_loops, sleeps, commands, completions, channels, parked, hwqs, asleep}",
 	 get_reactors},
 	{"get_stats", RPC_RIGHT_USER, NULL,
 	 "Show totals. All but uptime_sec return to what they were when clients have gone.",

@@ -138,6 +138,7 @@ static int make_channel(struct session *s, struct client_qpair *q)
 		.n_regions = s->limits.max_regions,
 		.view = controller_make_channel_view(q->hold->controller, s->admin),
 		.regions = regions,
+		.node = nvmux_ctrlr_get_numa_id(q->hold->controller->ctrlr),
 	};
 	int err = -ENOMEM;
 

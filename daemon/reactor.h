@@ -226,6 +226,7 @@ struct channel_opts {
 	struct ctrlr_view *view; /* from malloc(); ownership passes on success */
 	const struct region_view *regions; /* what it starts with, n_regions entries; copied */
 	uint32_t weight;                   /* commands per turn; 0: the default, 32 */
+	int node;                          /* the NUMA node of the ring's memory, or -1 */
 };
 
 /* Make the ring (memfd) and the socket pair; not yet served. */

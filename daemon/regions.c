@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "daemon/daemon.h"
+#include "libcore/numa.h"
 
 struct region_op {
 	struct op op;
@@ -140,6 +141,21 @@ static int free_number(const struct session *s, uint32_t *ret)
 	return -EDQUOT;
 }
 
+/* Every controller that the session opens can use a region; it is put near the one that was opened
+ * first. */
+static int region_node(const struct session *s)
+{
+	const struct hold *hold;
+	int node = -1;
+
+	TAILQ_FOREACH(hold, &s->holds, link)
+	{
+		if (node < 0 && !hold->closing && !hold->controller->lost)
+			node = nvmux_ctrlr_get_numa_id(hold->controller->ctrlr);
+	}
+	return node;
+}
+
 static void alloc_make(struct op *op)
 {
 	struct region_op *rop = region_op_of(op);
@@ -168,6 +184,7 @@ static void alloc_make(struct op *op)
 		op_fail(op, err, "%s", daemon_error_text(s->d, err));
 		return;
 	}
+	nvmux_numa_prefer(mem->addr, mem->size, region_node(s));
 	s->regions[rop->number] = (struct region){.mem = mem, .size = mem->size};
 	s->n_regions++;
 	s->bytes += mem->size;

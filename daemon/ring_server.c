@@ -6,11 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "daemon/ring_server.h"
+#include "libcore/numa.h"
 #include "rpc/passrights.h"
 
 #define DRAIN_BYTES 256 /* swallowed with one call */
 
-static int make_memfd(size_t size, int *ret_fd, void **ret_map)
+static int make_memfd(size_t size, int node, int *ret_fd, void **ret_map)
 {
 	int err, fd = memfd_create("nvmux-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	void *map;
@@ -20,10 +21,14 @@ static int make_memfd(size_t size, int *ret_fd, void **ret_map)
 	if (ftruncate(fd, (off_t)size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
-	/* Populated: no page fault on the I/O path. */
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		goto fail;
+	/* Populated, when it is known from where: no page fault on the I/O path. Linux before 5.14
+	 * wants the pages to be touched. */
+	nvmux_numa_prefer(map, size, node);
+	if (madvise(map, size, MADV_POPULATE_WRITE))
+		memset(map, 0, size);
 	*ret_fd = fd;
 	*ret_map = map;
 	return 0;
@@ -57,7 +62,8 @@ void ring_server_show_limits(struct ring_server *ring, const struct ring_limits 
 	__atomic_store_n(&header->features, limits->sgl ? NVMUX_RING_SGL : 0, __ATOMIC_RELAXED);
 }
 
-int ring_server_create(uint32_t depth, const struct ring_limits *limits, struct ring_server *ret)
+int ring_server_create(uint32_t depth, const struct ring_limits *limits, int node,
+		       struct ring_server *ret)
 {
 	uint32_t entries = 4, list_entries = limits ? depth * NVMUX_RING_LIST_PER_CMD : 0;
 	uint32_t sq_offset, cq_offset, list_offset;
@@ -75,7 +81,7 @@ int ring_server_create(uint32_t depth, const struct ring_limits *limits, struct 
 	list_offset = cq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cpl);
 	size = align_up(list_offset + list_entries * sizeof(struct nvmux_ring_seg), 4096);
 
-	err = make_memfd(size, &ring_fd, &map);
+	err = make_memfd(size, node, &ring_fd, &map);
 	if (err)
 		return err;
 	err = make_sockets(&ours, &clients);

@@ -39,8 +39,9 @@ struct ring_limits {
 };
 
 /* Make the memfd, its contents and the socket pair. @limits NULL: an admin ring, without an area
- * for scatter lists. */
-int ring_server_create(uint32_t depth, const struct ring_limits *limits, struct ring_server *ret);
+ * for scatter lists. @node: the NUMA node of its memory, or -1. */
+int ring_server_create(uint32_t depth, const struct ring_limits *limits, int node,
+		       struct ring_server *ret);
 /* Show other limits; the generation is the caller's. */
 void ring_server_show_limits(struct ring_server *ring, const struct ring_limits *limits);
 void ring_server_fini(struct ring_server *ring);

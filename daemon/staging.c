@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/daemon.h"
+#include "libcore/numa.h"
 
 #define STAGING_PAGES 16u
 
@@ -49,8 +50,8 @@ void ctl_staging_make(struct controller *c, struct op *op)
 
 	daemon_clear_error(c->d);
 	if (!err)
-		err = nvmux_mem_create(c->d->nvmux, STAGING_PAGES * NVMUX_PAGE_SIZE, 0,
-				       &c->staging);
+		err = nvmux_mem_create_for(c->ctrlr, STAGING_PAGES * NVMUX_PAGE_SIZE, 0,
+					   &c->staging);
 	if (err) {
 		free(map);
 		staging_failed(c, err);

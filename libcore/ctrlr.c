@@ -678,21 +678,7 @@ uint32_t nvmux_ctrlr_get_regs_bpinfo(const struct nvmux_ctrlr *ctrlr)
 
 int nvmux_ctrlr_get_numa_id(const struct nvmux_ctrlr *ctrlr)
 {
-	char address[PCI_ADDRESS_SIZE], path[64];
-	int node = -1;
-	FILE *file;
-
-	if (ctrlr->trid.trtype != NVMUX_TRTYPE_PCIE ||
-	    pci_address_parse(ctrlr->trid.traddr, address))
-		return -1;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/numa_node", address);
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	if (fscanf(file, "%d", &node) != 1 || node < 0)
-		node = -1;
-	fclose(file);
-	return node;
+	return ctrlr->transport->numa_node ? ctrlr->transport->numa_node(ctrlr) : -1;
 }
 
 uint16_t nvmux_ctrlr_get_id(const struct nvmux_ctrlr *ctrlr)

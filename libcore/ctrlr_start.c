@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "numa.h"
 #include "recover.h"
 
 #define ALL_ONES_32    0xffffffffu
@@ -327,7 +328,7 @@ void ctrlr_enter_create_pool(struct nvmux_ctrlr *ctrlr)
 		transport->mem_alloc(ctrlr, size, 0, ctrlr_step_done, ctrlr);
 		return;
 	}
-	err = nvmux_mem_create(ctrlr->nvmux, size, 0, &ctrlr->admin_pool);
+	err = nvmux_mem_create_for(ctrlr, size, 0, &ctrlr->admin_pool);
 	if (err)
 		ctrlr_step_done(ctrlr, err, 0);
 	else

@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "ctrlr_state.h"
+#include "numa.h"
 
 #define HMB_UNIT      4096u
 #define HMB_MAX_UNITS ((128u << 20) / HMB_UNIT)
@@ -78,11 +79,10 @@ static int make(struct nvmux_ctrlr *ctrlr)
 	int err = -E2BIG;
 
 	if (want >= min)
-		err = nvmux_mem_create(ctrlr->nvmux, ((size_t)want + 1) * HMB_UNIT, 0,
-				       &ctrlr->hmb);
+		err = nvmux_mem_create_for(ctrlr, ((size_t)want + 1) * HMB_UNIT, 0,
+					   &ctrlr->hmb);
 	if (err && min < want)
-		err = nvmux_mem_create(ctrlr->nvmux, ((size_t)min + 1) * HMB_UNIT, 0,
-				       &ctrlr->hmb);
+		err = nvmux_mem_create_for(ctrlr, ((size_t)min + 1) * HMB_UNIT, 0, &ctrlr->hmb);
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "numa.h"
 #include "sync.h"
 #include "transport.h"
 
@@ -244,7 +245,7 @@ int nvmux_mem_alloc(struct nvmux_ctrlr *ctrlr, size_t size, uint32_t flags, stru
 			*ret = (struct nvmux_mem *)(uintptr_t)sync.value;
 		return err;
 	}
-	err = nvmux_mem_create(ctrlr->nvmux, size, flags, &mem);
+	err = nvmux_mem_create_for(ctrlr, size, flags, &mem);
 	if (err)
 		return err;
 	err = nvmux_mem_map(mem, ctrlr);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "io_int.h"
+#include "numa.h"
 
 #define ALL_PAGES ((1u << NVMUX_QPAIR_STAGED) - 1)
 
@@ -77,7 +78,7 @@ void staging_make(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg)
 	*staged = (struct nvmux_staged){.ctrlr = ctrlr, .done = done, .arg = arg};
 	if (ctrlr->transport->mem_alloc)
 		ctrlr->transport->mem_alloc(ctrlr, size, 0, provided, staged);
-	else if (nvmux_mem_create(ctrlr->nvmux, size, 0, &staged->mem))
+	else if (nvmux_mem_create_for(ctrlr, size, 0, &staged->mem))
 		make_failed(staged);
 	else
 		nvmux_mem_map_async(staged->mem, ctrlr, mapped, staged);

@@ -57,6 +57,10 @@ struct nvmux_transport {
 	 * NULL: nothing is. */
 	void (*ctrlr_identified)(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *arg);
 
+	/* The NUMA node of what reaches the host's memory: the device, or the network adapter. -1:
+	 * unknown (also before it has been opened). NULL: none has one. */
+	int (*numa_node)(const struct nvmux_ctrlr *ctrlr);
+
 	/* Registers: @size is 4 or 8 bytes. value of done(): what was read. */
 	void (*reg_read)(struct nvmux_ctrlr *ctrlr, uint32_t offset, uint32_t size,
 			 nvmux_done_fn done, void *arg);

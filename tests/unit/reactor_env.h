@@ -156,7 +156,8 @@ static inline struct ctrlr_view *make_view(uint32_t max_transfer)
 static inline void peer_make(struct env *env, struct peer *p, uint32_t number, uint32_t depth)
 {
 	struct region_view regions[REGIONS];
-	struct channel_opts opts = {.depth = depth, .n_regions = REGIONS, .regions = regions};
+	struct channel_opts opts = {
+		.depth = depth, .n_regions = REGIONS, .regions = regions, .node = -1};
 	char why[128] = "";
 
 	*p = (struct peer){.env = env, .number = number};

@@ -182,6 +182,42 @@ static void refusals(void **state)
 	}
 }
 
+static void add_node(const struct fixture *fx, const char *bdf, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/numa_node", fx->root, bdf);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* By the address in whatever form; of other transports nothing is looked up. */
+static void nodes(void **state)
+{
+	struct fixture *fx = *state;
+	struct nvmux_ctrlr ctrlr = {.nvmux = fx->nvmux, .transport = &pcie_vfio_transport.base};
+
+	add_function(fx, "0000:01:00.0", "0x010802", "vfio-pci", "1");
+	add_function(fx, "0000:02:00.0", "0x010802", "vfio-pci", "2");
+	add_function(fx, "0000:03:00.0", "0x010802", "vfio-pci", "3");
+	add_node(fx, "0000:01:00.0", "3\n");
+	add_node(fx, "0000:02:00.0", "-1\n");
+	strcpy(ctrlr.trid.traddr, "1:00.0");
+	assert_int_equal(nvmux_ctrlr_get_numa_id(&ctrlr), 3);
+	strcpy(ctrlr.trid.traddr, "0000:02:00.0");
+	assert_int_equal(nvmux_ctrlr_get_numa_id(&ctrlr), -1);
+	strcpy(ctrlr.trid.traddr, "0000:03:00.0");
+	assert_int_equal(nvmux_ctrlr_get_numa_id(&ctrlr), -1);
+	strcpy(ctrlr.trid.traddr, "0000:09:00.0");
+	assert_int_equal(nvmux_ctrlr_get_numa_id(&ctrlr), -1);
+	ctrlr.transport = &pcie_vfio_user_transport.base;
+	strcpy(ctrlr.trid.traddr, "0000:01:00.0");
+	assert_int_equal(nvmux_ctrlr_get_numa_id(&ctrlr), -1);
+}
+
 static void quirks(void **state)
 {
 	assert_int_equal(pcie_quirks_of(0x8086, 0x0953), PCIE_QUIRK_DELAY_BEFORE_INIT);
@@ -196,7 +232,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(only_ours), TEST(by_address),         TEST(no_pci),
-		TEST(refusals),  cmocka_unit_test(quirks),
+		TEST(refusals),  TEST(nodes), cmocka_unit_test(quirks),
 	};
 
 	return cmocka_run_group_tests_name("pcie_sysfs", tests, NULL, NULL);

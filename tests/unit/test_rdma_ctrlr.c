@@ -7,9 +7,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "rdma_fixture.h"
+#include "transports/rdma/rdma_int.h"
 
 /* ---- what works ---- */
 
@@ -509,9 +513,39 @@ static void test_device_goes_during_attach(void **state)
 	}
 }
 
+/* That of the adapter, as long as there is one. */
+static void test_numa_node(void **state)
+{
+	char dir[] = "/tmp/nvmux-rdma-XXXXXX", path[64];
+	struct ibv_device *device;
+	FILE *file;
+	struct rt rt;
+
+	assert_non_null(mkdtemp(dir));
+	rt_begin(&rt, RT_NS);
+	assert_int_equal(rt_attach(&rt), 0);
+	device = rdma_ctrlr(rt.ctrlr)->verbs->device;
+	assert_int_equal(nvmux_ctrlr_get_numa_id(rt.ctrlr), -1); /* as of one in software */
+	snprintf(device->ibdev_path, sizeof(device->ibdev_path), "%s", dir);
+	snprintf(path, sizeof(path), "%s/device", dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/device/numa_node", dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("2\n", file);
+	fclose(file);
+	assert_int_equal(nvmux_ctrlr_get_numa_id(rt.ctrlr), 2);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/device", dir);
+	rmdir(path);
+	rmdir(dir);
+	rt_end(&rt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numa_node),
 		cmocka_unit_test(test_attach_identify_detach),
 		cmocka_unit_test(test_ipv6_and_source_address),
 		cmocka_unit_test(test_options_reach_the_connection),

@@ -154,8 +154,11 @@ static struct channel *make_channel(uint32_t depth, const struct nvmux_mem *mem)
 {
 	struct ctrlr_view *view = calloc(1, sizeof(*view) + sizeof(view->ns[0]));
 	struct region_view regions[REGION + 1] = {[REGION] = {.mem = mem, .size = mem->size}};
-	struct channel_opts opts = {
-		.depth = depth, .n_regions = REGION + 1, .view = view, .regions = regions};
+	struct channel_opts opts = {.depth = depth,
+				    .n_regions = REGION + 1,
+				    .view = view,
+				    .regions = regions,
+				    .node = -1};
 	struct channel *channel;
 
 	assert_non_null(view);

@@ -316,6 +316,17 @@ def devices_of(script):
     return DEVICES.get(script, PLAIN)
 
 
+# The script that finds two NUMA nodes, each with half of the memory and a processor, and one more
+# controller behind a host bridge of the second.
+NUMA = "numa"
+NUMA_ARGV = ["-object", "memory-backend-ram,id=m0,size=1G",
+             "-object", "memory-backend-ram,id=m1,size=1G",
+             "-numa", "node,nodeid=0,cpus=0,memdev=m0", "-numa", "node,nodeid=1,cpus=1,memdev=m1",
+             "-device", "pxb-pcie,id=bridge1,bus=pcie.0,bus_nr=64,numa_node=1",
+             "-device", "pcie-root-port,id=port1,bus=bridge1,chassis=1",
+             "-device", "nvme,id=nvfar,bus=port1,serial=NODE1"]
+
+
 class Guest:
     """One boot of the laboratory for one script."""
 
@@ -364,6 +375,8 @@ class Guest:
             "LAB_SCRIPT": script, "LAB_SECONDS": seconds})
         argv = qemu_argv(self.kernel, initramfs, self.accel, "2G", processors)
         argv += ["-serial", "file:" + results] + self.devices()
+        if script == NUMA:
+            argv += NUMA_ARGV + self.namespace("nvfar", 1, {})
         host = hotplug.Host(self.work) if script in HOTPLUG else None
         if host:
             argv += host.argv()

@@ -146,6 +146,9 @@ void pcie_sysfs_enumerate(struct nvmux *nvmux, const struct nvmux_trid *trid, nv
 /* The IOMMU group of a function that is bound to vfio-pci; -ENODEV, -EBUSY, -EOPNOTSUPP. */
 int pcie_sysfs_group(struct nvmux *nvmux, const char *bdf, unsigned *ret_group);
 
+/* The NUMA node of a function, or -1. */
+int pcie_sysfs_node(const struct nvmux_ctrlr *ctrlr);
+
 /* (Part of) BAR0 is mapped here: guard it against SIGBUS. */
 void pcie_bar_mapped(struct pcie_dev *dev, void *bar, size_t bytes);
 /*

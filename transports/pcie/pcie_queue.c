@@ -23,6 +23,7 @@
  * - The device can't unmap: the memory stays, since something may still be written to it.
  */
 #include <nvme/types.h>
+#include "libcore/numa.h"
 #include "pcie_int.h"
 
 #define PCIE_CQ_PC    (1u << 0) /* physically contiguous; IEN 0: I/O queues are polled */
@@ -49,7 +50,7 @@ static int pcie_qpair_memory(struct pcie_qpair *q)
 	size_t list_bytes = (size_t)q->base.depth * NVMUX_PAGE_SIZE;
 	int err;
 
-	err = nvmux_mem_create(q->base.ctrlr->nvmux, sq_bytes + cq_bytes + list_bytes, 0, &q->mem);
+	err = nvmux_mem_create_for(q->base.ctrlr, sq_bytes + cq_bytes + list_bytes, 0, &q->mem);
 	if (err)
 		return err;
 	q->sq = (void *)q->mem->addr;

@@ -17,6 +17,7 @@
  * cheaper than its barrier: they stay as they are.
  */
 #include <nvme/types.h>
+#include "libcore/numa.h"
 #include "pcie_int.h"
 
 #define SHADOW_EVENTS NVMUX_PAGE_SIZE /* where the indices begin */
@@ -160,7 +161,7 @@ void pcie_ctrlr_identified(struct nvmux_ctrlr *ctrlr, nvmux_done_fn done, void *
 	}
 	pc->prepare = (struct nvmux_call){done, arg};
 	if (!pc->shadow)
-		err = nvmux_mem_create(ctrlr->nvmux, 2 * NVMUX_PAGE_SIZE, 0, &pc->shadow);
+		err = nvmux_mem_create_for(ctrlr, 2 * NVMUX_PAGE_SIZE, 0, &pc->shadow);
 	if (err)
 		go_without(pc, strerror(-err));
 	else if (nvmux_mem_is_mapped(pc->shadow, ctrlr))

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "libcore/numa.h"
 #include "pcie_int.h"
 
 #define PCIE_SCAN_MAX 4096 /* functions looked at */
@@ -82,6 +83,17 @@ int pcie_sysfs_group(struct nvmux *nvmux, const char *bdf, unsigned *ret_group)
 			bdf);
 	*ret_group = (unsigned)number;
 	return 0;
+}
+
+int pcie_sysfs_node(const struct nvmux_ctrlr *ctrlr)
+{
+	char path[PCIE_PATH_MAX], bdf[PCI_ADDRESS_SIZE];
+
+	if (pci_address_parse(ctrlr->trid.traddr, bdf))
+		return -1;
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/numa_node",
+		 pcie_paths(ctrlr->nvmux)->sysfs, bdf);
+	return nvmux_numa_of_attribute(path);
 }
 
 static bool is_ours(const struct nvmux *nvmux, const char *bdf)

@@ -661,6 +661,7 @@ const struct pcie_transport pcie_vfio_transport = {
 		{
 			.trtype = NVMUX_TRTYPE_PCIE,
 			.enumerate = pcie_sysfs_enumerate,
+			.numa_node = pcie_sysfs_node,
 			PCIE_TRANSPORT_OPS,
 		},
 	.dev_ops = &vfio_dev_ops,

@@ -28,6 +28,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "libcore/numa.h"
 #include "rdma_int.h"
 
 #define RDMA_PRIVATE_MAX 256 /* the length is a byte */
@@ -516,6 +517,18 @@ static void rdma_qpair_end(struct nvmux_qpair *qpair)
 	rdma_conn_end(rdma_qpair(qpair));
 }
 
+/* That of the adapter; one in software has none. */
+static int rdma_numa_node(const struct nvmux_ctrlr *ctrlr)
+{
+	const struct rdma_ctrlr *rc = container_of(ctrlr, const struct rdma_ctrlr, base);
+	char path[IBV_SYSFS_PATH_MAX + 32];
+
+	if (!rc->verbs)
+		return -1;
+	snprintf(path, sizeof(path), "%s/device/numa_node", rc->verbs->device->ibdev_path);
+	return nvmux_numa_of_attribute(path);
+}
+
 const struct nvmux_transport rdma_transport = {
 	.trtype = NVMUX_TRTYPE_RDMA,
 	.flags = NVMUX_TRANSPORT_FABRICS,
@@ -524,6 +537,7 @@ const struct nvmux_transport rdma_transport = {
 	.ctrlr_free = rdma_ctrlr_free,
 	.ctrlr_open = rdma_ctrlr_open,
 	.ctrlr_close = rdma_ctrlr_close,
+	.numa_node = rdma_numa_node,
 	.reg_read = rdma_reg_read,
 	.reg_write = rdma_reg_write,
 	.mem_map = rdma_mem_map,

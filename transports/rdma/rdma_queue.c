@@ -24,12 +24,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "libcore/numa.h"
 #include "rdma_int.h"
 
 #define IN_CAPSULE_MAX 8192u /* bytes; more is read by the target, which then needs no copy */
 
 /* ---- memory ---- */
 
+/* The admin queue's is made before there is a connection, and so an adapter whose node counts. */
 static int alloc_capsules(struct rdma_qpair *q)
 {
 	size_t sqes = ((size_t)q->n_slots + 1) * sizeof(*q->sqes);
@@ -43,6 +45,7 @@ static int alloc_capsules(struct rdma_qpair *q)
 		return -ENOMEM;
 	/* A child's copy on write would part us from the pages that the device knows. */
 	madvise(memory, q->memory_size, MADV_DONTFORK);
+	nvmux_numa_prefer(memory, q->memory_size, nvmux_ctrlr_get_numa_id(q->base.ctrlr));
 	q->memory = memory;
 	q->sqes = (struct nvmux_cmd *)(void *)memory;
 	q->connect_data = (struct fabrics_connect_data *)(void *)(memory + sqes);
