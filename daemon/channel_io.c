@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include "daemon/data.h"
+#include "daemon/plain.h"
 #include "libcore/membarrier.h"
 
 #define FLAGS_FUSE  0x03
@@ -59,37 +60,66 @@ static inline uint16_t region_number(const struct nvmux_seg *seg, uint64_t addre
 	return seg->len ? (uint16_t)(address >> NVMUX_RING_OFFSET_BITS) : CHANNEL_NO_REGION;
 }
 
-/* Check one command, a private copy, and send it. The hardware queue has room. */
-static inline void serve(struct channel *channel, const struct nvmux_ring_cmd *cmd)
+/* Send one that has been checked. There is room. */
+static void submit(struct channel *channel, const struct checked_cmd *cmd)
 {
 	struct nvmux_qpair *qpair = channel->hwq->qpair;
-	struct nvmux_payload payload;
-	struct checked_cmd checked;
+	struct channel_slot *slot = &channel->slots[channel->free_slots[--channel->n_free]];
+	struct nvmux_payload payload = {
+		.data = &cmd->seg,
+		.n_data = cmd->seg.len ? 1 : 0,
+		.data_len = cmd->seg.len,
+		.md = cmd->md,
+	};
+
+	slot->cid = le16_to_cpu(cmd->ring.cid);
+	slot->region = region_number(&cmd->seg, cmd->ring.data);
+	slot->md_region = region_number(&cmd->md, cmd->ring.md);
+	slot->bytes = cmd->seg.len;
+	slot->writes = cmd->ring.opc & 1; /* bit 0: to the controller, bit 1: from it */
+	if (unlikely(qpair->transport->submit(qpair, &cmd->cmd, &payload, complete, slot))) {
+		channel->n_free++;
+		refuse(channel, &cmd->ring, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+	}
+}
+
+/* One that isn't a read or write of the usual kind, or is wrong. */
+__attribute__((noinline)) static void serve_other(struct channel *channel, struct checked_cmd *cmd)
+{
+	uint16_t status = channel_check(channel->view, channel->regions, channel->n_regions, cmd);
+
+	if (status)
+		refuse(channel, &cmd->ring, status);
+	else
+		submit(channel, cmd);
+}
+
+/* Check one command, cmd->ring, and send it. The hardware queue has room. */
+static inline void serve(struct channel *channel, struct checked_cmd *cmd)
+{
+	struct nvmux_qpair *qpair = channel->hwq->qpair;
 	struct channel_slot *slot;
-	uint16_t status;
+	struct nvmux_plain data;
 
 	if (unlikely(channel->n_free == 0)) {
-		refuse(channel, cmd, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
+		refuse(channel, &cmd->ring, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
 		return;
 	}
-	status = channel_check(cmd, channel->view, channel->regions, channel->n_regions, &checked);
-	if (unlikely(status)) {
-		refuse(channel, cmd, status);
+	if (unlikely(!channel_check_plain(&cmd->ring, channel->view, channel->regions,
+					  channel->n_regions, &data) ||
+		     !qpair->transport->submit_plain)) {
+		serve_other(channel, cmd);
 		return;
 	}
 	slot = &channel->slots[channel->free_slots[--channel->n_free]];
-	slot->cid = le16_to_cpu(cmd->cid);
-	slot->region = region_number(&checked.seg, cmd->data);
-	slot->md_region = region_number(&checked.md, cmd->md);
-	slot->bytes = checked.seg.len;
-	slot->writes = cmd->opc & 1; /* data transfer: bit 0 to the controller, bit 1 from it */
-	payload.data = &checked.seg;
-	payload.n_data = checked.seg.len ? 1 : 0;
-	payload.data_len = checked.seg.len;
-	payload.md = checked.md;
-	if (unlikely(qpair->transport->submit(qpair, &checked.cmd, &payload, complete, slot))) {
+	slot->cid = le16_to_cpu(cmd->ring.cid);
+	slot->region = (uint16_t)(cmd->ring.data >> NVMUX_RING_OFFSET_BITS);
+	slot->md_region = CHANNEL_NO_REGION;
+	slot->bytes = data.len;
+	slot->writes = cmd->ring.opc & 1;
+	if (unlikely(qpair->transport->submit_plain(qpair, &cmd->cmd, &data, complete, slot))) {
 		channel->n_free++;
-		refuse(channel, cmd, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
+		refuse(channel, &cmd->ring, NVMUX_SC_INTERNAL | NVMUX_STATUS_DNR);
 	}
 }
 
@@ -188,9 +218,10 @@ static void serve_pair(struct channel *channel, const struct nvmux_ring_cmd *fir
 
 /* A command with flags, or any after the first of two fused ones. */
 __attribute__((noinline, cold)) static void serve_slow(struct channel *channel,
-						       const struct nvmux_ring_cmd *cmd)
+						       struct checked_cmd *checked)
 {
 	const uint16_t missing = NVME_SC_FUSED_MISSING | NVMUX_STATUS_DNR;
+	const struct nvmux_ring_cmd *cmd = &checked->ring;
 	uint8_t fuse = cmd->flags & FLAGS_FUSE;
 
 	if (channel->has_first) {
@@ -211,7 +242,7 @@ __attribute__((noinline, cold)) static void serve_slow(struct channel *channel,
 	} else if (cmd->flags & ~NVMUX_RING_F_PHASE) {
 		serve_list(channel, cmd);
 	} else {
-		serve(channel, cmd);
+		serve(channel, checked);
 	}
 }
 
@@ -255,10 +286,10 @@ uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max)
 {
 	/* One that waits for its second is sent together with it. */
 	uint32_t n = channel->has_first, waiting = n;
-	struct nvmux_ring_cmd cmd;
+	struct checked_cmd cmd;
 
-	while (n < max && ring_server_take(&channel->ring, &cmd)) {
-		if (likely(!(cmd.flags & ~NVMUX_RING_F_PHASE) && !channel->has_first))
+	while (n < max && ring_server_take(&channel->ring, &cmd.ring)) {
+		if (likely(!(cmd.ring.flags & ~NVMUX_RING_F_PHASE) && !channel->has_first))
 			serve(channel, &cmd);
 		else
 			serve_slow(channel, &cmd);
@@ -269,8 +300,7 @@ uint32_t channel_poll(struct reactor *r, struct channel *channel, uint32_t max)
 
 uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t status)
 {
-	struct nvmux_ring_cmd cmd;
-	struct checked_cmd unused;
+	struct checked_cmd cmd;
 	uint32_t n = 0;
 
 	if (channel->has_first) {
@@ -278,14 +308,14 @@ uint32_t channel_refuse(struct reactor *r, struct channel *channel, uint16_t sta
 		refuse(channel, &channel->first, status);
 		n++;
 	}
-	while (n < channel->weight && ring_server_take(&channel->ring, &cmd)) {
+	while (n < channel->weight && ring_server_take(&channel->ring, &cmd.ring)) {
 		/* what those with flags carry is looked at when there is a path again */
-		uint16_t found = cmd.flags & ~NVMUX_RING_F_PHASE
+		uint16_t found = cmd.ring.flags & ~NVMUX_RING_F_PHASE
 					 ? 0
-					 : channel_check(&cmd, channel->view, channel->regions,
-							 channel->n_regions, &unused);
+					 : channel_check(channel->view, channel->regions,
+							 channel->n_regions, &cmd);
 
-		refuse(channel, &cmd, found ? found : status);
+		refuse(channel, &cmd.ring, found ? found : status);
 		n++;
 	}
 	return took(r, channel, n);

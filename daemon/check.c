@@ -7,8 +7,8 @@
  * the admin right. Everything is computed in 64 bits from fields of at most 32, in terms that can't
  * overflow.
  *
- * Commands with flags (scatter lists, fused) have entry points of their own, so that the usual ones
- * pay nothing for them.
+ * Commands with flags (scatter lists, fused) have entry points of their own, so that the others pay
+ * nothing for them. Reads and writes of the usual kind don't come here (plain.h).
  */
 #include "daemon/reactor.h"
 
@@ -73,13 +73,17 @@ static const struct op_rule op_rules[256] = {
 	[0x80 ... 0xff] = {.kind = OP_PRIVILEGED, .writes = true}, /* vendor */
 };
 
-/* Namespaces mostly are numbered 1, 2, 3, …: then the first guess is right. */
+/* Of those that share a place the first one has it: with up to 64 in a row, all have their own. */
+void ctrlr_view_index(struct ctrlr_view *view)
+{
+	for (uint32_t i = MIN(view->n_ns, (uint32_t)UINT16_MAX); i-- > 0;)
+		view->likely_place[view->ns[i].nsid % CTRLR_VIEW_PLACES] = (uint16_t)i;
+}
+
 static const struct ns_view *find_ns(const struct ctrlr_view *view, uint32_t nsid)
 {
 	uint32_t low = 0, high = view->n_ns;
 
-	if (likely(nsid - 1 < high && view->ns[nsid - 1].nsid == nsid))
-		return &view->ns[nsid - 1];
 	if (nsid == 0 || nsid == NVME_NSID_ALL)
 		return NULL;
 	while (low < high) {
@@ -278,26 +282,9 @@ static uint16_t check_buffer(uint64_t address, uint32_t buf_len, uint64_t need,
 	return 0;
 }
 
-static void fill_cmd(const struct nvmux_ring_cmd *copy, struct nvmux_cmd *ret)
-{
-	*ret = (struct nvmux_cmd){
-		.opc = copy->opc,
-		.nsid = copy->nsid,
-		.cdw2 = copy->cdw2,
-		.cdw3 = copy->cdw3,
-		.cdw10 = copy->cdw10,
-		.cdw11 = copy->cdw11,
-		.cdw12 = copy->cdw12,
-		.cdw13 = copy->cdw13,
-		.cdw14 = copy->cdw14,
-		.cdw15 = copy->cdw15,
-	};
-}
-
 /* All but the buffers: what the command is, and how much it moves. */
-static inline uint16_t check_cmd(const struct nvmux_ring_cmd *copy, uint64_t data_len,
-				 const struct ctrlr_view *view, uint64_t *ret_len,
-				 uint64_t *ret_md_len)
+static uint16_t check_cmd(const struct nvmux_ring_cmd *copy, uint64_t data_len,
+			  const struct ctrlr_view *view, uint64_t *ret_len, uint64_t *ret_md_len)
 {
 	const struct op_rule *rule = &op_rules[copy->opc];
 	const struct ns_view *ns;
@@ -317,13 +304,13 @@ static inline uint16_t check_cmd(const struct nvmux_ring_cmd *copy, uint64_t dat
 	return unlikely(*ret_len > view->max_transfer) ? NVMUX_SC_LENGTH_LIMIT : 0;
 }
 
-static inline uint16_t check_md(const struct nvmux_ring_cmd *copy, uint64_t md_len,
-				const struct ctrlr_view *view, const struct region_view *regions,
-				uint32_t n_regions, struct checked_cmd *ret)
+static uint16_t check_md(const struct nvmux_ring_cmd *copy, uint64_t md_len,
+			 const struct ctrlr_view *view, const struct region_view *regions,
+			 uint32_t n_regions, struct checked_cmd *ret)
 {
 	ret->md.mem = NULL;
 	ret->md.len = 0;
-	if (likely(!md_len))
+	if (!md_len)
 		return 0;
 	if (!view->separate_md) /* a capsule has one data pointer */
 		return NVME_SC_INVALID_FIELD;
@@ -331,13 +318,12 @@ static inline uint16_t check_md(const struct nvmux_ring_cmd *copy, uint64_t md_l
 }
 
 /* Whether the device alone knows how much it moves. */
-static inline bool is_opaque(const struct nvmux_ring_cmd *copy)
+static bool is_opaque(const struct nvmux_ring_cmd *copy)
 {
 	uint8_t kind = op_rules[copy->opc].kind;
 
-	return unlikely(kind == OP_PRIVILEGED || kind == OP_UNKNOWN ||
-			(kind == OP_MGMT_SEND &&
-			 (uint8_t)le32_to_cpu(copy->cdw10) > MO_RUH_UPDATE));
+	return kind == OP_PRIVILEGED || kind == OP_UNKNOWN ||
+	       (kind == OP_MGMT_SEND && (uint8_t)le32_to_cpu(copy->cdw10) > MO_RUH_UPDATE);
 }
 
 /*
@@ -358,43 +344,41 @@ static uint16_t check_pages(const struct nvmux_seg *segs, uint32_t n, const stru
 	return len && !sgl && !keys && nvmux_num_pages(segs, len) == 2 ? NVMUX_SC_LENGTH_LIMIT : 0;
 }
 
-static inline uint16_t check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
-			     const struct region_view *regions, uint32_t n_regions,
-			     struct checked_cmd *ret)
+/* @ret may hold what @copy points to, which is looked at no more once ret->cmd is made of it. */
+static uint16_t check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
+		      const struct region_view *regions, uint32_t n_regions,
+		      struct checked_cmd *ret)
 {
 	uint64_t len, md_len;
 	uint16_t status;
 
-	if (unlikely(copy->flags & ~NVMUX_RING_F_PHASE))
+	if (copy->flags & ~NVMUX_RING_F_PHASE)
 		return copy->flags & NVMUX_RING_F_LIST ? NVMUX_SC_LIST_INVALID
 						       : NVME_SC_INVALID_FIELD;
 	status = check_cmd(copy, copy->data_len, view, &len, &md_len);
-	if (unlikely(status))
+	if (status)
 		return status;
 	ret->seg.mem = NULL;
 	ret->seg.len = 0;
 	if (len) {
 		status = check_buffer(copy->data, copy->data_len, len, regions, n_regions,
 				      &ret->seg);
-		if (unlikely(status))
+		if (status)
 			return status;
 	}
 	status = check_md(copy, md_len, view, regions, n_regions, ret);
-	if (unlikely(status))
+	if (status)
 		return status;
-	fill_cmd(copy, &ret->cmd);
-	if (unlikely(is_opaque(copy)))
-		return check_pages(&ret->seg, 1, view, &ret->cmd);
-	return 0;
+	ret->cmd.flags = 0;
+	return is_opaque(&ret->ring) ? check_pages(&ret->seg, 1, view, &ret->cmd) : 0;
 }
 
-uint16_t channel_check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
-		       const struct region_view *regions, uint32_t n_regions,
-		       struct checked_cmd *ret)
+uint16_t channel_check(const struct ctrlr_view *view, const struct region_view *regions,
+		       uint32_t n_regions, struct checked_cmd *cmd)
 {
-	uint16_t status = check(copy, view, regions, n_regions, ret);
+	uint16_t status = check(&cmd->ring, view, regions, n_regions, cmd);
 
-	return likely(!status) ? 0 : status | NVMUX_STATUS_DNR;
+	return status ? status | NVMUX_STATUS_DNR : 0;
 }
 
 /* ---- commands with flags ---- */
@@ -441,8 +425,8 @@ static uint16_t check_pieces(const struct nvmux_ring_seg *list, uint32_t n, uint
 		if (status)
 			return status;
 		if (part) {
-			ret->regions[ret->n] =
-				(uint16_t)(list[i].region_offset >> NVMUX_RING_OFFSET_BITS);
+			ret->regions[ret->n] = (uint16_t)(list[i].region_offset >>
+							  NVMUX_RING_OFFSET_BITS);
 			ret->segs[ret->n++] = seg;
 		}
 		left -= part;
@@ -474,7 +458,7 @@ static uint16_t check_list(const struct nvmux_ring_cmd *copy, const struct nvmux
 	status = check_md(copy, md_len, view, regions, n_regions, ret);
 	if (status)
 		return status;
-	fill_cmd(copy, &ret->cmd);
+	ret->ring = *copy;
 	ret->cmd.flags = copy->flags & FLAGS_FUSE;
 	return is_opaque(copy) ? check_pages(ret_list->segs, ret_list->n, view, &ret->cmd) : 0;
 }

@@ -33,8 +33,7 @@ struct controller *controller_find(struct nvmuxd *d, const char *name)
 {
 	struct controller *c;
 
-	TAILQ_FOREACH(c, &d->controllers, link)
-	{
+	TAILQ_FOREACH (c, &d->controllers, link) {
 		if (strcmp(c->name, name) == 0)
 			return c;
 	}
@@ -45,8 +44,7 @@ struct controller *controller_find_trid(struct nvmuxd *d, const struct nvmux_tri
 {
 	struct controller *c;
 
-	TAILQ_FOREACH(c, &d->controllers, link)
-	{
+	TAILQ_FOREACH (c, &d->controllers, link) {
 		if (nvmux_trid_compare(&c->trid, trid) == 0)
 			return c;
 	}
@@ -59,8 +57,7 @@ struct controller *controller_find_target(struct nvmuxd *d, const struct nvmux_t
 	struct controller *c;
 
 	a.host_traddr[0] = a.host_iface[0] = '\0';
-	TAILQ_FOREACH(c, &d->controllers, link)
-	{
+	TAILQ_FOREACH (c, &d->controllers, link) {
 		b = c->trid;
 		b.host_traddr[0] = b.host_iface[0] = '\0';
 		if (nvmux_trid_compare(&a, &b) == 0)
@@ -143,9 +140,9 @@ static void view_ns(struct ns_view *view, const struct nvmux_ns *ns)
 	view->pi = ns->pi_type;
 	view->zone_lbas = ns->zone_lbas;
 	if (ns->zns)
-		view->zdes = ns->zns->lbafe[nvmux_ns_get_format_index(ns) %
-					    ARRAY_SIZE(ns->zns->lbafe)]
-				     .zdes;
+		view->zdes =
+			ns->zns->lbafe[nvmux_ns_get_format_index(ns) % ARRAY_SIZE(ns->zns->lbafe)]
+				.zdes;
 }
 
 struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
@@ -168,6 +165,7 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 		if (ctrlr->ns[i]->active)
 			view_ns(&view->ns[view->n_ns++], ctrlr->ns[i]);
 	}
+	ctrlr_view_index(view);
 	return view;
 }
 
@@ -196,9 +194,8 @@ static void view_is_set(void *arg)
 /* Better no service than an old geometry. */
 static void stop_serving(struct controller *c, struct client_qpair *q)
 {
-	log_error(&c->d->log, "ctrlr",
-		  "%s: no memory to go on serving a queue pair of client %u", c->name,
-		  q->hold->session->id);
+	log_error(&c->d->log, "ctrlr", "%s: no memory to go on serving a queue pair of client %u",
+		  c->name, q->hold->session->id);
 	channel_set_state(q->channel, NVMUX_RING_DEAD);
 	qpair_stop(q);
 }
@@ -209,10 +206,8 @@ static void set_channel_views(struct controller *c, const struct ctrlr_view *vie
 	struct client_qpair *q;
 	struct hold *hold;
 
-	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
-	{
-		TAILQ_FOREACH(q, &hold->session->qpairs, link)
-		{
+	TAILQ_FOREACH (hold, &c->holds, ctrlr_link) {
+		TAILQ_FOREACH (q, &hold->session->qpairs, link) {
 			struct ctrlr_view *copy = NULL;
 
 			if (q->hold != hold || q->state != CHANNEL_STARTED)
@@ -257,10 +252,8 @@ static void kill_channels(struct controller *c, struct op *op)
 	struct client_qpair *q;
 	struct hold *hold;
 
-	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
-	{
-		TAILQ_FOREACH(q, &hold->session->qpairs, link)
-		{
+	TAILQ_FOREACH (hold, &c->holds, ctrlr_link) {
+		TAILQ_FOREACH (q, &hold->session->qpairs, link) {
 			if (q->hold != hold || !q->channel)
 				continue;
 			channel_set_state(q->channel, NVMUX_RING_DEAD);
@@ -357,8 +350,8 @@ static void lost_done(struct op *op)
 
 	free(lost);
 	controller_go_on(c); /* what has waited for a change or a reset is refused */
-	TAILQ_FOREACH(hold, &c->holds, ctrlr_link)
-	session_close_hold(hold->session, hold, NULL);
+	TAILQ_FOREACH (hold, &c->holds, ctrlr_link)
+		session_close_hold(hold->session, hold, NULL);
 	controller_check_removed(c);
 	daemon_progress(c->d);
 }
@@ -395,10 +388,8 @@ void controller_queue_failed(void *arg, struct hwq *hwq)
 	struct controller *c;
 	struct hw_queue *queue;
 
-	TAILQ_FOREACH(c, &d->controllers, link)
-	{
-		TAILQ_FOREACH(queue, &c->hw_queues, link)
-		{
+	TAILQ_FOREACH (c, &d->controllers, link) {
+		TAILQ_FOREACH (queue, &c->hw_queues, link) {
 			if (queue->hwq != hwq)
 				continue;
 			if (c->lost || controller_is_fabrics(c))

@@ -21,6 +21,7 @@
 #define REACTOR_BUSY_POLLED 16u     /* channels that a busy reactor polls without parking any */
 #define REACTOR_DOZE_TURNS  16u     /* idle ones between two looks at the clock */
 #define REACTOR_DOZE_NS     50000u  /* idle for so long, where completions can wake it: doze */
+#define REACTOR_STATS_TURNS 64u     /* between two looks of others at the counters */
 #define REACTOR_EPOLL_TURNS 128u    /* between two looks at sockets and the poll group */
 #define REACTOR_EVENTS      64      /* handled with one look */
 #define REACTOR_FLUSH_MS    1       /* sleeping while the control thread's queue is full */

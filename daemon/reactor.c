@@ -191,8 +191,10 @@ static uint32_t poll_hwqs(struct reactor *r)
 
 static uint32_t turn(struct reactor *r)
 {
-	uint32_t work = take_messages(r);
+	uint32_t work = 0;
 
+	if (unlikely(!msgq_is_empty(&r->to_reactor)))
+		work = take_messages(r);
 	if (unlikely(r->group_ready)) {
 		r->group_ready = false;
 		nvmux_poll_group_reap(r->group);
@@ -213,7 +215,8 @@ static uint32_t turn(struct reactor *r)
 		r->idle_loops++;
 		cpu_relax();
 	}
-	store_stats(r);
+	if (unlikely(r->loops % REACTOR_STATS_TURNS == 0))
+		store_stats(r);
 	return work;
 }
 

@@ -143,6 +143,8 @@ void hwq_abandon(struct hwq *hwq, const void *owner);
 
 /* ---- what a channel's commands are checked against ---- */
 
+#define CTRLR_VIEW_PLACES 64u
+
 /* A namespace as a client sees it. */
 struct ns_view {
 	uint32_t nsid;
@@ -168,19 +170,28 @@ struct ctrlr_view {
 	/* Vendor commands that others have to stop for or hear of, a bit for each opcode from 80h
 	 * on: only the control plane sends them. */
 	uint32_t noticed[4];
+	/* By the lowest bits of an id: the place in @ns to look at first. ctrlr_view_index() */
+	uint16_t likely_place[CTRLR_VIEW_PLACES];
 	uint32_t n_ns;
 	struct ns_view ns[]; /* in the order of their ids */
 };
+
+/* All of view->ns is there: find the places. */
+void ctrlr_view_index(struct ctrlr_view *view);
 
 /* A region of a client, by its number. */
 struct region_view {
 	const struct nvmux_mem *mem; /* NULL: no such region */
 	uint64_t size;               /* bytes */
+	uint64_t base;               /* mem->maps[].base of the controller */
 };
 
 /* What the check of one command found. */
 struct checked_cmd {
-	struct nvmux_cmd cmd; /* ready but for identifier and data pointers */
+	union {
+		struct nvmux_ring_cmd ring; /* as the client gave it, a private copy */
+		struct nvmux_cmd cmd; /* checked: the same, ready but for identifier and pointers */
+	};
 	struct nvmux_seg seg; /* len 0: no data; else exactly what the command moves */
 	struct nvmux_seg md;  /* separate metadata; len 0: none */
 };
@@ -194,18 +205,18 @@ struct checked_list {
 };
 
 /*
- * Check a private copy of a ring command: opcode class and rights, namespace, range, geometry, then
- * region, alignment, range in the region, and that the buffer is at least what the command moves.
- * Return 0 with @ret filled, or the status (with DNR) to complete it with. Pure: no I/O, no state.
- * A command with flags has a check of its own below; this one refuses it.
+ * Check cmd->ring: opcode class and rights, namespace, range, geometry, then region, alignment,
+ * range in the region, and that the buffer is at least what the command moves. Return 0 with the
+ * rest of @cmd filled, or the status (with DNR) to complete it with. Pure: no I/O, no state. A
+ * command with flags has a check of its own below; this one refuses it.
  */
-uint16_t channel_check(const struct nvmux_ring_cmd *copy, const struct ctrlr_view *view,
-		       const struct region_view *regions, uint32_t n_regions,
-		       struct checked_cmd *ret);
+uint16_t channel_check(const struct ctrlr_view *view, const struct region_view *regions,
+		       uint32_t n_regions, struct checked_cmd *cmd);
 /*
  * The same for a command whose data is in pieces: @list is a private copy of its scatter list, @n
  * entries; copy->data and copy->data_len aren't looked at. A command without data has no list.
- * ret->seg is not filled. The fuse bits are forwarded; whoever calls pairs the commands.
+ * ret->seg is not filled, ret->ring needn't be. The fuse bits are forwarded; whoever calls pairs
+ * the commands.
  */
 uint16_t channel_check_list(const struct nvmux_ring_cmd *copy, const struct nvmux_ring_seg *list,
 			    uint32_t n, const struct ctrlr_view *view,

@@ -86,6 +86,12 @@ void session_release_regions(struct session *s)
 	}
 }
 
+static struct region_view view_of(const struct region *region, uint32_t index)
+{
+	return (struct region_view){
+		.mem = region->mem, .size = region->size, .base = region->mem->maps[index].base};
+}
+
 struct region_view *session_region_views(const struct session *s, const struct hold *hold)
 {
 	uint32_t n = s->limits.max_regions, index = hold->controller->ctrlr->index;
@@ -96,8 +102,7 @@ struct region_view *session_region_views(const struct session *s, const struct h
 
 		if (!region->ready || region->closing || !region->mem->maps[index].mapped)
 			continue;
-		views[i].mem = region->mem;
-		views[i].size = region->size;
+		views[i] = view_of(region, index);
 	}
 	return views;
 }
@@ -209,8 +214,7 @@ static void alloc_map(struct op *op)
 	struct region_op *rop = region_op_of(op);
 	struct hold *hold;
 
-	TAILQ_FOREACH(hold, &rop->s->holds, link)
-	{
+	TAILQ_FOREACH (hold, &rop->s->holds, link) {
 		if (hold->closing || hold->controller->lost)
 			continue;
 		op_hold(op);
@@ -223,15 +227,16 @@ static void alloc_tell_channels(struct op *op)
 {
 	struct region_op *rop = region_op_of(op);
 	struct region *region = region_of(op);
-	struct region_view view = {.mem = region->mem, .size = region->size};
+	struct region_view view;
 	struct client_qpair *q;
+	uint32_t index;
 
 	region->ready = true;
-	TAILQ_FOREACH(q, &rop->s->qpairs, link)
-	{
-		if (q->state != CHANNEL_STARTED ||
-		    !region->mem->maps[q->hold->controller->ctrlr->index].mapped)
+	TAILQ_FOREACH (q, &rop->s->qpairs, link) {
+		index = q->hold->controller->ctrlr->index;
+		if (q->state != CHANNEL_STARTED || !region->mem->maps[index].mapped)
 			continue;
+		view = view_of(region, index);
 		op_hold(op);
 		channel_set_region(q->channel, rop->number, &view, release_op, op);
 	}
@@ -244,8 +249,8 @@ static void alloc_undo(struct op *op)
 
 	if (rop->number == REGION_NONE || !region_of(op)->mem)
 		return;
-	TAILQ_FOREACH(hold, &rop->s->holds, link)
-	unmap(region_of(op), hold, op);
+	TAILQ_FOREACH (hold, &rop->s->holds, link)
+		unmap(region_of(op), hold, op);
 }
 
 static void alloc_done(struct op *op)
@@ -311,8 +316,7 @@ static void free_begin(struct op *op)
 	}
 	region = region_of(op);
 	region->closing = true;
-	TAILQ_FOREACH(q, &s->qpairs, link)
-	{
+	TAILQ_FOREACH (q, &s->qpairs, link) {
 		/* one that has stopped has nothing in flight */
 		if (q->state != CHANNEL_STARTED && q->state != CHANNEL_STOPPING)
 			continue;
@@ -329,8 +333,8 @@ static void free_unmap(struct op *op)
 {
 	struct hold *hold;
 
-	TAILQ_FOREACH(hold, &region_op_of(op)->s->holds, link)
-	unmap(region_of(op), hold, op);
+	TAILQ_FOREACH (hold, &region_op_of(op)->s->holds, link)
+		unmap(region_of(op), hold, op);
 }
 
 static void free_done(struct op *op)

@@ -269,8 +269,8 @@ static struct region_view *regions_of(const struct hold *hold, bool staged)
 		free(regions);
 		return NULL;
 	}
-	more[n].mem = hold->controller->staging;
-	more[n].size = more[n].mem->size;
+	more[n] = (struct region_view){.mem = hold->controller->staging,
+				       .size = hold->controller->staging->size};
 	return more;
 }
 
@@ -298,7 +298,8 @@ static uint16_t check(const struct user_cmd *cmd, const struct nvmux_ring_cmd *c
 		status = channel_check_list(copy, request->list, request->n_list, c->view, regions,
 					    n_regions, ret, ret_list);
 	} else if (cmd->io) {
-		status = channel_check(copy, c->view, regions, n_regions, ret);
+		ret->ring = *copy;
+		status = channel_check(c->view, regions, n_regions, ret);
 	} else {
 		struct admin_view view = {
 			.admin = s->admin,

@@ -143,6 +143,14 @@ struct nvmux_mem_map {
 	uint32_t lkey;
 	uint32_t rkey;
 	void *priv;
+	uint64_t base; /* what commands call its first byte, where transports have read and write */
+};
+
+/* What of a slot of the window a controller reaches: the I/O path's short way to a region. Read by
+ * I/O threads, written by the control thread. */
+struct nvmux_reach {
+	uint64_t base;  /* what commands call the slot's first byte */
+	uint64_t bytes; /* from there to the region's end; 0: it reaches nothing of it */
 };
 
 /*
@@ -170,6 +178,8 @@ int nvmux_mem_import(struct nvmux *nvmux, int fd, size_t size, uint16_t region,
 		     const void *provider, struct nvmux_mem **ret);
 /* Free it; it must be mapped for no controller any more. */
 void nvmux_mem_release(struct nvmux_mem *mem);
+/* A controller reaches it, by maps[].base, or no longer. For who maps without the two below. */
+void nvmux_mem_set_mapped(struct nvmux_mem *mem, uint16_t index, bool mapped);
 /* Free it as soon as it is mapped for no controller any more: now, or when the last of those that
  * could still write to it has been let go of. */
 void nvmux_mem_release_later(struct nvmux_mem *mem);
@@ -206,6 +216,21 @@ struct nvmux_seg {
 	uint64_t offset;
 	uint32_t len;
 };
+
+/* Data in one piece, as commands name it: maps[].base of its region + offset, and bytes. */
+struct nvmux_plain {
+	uint64_t addr;
+	uint32_t len;
+};
+
+/* Eight bytes of a queue entry, in wire order, whatever they are declared as. */
+typedef uint64_t __attribute__((may_alias)) nvmux_word;
+
+/* The first of them: opcode, flags, command identifier and namespace. */
+static inline uint64_t nvmux_word0(uint8_t opc, uint8_t flags, uint16_t cid, uint32_t nsid)
+{
+	return htole64((uint64_t)nsid << 32 | (uint64_t)cid << 16 | (uint64_t)flags << 8 | opc);
+}
 
 #define NVMUX_SEGS_MAX 64 /* pieces of one command */
 
@@ -299,14 +324,14 @@ struct nvmux_qpair {
 	struct nvmux_slot *slots; /* depth of them are used, there are cid_mask + 1 */
 	uint16_t *free_slots;     /* a stack of n_free indices */
 	uint32_t n_free;
-	uint32_t depth;  /* commands in flight at most */
+	uint32_t depth;    /* commands in flight at most */
 	uint16_t cid_mask; /* of an identifier: the index */
 	uint16_t id;       /* 0: admin */
-	uint8_t state;   /* enum nvmux_qpair_state */
-	uint8_t slow;    /* enum nvmux_qpair_slow; the owner's */
-	uint8_t qprio;   /* with weighted round robin: 0 urgent to 3 low */
-	bool processing; /* callbacks may be on the stack */
-	bool live;       /* the controller may know its queues and use its memory */
+	uint8_t state;     /* enum nvmux_qpair_state */
+	uint8_t slow;      /* enum nvmux_qpair_slow; the owner's */
+	uint8_t qprio;     /* with weighted round robin: 0 urgent to 3 low */
+	bool processing;   /* callbacks may be on the stack */
+	bool live;         /* the controller may know its queues and use its memory */
 	bool freeing;
 	bool parked; /* disconnected by its owner, who connects it again; the control thread's */
 	bool handed_over; /* another thread than the control thread polls it: written by the
@@ -315,20 +340,20 @@ struct nvmux_qpair {
 	struct nvmux_split_list splits_waiting; /* split I/O with children still to be sent */
 	struct nvmux_split *splits;
 	struct nvmux_split *splits_free;
-	uint64_t unknown_cids; /* completions for commands that weren't in flight */
-	struct nvmux_poll_group *group; /* that it is polled with, or NULL */
-	struct nvmux_replay *replay;    /* what waits to be repeated, or NULL */
+	uint64_t unknown_cids;               /* completions for commands that weren't in flight */
+	struct nvmux_poll_group *group;      /* that it is polled with, or NULL */
+	struct nvmux_replay *replay;         /* what waits to be repeated, or NULL */
 	struct nvmux_injections *injections; /* NULL: none */
 	struct nvmux_retry *retry;           /* NULL: the transport can't repeat */
-	uint32_t seen_tick; /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
-	uint32_t overdue; /* atomic: identifier + 1 of a command that is, at that look; or 0 */
+	uint32_t seen_tick;   /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
+	uint32_t overdue;     /* atomic: identifier + 1 of a command that is, at that look; or 0 */
 	struct ladder ladder; /* these five: the control thread's */
 	bool neglected;       /* its owner doesn't poll it, and that has been logged */
 	bool neglect_told;    /* and the callback for time-outs has been called */
 	bool reviving;        /* its queues are to be made anew */
 	bool revive_step;     /* the transport does that: nobody else may disconnect it */
-	struct nvmux_mem *staging; /* staging.c: what commands carry that callers gave; or NULL */
-	uint32_t staging_used;     /* a bit per page */
+	struct nvmux_mem *staging;   /* staging.c: what commands carry that callers gave; or NULL */
+	uint32_t staging_used;       /* a bit per page */
 	struct nvmux_staged *staged; /* who waits for each page; or NULL */
 	TAILQ_ENTRY(nvmux_qpair) link;
 	TAILQ_ENTRY(nvmux_qpair) group_link;
@@ -410,10 +435,11 @@ static inline uint16_t nvmux_qpair_next_slot(const struct nvmux_qpair *qpair)
 static inline uint16_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint16_t index,
 					     nvmux_cmd_cb cb, void *arg)
 {
-	uint16_t cid = nvmux_qpair_next_cid(qpair, index);
+	struct nvmux_slot *slot = &qpair->slots[index];
+	uint16_t cid = (uint16_t)(((slot->cid | qpair->cid_mask) + 1u) | index);
 
 	nvmux_qpair_set_free(qpair, qpair->n_free - 1);
-	qpair->slots[index] = (struct nvmux_slot){
+	*slot = (struct nvmux_slot){
 		.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr), .cid = cid};
 	return cid;
 }
@@ -526,23 +552,27 @@ struct nvmux_nvm_limits {
 };
 
 struct nvmux_ns {
+	/* what a read or write of the usual kind needs (rw.h) */
 	struct nvmux_ctrlr *ctrlr;
+	uint64_t n_lbas;
 	uint32_t id;
-	uint8_t lba_shift; /* of a logical block's data */
+	uint32_t plain_lbas;    /* of one command, without metadata; 0: none is of the usual kind */
+	uint32_t boundary_mask; /* no command crosses a multiple of this + 1; all ones: any may */
+	uint8_t lba_shift;      /* of a logical block's data */
+
 	uint8_t csi;
 	uint16_t md_size;
 	bool md_interleaved;
-	uint8_t pi_type;  /* enum nvmux_pi_type */
-	bool pi_first;    /* in the first 8 bytes of the metadata */
+	uint8_t pi_type; /* enum nvmux_pi_type */
+	bool pi_first;   /* in the first 8 bytes of the metadata */
 	bool active;
 	bool has_uuid;
 	bool has_nguid;
-	uint32_t max_lbas;      /* of one command, at least 1 */
-	uint32_t boundary_lbas; /* optimal I/O boundary, 0: none */
-	uint32_t max_copy;      /* MCL: blocks that one copy command writes, 0: it isn't said */
-	uint16_t max_copy_range; /* MSSRL: blocks of one of its ranges */
+	uint32_t max_lbas;        /* of one command, at least 1 */
+	uint32_t boundary_lbas;   /* optimal I/O boundary, 0: none */
+	uint32_t max_copy;        /* MCL: blocks that one copy command writes, 0: it isn't said */
+	uint16_t max_copy_range;  /* MSSRL: blocks of one of its ranges */
 	uint16_t max_copy_ranges; /* MSRC + 1 */
-	uint64_t n_lbas;
 	uint8_t uuid[16];
 	uint8_t nguid[16];
 	uint64_t known_lbas; /* n_lbas at the last look that found it; 0: none has */
@@ -552,7 +582,7 @@ struct nvmux_ns {
 	uint32_t ana_group;
 	uint64_t zone_lbas; /* 0: not zoned */
 	uint64_t n_zones;
-	struct nvme_zns_id_ns *zns; /* NULL: not zoned */
+	struct nvme_zns_id_ns *zns;      /* NULL: not zoned */
 	struct nvme_zns_id_ns *zns_kept; /* its memory, once it was */
 	struct nvme_id_ns data;
 };
@@ -564,6 +594,12 @@ struct nvmux_ctrlr {
 	struct nvmux_ctrlr_opts opts;
 	uint16_t index; /* in nvmux->ctrlrs and nvmux_mem.maps */
 
+	/* the I/O path's, together */
+	uint32_t tick;             /* atomic; counts quarters of io_timeout_ms */
+	uint32_t n_slots;          /* of the window, and of @reach */
+	const uint8_t *window;     /* nvmux->window */
+	struct nvmux_reach *reach; /* by the slots of the window */
+
 	/* life cycle */
 	uint8_t state; /* enum nvmux_ctrlr_state */
 	bool failed;
@@ -574,7 +610,7 @@ struct nvmux_ctrlr {
 	int step_err;
 	uint64_t step_value;
 	uint16_t step_status;
-	int result;                    /* first error on the way */
+	int result;    /* first error on the way */
 	char why[256]; /* its text, until whoever waits is told: others may fail meanwhile */
 	struct nvmux_timer step_timer; /* deadline of the state */
 	struct nvmux_timer poll_timer; /* next look at CSTS */
@@ -600,15 +636,14 @@ struct nvmux_ctrlr {
 	uint32_t max_transfer; /* bytes of one command */
 	uint32_t max_segs;     /* pieces of one command; set by the transport, at least 1 */
 	bool sgl;              /* pieces may start and end anywhere (by SGLS); else PRP rules */
-	uint32_t tick;         /* atomic; counts quarters of io_timeout_ms */
-	struct nvmux_timeouts *timeouts;  /* timeout.c */
-	int reconnect_result;             /* of nvmux_ctrlr_reconnect_start(); -EAGAIN */
-	struct nvmux_revive *revive;      /* revive.c; NULL: not under way */
-	struct nvmux_timer revive_late;   /* looks for owners that come back too late for one */
-	uint8_t resets_left;  /* enum ctrlr_reset_kind: what to try when a step of a reset fails */
-	uint8_t resetting;    /* the one that is under way, or 0 */
-	struct replay_view *replay_view;  /* of the last time */
-	struct nvme_id_ctrl_nvm *nvm_id;  /* while it is being read */
+	struct nvmux_timeouts *timeouts; /* timeout.c */
+	int reconnect_result;            /* of nvmux_ctrlr_reconnect_start(); -EAGAIN */
+	struct nvmux_revive *revive;     /* revive.c; NULL: not under way */
+	struct nvmux_timer revive_late;  /* looks for owners that come back too late for one */
+	uint8_t resets_left; /* enum ctrlr_reset_kind: what to try when a step of a reset fails */
+	uint8_t resetting;   /* the one that is under way, or 0 */
+	struct replay_view *replay_view; /* of the last time */
+	struct nvme_id_ctrl_nvm *nvm_id; /* while it is being read */
 	struct nvmux_nvm_limits nvm;
 	struct nvme_zns_id_ctrl *zns_id; /* NULL: it has no zoned namespace */
 	uint32_t max_append;             /* bytes of one zone append */
@@ -633,7 +668,7 @@ struct nvmux_ctrlr {
 	nvmux_aer_cb aer_cb;
 	void *aer_arg;
 	bool takes_notices; /* the owner has ctrlr_aer_log() of reservations' events */
-	bool aer_asked; /* there has been a callback: none are kept any more */
+	bool aer_asked;     /* there has been a callback: none are kept any more */
 	uint32_t n_aers_kept;
 	struct nvmux_cpl aers_kept[NVMUX_AERS_KEPT]; /* until there is one */
 	struct nvmux_ns_notice *ns_notice; /* changed namespaces are looked at anew; or NULL */
@@ -647,12 +682,12 @@ struct nvmux_ctrlr {
 	struct nvmux_recovery *recovery; /* NULL: it has none to lose */
 	uint32_t in_capsule;             /* bytes of data that a command capsule may hold */
 	bool discovery;
-	bool rescanning; /* its namespaces are looked at while it stays usable */
+	bool rescanning;     /* its namespaces are looked at while it stays usable */
 	bool scan_by_notice; /* and nobody has asked for that */
-	uint8_t *ana_log; /* while it is being read; one reader at a time */
+	uint8_t *ana_log;    /* while it is being read; one reader at a time */
 	uint32_t ana_log_size;
-	bool ana_again;   /* it has changed meanwhile */
-	bool ana_step;    /* the state machine reads it */
+	bool ana_again;        /* it has changed meanwhile */
+	bool ana_step;         /* the state machine reads it */
 	char reset_reason[96]; /* of the last reset for which nobody asked */
 	nvmux_ctrlr_event_cb event_cb;
 	void *event_arg;
@@ -663,7 +698,7 @@ struct nvmux_ctrlr {
 
 	nvmux_remove_cb remove_cb;
 	void *remove_arg;
-	bool attached; /* its owner knows it */
+	bool attached;    /* its owner knows it */
 	bool wanted_back; /* the transport was asked to give the device back (removal.c) */
 	bool gone;        /* atomic; lost for good because the device isn't there: -ENODEV */
 	struct nvmux_timer removal_timer;

@@ -138,17 +138,22 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	ctrlr->trid = *trid;
 	ctrlr->opts = checked;
 	ctrlr->index = index;
+	ctrlr->window = nvmux->window;
+	ctrlr->n_slots = nvmux->n_slots;
 	TAILQ_INIT(&ctrlr->admin_waiting);
 	TAILQ_INIT(&ctrlr->admin_sent);
 	TAILQ_INIT(&ctrlr->qpairs);
-	err = timeout_init(ctrlr);
+	ctrlr->reach = calloc(ctrlr->n_slots, sizeof(*ctrlr->reach));
+	err = ctrlr->reach ? timeout_init(ctrlr) : -ENOMEM;
 	if (err) {
+		free(ctrlr->reach);
 		transport->ctrlr_free(ctrlr);
 		return err;
 	}
 	ctrlr->discovery = strcmp(trid->subnqn, NVMUX_DISCOVERY_NQN) == 0;
 	if (transport->flags & NVMUX_TRANSPORT_FABRICS && recover_init(ctrlr)) {
 		timeout_fini(ctrlr);
+		free(ctrlr->reach);
 		transport->ctrlr_free(ctrlr);
 		return -ENOMEM;
 	}
@@ -175,6 +180,7 @@ static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	free(ctrlr->ana_log);
 	free(ctrlr->qids_used);
 	free(ctrlr->aers);
+	free(ctrlr->reach);
 	ctrlr->nvmux->ctrlrs[ctrlr->index] = NULL;
 	ctrlr->transport->ctrlr_free(ctrlr);
 }

@@ -2,10 +2,12 @@
 /*
  * Reads, writes and compares: from a namespace and an address to one command in the queue.
  *
- * The common case is straight: look the region up, check the range, build the command, hand it to
- * the transport. What has metadata, comes in pieces or exceeds one command goes to io_run.c.
+ * The common case goes to the transport at once, where it has its own way for it (rw.h). Else it is
+ * straight: look the region up, check the range, build the command, hand it to the transport. What
+ * has metadata, comes in pieces or exceeds one command goes to io_run.c.
  */
 #include "io_int.h"
+#include "rw.h"
 #include "split.h"
 
 /* In one piece, with metadata or flags that need more than the usual, or while the queue pair isn't
@@ -61,16 +63,35 @@ static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc
 	return qpair->transport->submit(qpair, &cmd, &payload, cb, arg);
 }
 
+/* Not inlined below: there the transport's own is jumped to, with no frame. */
+__attribute__((noinline)) int nvmux_rw_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
+					    void *buf, uint64_t lba, uint32_t lba_count,
+					    uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	return rw(ns, qpair, nvme_cmd_read, buf, lba, lba_count, flags, cb, arg);
+}
+
+__attribute__((noinline)) int nvmux_rw_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair,
+					     const void *buf, uint64_t lba, uint32_t lba_count,
+					     uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	return rw(ns, qpair, nvme_cmd_write, buf, lba, lba_count, flags, cb, arg);
+}
+
 int nvmux_ns_cmd_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		      uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return rw(ns, qpair, nvme_cmd_read, buf, lba, lba_count, flags, cb, arg);
+	if (likely(qpair->transport->read))
+		return qpair->transport->read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int nvmux_ns_cmd_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,
 		       uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return rw(ns, qpair, nvme_cmd_write, buf, lba, lba_count, flags, cb, arg);
+	if (likely(qpair->transport->write))
+		return qpair->transport->write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int nvmux_ns_cmd_compare(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,

@@ -146,9 +146,21 @@ void nvmux_mem_release(struct nvmux_mem *mem)
 	free(mem);
 }
 
-static void set_mapped(struct nvmux_mem *mem, uint16_t index, bool mapped)
+void nvmux_mem_set_mapped(struct nvmux_mem *mem, uint16_t index, bool mapped)
 {
+	const struct nvmux_ctrlr *ctrlr = mem->nvmux->ctrlrs[index];
+	uint64_t first = (mem->iova - NVMUX_IOVA_BASE) >> NVMUX_SLOT_SHIFT;
+
 	__atomic_store_n(&mem->maps[index].mapped, mapped, __ATOMIC_RELAXED);
+	if (!ctrlr)
+		return;
+	for (uint64_t done = 0; done < mem->size; done += SLOT_SIZE) {
+		struct nvmux_reach *reach = &ctrlr->reach[first + (done >> NVMUX_SLOT_SHIFT)];
+
+		__atomic_store_n(&reach->base, mem->maps[index].base + done, __ATOMIC_RELAXED);
+		/* release: who sees that it is reached sees by what */
+		__atomic_store_n(&reach->bytes, mapped ? mem->size - done : 0, __ATOMIC_RELEASE);
+	}
 }
 
 void nvmux_mem_release_later(struct nvmux_mem *mem)
@@ -165,7 +177,7 @@ void nvmux_mem_forget_ctrlr(struct nvmux *nvmux, uint16_t index)
 
 	for (mem = TAILQ_FIRST(&nvmux->mems); mem; mem = next) {
 		next = TAILQ_NEXT(mem, link);
-		set_mapped(mem, index, false);
+		nvmux_mem_set_mapped(mem, index, false);
 		if (mem->orphan) {
 			mem->orphan = false;
 			nvmux_mem_release_later(mem);
@@ -188,7 +200,7 @@ static void map_op_done(void *arg, int err, uint64_t value)
 
 	free(arg);
 	if (!err)
-		set_mapped(op.mem, op.index, op.mapped);
+		nvmux_mem_set_mapped(op.mem, op.index, op.mapped);
 	op.done(op.arg, err, value);
 }
 

@@ -23,8 +23,8 @@
 
 #include "recover.h"
 
-#define LBA_SHIFT_MIN     9u
-#define LBA_SHIFT_MAX     16u
+#define LBA_SHIFT_MIN 9u
+#define LBA_SHIFT_MAX 16u
 /* NVM command set 1.0, figure 97 */
 #define FLBAS_INTERLEAVED 0x10
 #define DPS_TYPE          7u
@@ -350,6 +350,17 @@ static bool has_other_limits(const struct format *a, const struct format *b)
 	       a->max_copy_ranges != b->max_copy_ranges || a->n_zones != b->n_zones;
 }
 
+/* What reads and writes of the usual kind are: without metadata, and a boundary that needs no
+ * division. */
+static void set_plain(struct nvmux_ns *ns)
+{
+	uint32_t boundary = ns->boundary_lbas;
+	bool plain = !ns->md_size && !(boundary & (boundary - 1));
+
+	ns->plain_lbas = plain ? ns->max_lbas : 0;
+	ns->boundary_mask = boundary - 1; /* all ones where there is none */
+}
+
 static void take_format(struct nvmux_ns *ns, const struct format *format)
 {
 	ns->lba_shift = format->lba_shift;
@@ -359,6 +370,7 @@ static void take_format(struct nvmux_ns *ns, const struct format *format)
 	ns->md_size = format->md_size;
 	ns->max_lbas = format->max_lbas;
 	ns->boundary_lbas = format->boundary_lbas;
+	set_plain(ns);
 	ns->max_copy = format->max_copy;
 	ns->max_copy_range = format->max_copy_range;
 	ns->max_copy_ranges = format->max_copy_ranges;
@@ -818,8 +830,7 @@ uint32_t nvmux_ns_get_flags(const struct nvmux_ns *ns)
 }
 
 /* DLFEAT, bits 2:0. NVM command set 1.0, section 4.1.5.1. */
-enum nvmux_dealloc_value
-nvmux_ns_get_dealloc_logical_block_read_value(const struct nvmux_ns *ns)
+enum nvmux_dealloc_value nvmux_ns_get_dealloc_logical_block_read_value(const struct nvmux_ns *ns)
 {
 	switch (ns->data.dlfeat & 7) {
 	case 1: return NVMUX_DEALLOC_READ_00;

@@ -134,6 +134,17 @@ struct nvmux_transport {
 	 */
 	int (*submit)(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+	/* nvmux_ns_cmd_read() and nvmux_ns_cmd_write() by the shortest way, see rw.h; mem_map()
+	 * fills maps[].base for it. NULL: by nvmux_rw_read(),
+	 * nvmux_rw_write() and submit(). */
+	int (*read)(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
+		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
+	int (*write)(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
+		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
+	/* submit() of a command without flags, whose data is in one piece, and without metadata.
+	 * NULL: only by submit(). */
+	int (*submit_plain)(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+			    const struct nvmux_plain *data, nvmux_cmd_cb cb, void *arg);
 	int (*process)(struct nvmux_qpair *qpair, uint32_t max);
 	/* Waiting for completions; NULL: polled only. As the public functions of the same names. */
 	int (*qpair_get_fd)(const struct nvmux_qpair *qpair);

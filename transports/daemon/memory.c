@@ -24,20 +24,28 @@
 /* The provider of a region whose connection has gone: no connection has this address. */
 static const char no_provider;
 
+static void map_for(struct daemon_ctrlr *dc, struct nvmux_mem *mem)
+{
+	mem->maps[dc->base.index].base = nvmux_ring_addr(mem->region, 0);
+	nvmux_mem_set_mapped(mem, dc->base.index, true);
+}
+
 static void map_for_all(struct daemon_conn *conn, struct nvmux_mem *mem)
 {
 	struct daemon_ctrlr *dc;
 
 	TAILQ_FOREACH (dc, &conn->ctrlrs, link) {
 		if (dc->opened)
-			mem->maps[dc->base.index].mapped = true;
+			map_for(dc, mem);
 	}
 }
 
 static void unmap_for_all(struct nvmux_mem *mem)
 {
-	for (unsigned i = 0; i < NVMUX_CTRLRS_MAX; i++)
-		mem->maps[i] = (struct nvmux_mem_map){0};
+	for (uint16_t i = 0; i < NVMUX_CTRLRS_MAX; i++) {
+		if (mem->maps[i].mapped)
+			nvmux_mem_set_mapped(mem, i, false);
+	}
 }
 
 /* The reason why a descriptor can't be a region; NULL: it can. */
@@ -182,6 +190,7 @@ void daemon_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done
 				  "%s: only regions that this daemon has made for the same "
 				  "connection can be used with its controllers",
 				  dc->conn ? dc->conn->path : ctrlr->trid.traddr);
+	mem->maps[ctrlr->index].base = nvmux_ring_addr(mem->region, 0);
 	done(arg, err, 0);
 }
 
@@ -197,7 +206,7 @@ void daemon_mem_ctrlr_opened(struct daemon_ctrlr *dc)
 
 	TAILQ_FOREACH (mem, &dc->base.nvmux->mems, link) {
 		if (mem->provider == dc->conn)
-			mem->maps[dc->base.index].mapped = true;
+			map_for(dc, mem);
 	}
 }
 

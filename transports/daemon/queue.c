@@ -152,8 +152,7 @@ static int create_answer(struct daemon_op *op, struct rpc_response *response, ui
 	if (rc < 0)
 		return rc;
 	dq = calloc(1, sizeof(*dq));
-	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->qid, ring.depth)
-		: -ENOMEM;
+	rc = dq ? nvmux_qpair_init(&dq->rq.base, &op->ctrlr->base, op->qid, ring.depth) : -ENOMEM;
 	if (rc < 0) {
 		ring_client_unmap(&ring);
 		free(dq);
@@ -242,7 +241,7 @@ static int connect_answer(struct daemon_op *op, struct rpc_response *response, u
 		return rc;
 	ring_client_unmap(&dq->rq.ring);
 	dq->rq.ring = ring;
-	dq->rq.published = 0;
+	dq->rq.announced = 0;
 	dq->allocated = true;
 	return 0;
 }

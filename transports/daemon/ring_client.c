@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "libcore/membarrier.h"
+#include "libcore/rw.h"
 #include "transports/daemon/ring_client.h"
 
 #define RING_SIZE_MAX (16u << 20) /* bytes; the largest geometry needs less */
@@ -154,19 +155,30 @@ void ring_client_unmap(struct ring_client *ring)
 
 /* ---- publishing and reaping ---- */
 
-/* Fill all but the first 8 bytes, then let these make the entry visible. */
+/* The next entry, to be filled but for its first 8 bytes. */
+static inline struct nvmux_ring_cmd *next_place(const struct ring_client *ring)
+{
+	prefetch_to_write(&ring->sq[(ring->sq_tail + SQ_AHEAD) & (ring->sq_entries - 1)]);
+	return &ring->sq[ring->sq_tail & (ring->sq_entries - 1)];
+}
+
+/* Let these make it visible; @first with a phase bit of 0. */
+static inline void publish_place(struct ring_client *ring, struct nvmux_ring_cmd *entry,
+				 uint64_t first)
+{
+	first |= ring->sq_tail & ring->sq_entries ? 0 : SQ_PHASE;
+	__atomic_store_n((nvmux_word *)entry, first, __ATOMIC_RELEASE);
+	ring->sq_tail++;
+}
+
 void ring_client_publish(struct ring_client *ring, struct nvmux_ring_cmd *cmd)
 {
-	uint64_t *entry = (uint64_t *)&ring->sq[ring->sq_tail & (ring->sq_entries - 1)];
-	uint64_t first;
+	const nvmux_word *from = (const nvmux_word *)cmd;
+	struct nvmux_ring_cmd *entry = next_place(ring);
 
-	prefetch_to_write(&ring->sq[(ring->sq_tail + SQ_AHEAD) & (ring->sq_entries - 1)]);
-	memcpy(&first, cmd, sizeof(first));
-	first &= ~SQ_PHASE;
-	first |= ring->sq_tail & ring->sq_entries ? 0 : SQ_PHASE;
-	memcpy(entry + 1, (const uint8_t *)cmd + 8, sizeof(*cmd) - 8);
-	__atomic_store_n(entry, first, __ATOMIC_RELEASE);
-	ring->sq_tail++;
+	for (int i = 1; i < 8; i++)
+		((nvmux_word *)entry)[i] = from[i];
+	publish_place(ring, entry, from[0] & ~SQ_PHASE);
 }
 
 /* The last 8 bytes of the next completion; false when it isn't there yet. */
@@ -296,15 +308,57 @@ int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	if (unlikely(payload->n_data > 1))
 		put_list(&rq->ring, payload, le16_to_cpu(entry.cid) & qpair->cid_mask, &entry);
 	ring_client_publish(&rq->ring, &entry);
-	rq->published++;
 	return 0;
+}
+
+/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
+static inline int ring_rw(const struct nvmux_ns *ns, struct ring_qpair *rq, uint8_t opc,
+			  const struct nvmux_plain *plain, uint64_t lba, uint32_t cdw12,
+			  nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_ring_cmd *entry = next_place(&rq->ring);
+	nvmux_word *words = (nvmux_word *)entry;
+
+	words[1] = 0; /* command dwords 2 and 3 */
+	entry->data = plain->addr;
+	entry->md = 0;
+	entry->data_len = plain->len;
+	entry->md_len = 0;
+	words[5] = htole64(lba); /* command dwords 10 to 15 */
+	words[6] = htole64(cdw12);
+	words[7] = 0;
+	publish_place(&rq->ring, entry,
+		      nvmux_word0(opc, 0, nvmux_qpair_take_cid(&rq->base, cb, arg), ns->id));
+	return 0;
+}
+
+int ring_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
+		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_plain plain;
+
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return ring_rw(ns, (struct ring_qpair *)qpair, nvme_cmd_read, &plain, lba,
+		       flags | (lba_count - 1), cb, arg);
+}
+
+int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
+		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_plain plain;
+
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return ring_rw(ns, (struct ring_qpair *)qpair, nvme_cmd_write, &plain, lba,
+		       flags | (lba_count - 1), cb, arg);
 }
 
 static inline void ring_published(struct ring_qpair *rq)
 {
-	if (rq->published) {
+	if (rq->announced != rq->ring.sq_tail) {
 		ring_client_ring(&rq->ring);
-		rq->published = 0;
+		rq->announced = rq->ring.sq_tail;
 	}
 }
 

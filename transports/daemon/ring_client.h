@@ -16,7 +16,7 @@ struct ring_client {
 	struct nvmux_ring_cmd *sq;
 	const struct nvmux_ring_cpl *cq;
 	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
-	uint32_t sq_entries; /* a power of two */
+	uint32_t sq_entries;         /* a power of two */
 	uint32_t cq_entries;
 	uint64_t sq_tail; /* commands published since the beginning */
 	uint64_t cq_head; /* completions consumed since the beginning */
@@ -25,14 +25,12 @@ struct ring_client {
 	int wake_fd; /* our end of the socket pair */
 };
 
-
 /*
  * Map a ring. Takes over both descriptors, on success only. The geometry in the header is checked
  * against the file's size; -EPROTO with a reason in @why when it doesn't fit or the major version
  * is another one.
  */
-int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why,
-		    size_t why_size);
+int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why, size_t why_size);
 void ring_client_unmap(struct ring_client *ring);
 
 /* Tell the daemon, if it sleeps, that commands have been published. Once per batch. */
@@ -56,10 +54,14 @@ bool ring_client_is_dead(const struct ring_client *ring);
 struct ring_qpair {
 	struct nvmux_qpair base;
 	struct ring_client ring;
-	uint32_t published; /* since process() last called ring_client_ring() */
+	uint64_t announced; /* ring.sq_tail at the last ring_client_ring() of process() */
 };
 int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+int ring_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
+		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
+int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
+		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
 int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 
 #endif

@@ -99,6 +99,12 @@ void pcie_adminq_regs(struct nvmux_ctrlr *ctrlr, uint32_t *ret_aqa, uint64_t *re
 		      uint64_t *ret_acq);
 int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
+int pcie_qpair_submit_plain(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+			    const struct nvmux_plain *data, nvmux_cmd_cb cb, void *arg);
+int pcie_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
+		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
+int pcie_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
+		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
 const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index);
 int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t index);
 int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
@@ -112,7 +118,8 @@ int pcie_qpair_process(struct nvmux_qpair *qpair, uint32_t max);
 	.qpair_create = pcie_qpair_create, .qpair_destroy = pcie_qpair_destroy,                    \
 	.qpair_connect = pcie_qpair_connect, .qpair_disconnect = pcie_qpair_disconnect,            \
 	.adminq_regs = pcie_adminq_regs, .submit = pcie_qpair_submit,                              \
-	.process = pcie_qpair_process, .inflight = pcie_qpair_inflight,                            \
+	.submit_plain = pcie_qpair_submit_plain, .read = pcie_qpair_read,                          \
+	.write = pcie_qpair_write, .process = pcie_qpair_process, .inflight = pcie_qpair_inflight, \
 	.repost = pcie_qpair_repost, .function_reset = pcie_function_reset
 
 extern const struct pcie_transport pcie_vfio_transport;

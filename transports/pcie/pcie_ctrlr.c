@@ -373,6 +373,7 @@ void pcie_mem_map(struct nvmux_ctrlr *ctrlr, struct nvmux_mem *mem, nvmux_done_f
 		     0);
 		return;
 	}
+	mem->maps[ctrlr->index].base = mem->iova;
 	dev->ops->dma_map(dev, mem, done, arg);
 }
 

@@ -25,6 +25,7 @@
  * - Callbacks may free the queue pair, or lose or reset the controller: each completion is followed
  *   by a look at the state.
  */
+#include "libcore/rw.h"
 #include "pcie_int.h"
 
 #define PCIE_FUSE_MASK 3u /* of a command's flags */
@@ -108,6 +109,16 @@ __attribute__((cold, noinline)) static int pcie_sgl(const struct nvmux_qpair *qp
 	return sgl_build(payload->data, payload->n_data, sgls == SGL_SUPPORT_DWORD, list, dptr);
 }
 
+/* What a slot has for PRP entries that don't fit into its command. */
+static inline struct prp_list pcie_list(const struct pcie_qpair *q, uint16_t index)
+{
+	return (struct prp_list){
+		.entries = &q->lists[(size_t)index * PRP_LIST_ENTRIES],
+		.iova = q->lists_iova + (uint64_t)index * NVMUX_PAGE_SIZE,
+		.used = &q->list_used[index],
+	};
+}
+
 /* Data of several pieces, of more than two pages, or (@opaque) as the device thinks. The command's
  * PSDT, or -EINVAL. */
 __attribute__((noinline)) static int pcie_build_long(const struct pcie_qpair *q, uint16_t index,
@@ -115,11 +126,7 @@ __attribute__((noinline)) static int pcie_build_long(const struct pcie_qpair *q,
 						     const struct nvmux_payload *payload,
 						     __le64 dptr[2])
 {
-	const struct prp_list list = {
-		.entries = &q->lists[(size_t)index * PRP_LIST_ENTRIES],
-		.iova = q->lists_iova + (uint64_t)index * NVMUX_PAGE_SIZE,
-		.used = &q->list_used[index],
-	};
+	const struct prp_list list = pcie_list(q, index);
 	int err = -EINVAL;
 
 	if (likely(!opaque))
@@ -137,13 +144,14 @@ __attribute__((noinline)) static int pcie_build_long(const struct pcie_qpair *q,
  */
 static inline struct nvmux_cmd *pcie_sq_place(struct pcie_qpair *q, uint16_t index)
 {
-	struct nvmux_cmd *sqe = &q->sq[q->sq_tail];
+	uint32_t tail = q->sq_tail;
+	struct nvmux_cmd *sqe = &q->sq[tail];
 	uint16_t old = le16_to_cpu(sqe->cid) & q->base.cid_mask;
 
-	if (unlikely(q->sq_at[old] == q->sq_tail) && q->base.slots[old].cb)
+	if (unlikely(q->sq_at[old] == tail) && q->base.slots[old].cb)
 		q->kept[old] = *sqe;
-	q->sq_at[index] = (uint16_t)q->sq_tail;
-	q->sq_tail = q->sq_tail + 1 == q->entries ? 0 : q->sq_tail + 1;
+	q->sq_at[index] = (uint16_t)tail;
+	q->sq_tail = unlikely(tail + 1 == q->entries) ? 0 : tail + 1;
 	return sqe;
 }
 
@@ -152,8 +160,10 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
 	uint16_t index = nvmux_qpair_next_slot(qpair); /* taken once nothing can fail */
+	const nvmux_word *from = (const nvmux_word *)cmd;
 	__le64 dptr[2] = {0};
 	__le64 mptr = 0;
+	nvmux_word *sqe;
 	int psdt = 0; /* 0: PRPs */
 
 	if (payload->n_data && unlikely(cmd->flags & NVMUX_CMD_OPAQUE ||
@@ -167,23 +177,86 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		if (prp_seg_iova(&payload->md) & PRP_ALIGN_MASK)
 			return -EINVAL;
 	}
-	*pcie_sq_place(q, index) = (struct nvmux_cmd){
-		.opc = cmd->opc,
-		.flags = (uint8_t)((cmd->flags & PCIE_FUSE_MASK) | psdt),
-		.cid = cpu_to_le16(nvmux_qpair_take_slot(qpair, index, cb, arg)),
-		.nsid = cmd->nsid,
-		.cdw2 = cmd->cdw2,
-		.cdw3 = cmd->cdw3,
-		.mptr = mptr,
-		.dptr = {dptr[0], dptr[1]},
-		.cdw10 = cmd->cdw10,
-		.cdw11 = cmd->cdw11,
-		.cdw12 = cmd->cdw12,
-		.cdw13 = cmd->cdw13,
-		.cdw14 = cmd->cdw14,
-		.cdw15 = cmd->cdw15,
-	};
+	sqe = (nvmux_word *)pcie_sq_place(q, index);
+	sqe[0] = nvmux_word0(cmd->opc, (uint8_t)((cmd->flags & PCIE_FUSE_MASK) | psdt),
+			     nvmux_qpair_take_slot(qpair, index, cb, arg), le32_to_cpu(cmd->nsid));
+	sqe[1] = from[1]; /* command dwords 2 and 3 */
+	sqe[2] = (NVMUX_FORCE uint64_t)mptr;
+	sqe[3] = (NVMUX_FORCE uint64_t)dptr[0];
+	sqe[4] = (NVMUX_FORCE uint64_t)dptr[1];
+	sqe[5] = from[5]; /* command dwords 10 to 15 */
+	sqe[6] = from[6];
+	sqe[7] = from[7];
 	return 0;
+}
+
+/* PRP2 of data that doesn't end in its first page. */
+__attribute__((noinline)) static uint64_t pcie_prp2(const struct pcie_qpair *q, uint16_t index,
+						    const struct nvmux_plain *plain)
+{
+	const struct prp_list list = pcie_list(q, index);
+	uint32_t first = NVMUX_PAGE_SIZE - (uint32_t)(plain->addr % NVMUX_PAGE_SIZE);
+
+	return prp_rest(&list, plain->addr + first, plain->len - first);
+}
+
+/* One with data in one piece. @word0: but for the identifier; @cdw2, …: two command dwords each. */
+static inline int pcie_put_plain(struct pcie_qpair *q, uint64_t word0, nvmux_word cdw2,
+				 const struct nvmux_plain *data, nvmux_word cdw10, nvmux_word cdw12,
+				 nvmux_word cdw14, nvmux_cmd_cb cb, void *arg)
+{
+	uint16_t index = nvmux_qpair_next_slot(&q->base);
+	nvmux_word *sqe = (nvmux_word *)pcie_sq_place(q, index);
+
+	sqe[0] = word0 | nvmux_word0(0, 0, nvmux_qpair_take_slot(&q->base, index, cb, arg), 0);
+	sqe[1] = cdw2;
+	sqe[2] = 0; /* no metadata */
+	sqe[3] = htole64(data->addr);
+	sqe[4] = 0;
+	sqe[5] = cdw10;
+	sqe[6] = cdw12;
+	sqe[7] = cdw14;
+	if (unlikely(data->addr % NVMUX_PAGE_SIZE + data->len > NVMUX_PAGE_SIZE))
+		sqe[4] = htole64(pcie_prp2(q, index, data));
+	return 0;
+}
+
+int pcie_qpair_submit_plain(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
+			    const struct nvmux_plain *data, nvmux_cmd_cb cb, void *arg)
+{
+	const nvmux_word *from = (const nvmux_word *)cmd;
+
+	return pcie_put_plain(pcie_qpair(qpair), from[0] & nvmux_word0(0xff, 0, 0, UINT32_MAX),
+			      from[1], data, from[5], from[6], from[7], cb, arg);
+}
+
+/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
+static inline int pcie_rw(const struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc,
+			  const struct nvmux_plain *data, uint64_t lba, uint32_t cdw12,
+			  nvmux_cmd_cb cb, void *arg)
+{
+	return pcie_put_plain(pcie_qpair(qpair), nvmux_word0(opc, 0, 0, ns->id), 0, data,
+			      htole64(lba), htole64(cdw12), 0, cb, arg);
+}
+
+int pcie_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
+		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_plain plain;
+
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return pcie_rw(ns, qpair, nvme_cmd_read, &plain, lba, flags | (lba_count - 1), cb, arg);
+}
+
+int pcie_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
+		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
+{
+	struct nvmux_plain plain;
+
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return pcie_rw(ns, qpair, nvme_cmd_write, &plain, lba, flags | (lba_count - 1), cb, arg);
 }
 
 const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index)
@@ -207,42 +280,30 @@ int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t index)
 }
 
 /* Whether there is a new completion at the head. */
-static inline bool pcie_cpl_new(const struct pcie_qpair *q)
+static inline bool pcie_cpl_new(const struct pcie_qpair *q, uint32_t head)
 {
-	const volatile struct nvmux_cpl *cpl = &q->cq[q->cq_head];
+	const volatile struct nvmux_cpl *cpl = &q->cq[head];
 
 	return (le16_to_cpu(cpl->status) & 1) == q->phase;
-}
-
-/* The slot of the next completion is read soon. Its identifier is anything yet. */
-static inline void pcie_prefetch_next(const struct pcie_qpair *q)
-{
-	const volatile struct nvmux_cpl *next = &q->cq[q->cq_head];
-
-	__builtin_prefetch(&q->base.slots[le16_to_cpu(next->cid) & q->base.cid_mask], 1);
-}
-
-static inline void pcie_cq_advance(struct pcie_qpair *q)
-{
-	if (++q->cq_head == q->entries) {
-		q->cq_head = 0;
-		q->phase ^= 1;
-	}
 }
 
 int pcie_qpair_reap(struct pcie_qpair *q, uint32_t max)
 {
 	uint32_t limit = max && max < q->entries ? max : q->entries;
 	enum nvmux_qpair_state state = nvmux_qpair_get_state(&q->base);
+	uint32_t head = q->cq_head; /* a callback that moves it changes the state */
 	uint32_t n = 0;
 
-	while (n < limit && pcie_cpl_new(q)) {
+	while (n < limit && pcie_cpl_new(q, head)) {
 		struct nvmux_cpl cpl;
 
 		dma_rmb(); /* the rest of the entry is read after its phase bit */
-		cpl = q->cq[q->cq_head];
-		pcie_cq_advance(q);
-		pcie_prefetch_next(q);
+		cpl = q->cq[head];
+		if (unlikely(++head == q->entries)) {
+			head = 0;
+			q->phase ^= 1;
+		}
+		q->cq_head = head;
 		n++;
 		if (unlikely(!nvmux_qpair_complete(&q->base, &cpl)) &&
 		    q->base.unknown_cids >= q->unknown_cids_max) {

@@ -54,6 +54,18 @@ static bool prp_fill_segs(struct prp_fill *fill, const struct nvmux_seg *segs, u
 	return true;
 }
 
+uint64_t prp_rest(const struct prp_list *list, uint64_t page, uint32_t len)
+{
+	uint32_t n = (len + NVMUX_PAGE_SIZE - 1) / NVMUX_PAGE_SIZE;
+
+	if (n == 1)
+		return page;
+	for (uint32_t i = 0; i < n; i++, page += NVMUX_PAGE_SIZE)
+		list->entries[i] = cpu_to_le64(page);
+	prp_list_trim(list, n);
+	return list->iova;
+}
+
 int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
 		   __le64 dptr[2])
 {

@@ -39,6 +39,12 @@ static inline void prp_list_trim(const struct prp_list *list, uint32_t n)
 	*list->used = (uint16_t)n;
 }
 
+/*
+ * PRP2 of a command whose data lies in one piece and goes on for @len bytes, at least 1, from @page
+ * on, at most NVMUX_XFER_MAX.
+ */
+uint64_t prp_rest(const struct prp_list *list, uint64_t page, uint32_t len);
+
 /* As prp_build(), for all of them. */
 int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
 		   __le64 dptr[2]);
@@ -51,8 +57,8 @@ int prp_build_list(const struct nvmux_seg *segs, uint32_t n_segs, const struct p
 int prp_build_opaque(const struct nvmux_seg *segs, uint32_t n_segs, const struct prp_list *list,
 		     __le64 dptr[2]);
 
-#define SGL_SUPPORT_MASK  3u /* of SGLS */
-#define SGL_SUPPORT_DWORD 2u /* addresses and lengths are multiples of a dword */
+#define SGL_SUPPORT_MASK  3u   /* of SGLS */
+#define SGL_SUPPORT_DWORD 2u   /* addresses and lengths are multiples of a dword */
 #define PSDT_SGL          0x40 /* in the flags of a command: SGLs, metadata in one piece */
 
 /*
