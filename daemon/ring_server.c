@@ -76,9 +76,11 @@ int ring_server_create(uint32_t depth, const struct ring_limits *limits, int nod
 		return -EINVAL;
 	while (entries < depth)
 		entries *= 2;
-	sq_offset = NVMUX_RING_HEADER_SIZE;
-	cq_offset = sq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cmd);
-	list_offset = cq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cpl);
+	/* What follows the submission queue is the client's, too, who asks for lines ahead there.
+	 */
+	cq_offset = NVMUX_RING_HEADER_SIZE;
+	sq_offset = cq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cpl);
+	list_offset = sq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cmd);
 	size = align_up(list_offset + list_entries * sizeof(struct nvmux_ring_seg), 4096);
 
 	err = make_memfd(size, node, &ring_fd, &map);

@@ -146,11 +146,11 @@ struct nvmux_mem_map {
 	uint64_t base; /* what commands call its first byte, where transports have read and write */
 };
 
-/* What of a slot of the window a controller reaches: the I/O path's short way to a region. Read by
- * I/O threads, written by the control thread. */
+/* What of a slot of the window a controller reaches: the I/O path's short way to a region. Written
+ * by the control thread; read by I/O threads, which learn of a region only after that. */
 struct nvmux_reach {
-	uint64_t base;  /* what commands call the slot's first byte */
-	uint64_t bytes; /* from there to the region's end; 0: it reaches nothing of it */
+	uint64_t delta; /* what commands call a byte of it, less the byte's address here */
+	uint64_t end;   /* of the region that lies in it, an address here; 0: it reaches nothing */
 };
 
 /*
@@ -225,9 +225,10 @@ struct nvmux_plain {
 
 /* Eight bytes of a queue entry, in wire order, whatever they are declared as. */
 typedef uint64_t __attribute__((may_alias)) nvmux_word;
+typedef uint64_t __attribute__((may_alias, vector_size(16))) nvmux_two_words;
 
 /* The first of them: opcode, flags, command identifier and namespace. */
-static inline uint64_t nvmux_word0(uint8_t opc, uint8_t flags, uint16_t cid, uint32_t nsid)
+static inline uint64_t nvmux_word0(uint8_t opc, uint8_t flags, uint32_t cid, uint32_t nsid)
 {
 	return htole64((uint64_t)nsid << 32 | (uint64_t)cid << 16 | (uint64_t)flags << 8 | opc);
 }
@@ -258,10 +259,17 @@ static inline uint64_t nvmux_num_pages(const struct nvmux_seg *seg, uint64_t len
 struct nvmux_slot {
 	nvmux_cmd_cb cb; /* NULL: free */
 	void *arg;
-	uint32_t tick;   /* ctrlr->tick when it was submitted: time-outs without a clock */
-	uint16_t cid;    /* of the command, or nvmux_cid_of_none(): the device hasn't got it */
-	uint8_t retries; /* times that it has been repeated for its status */
-	uint8_t flags;   /* timeout.c */
+	union {
+		struct {
+			uint16_t cid;    /* of the command, or nvmux_cid_of_none() */
+			uint8_t retries; /* times that it has been repeated for its status */
+			uint8_t flags;   /* timeout.c */
+		};
+		uint32_t cid_and_rest;
+	};
+	uint32_t pad;  /* a slot is found by a shift; the two words beside it are stored apart */
+	uint32_t tick; /* qpair->seen_tick when it was submitted: time-outs without a clock */
+	uint32_t pad2;
 };
 
 enum nvmux_qpair_state {
@@ -321,14 +329,23 @@ TAILQ_HEAD(nvmux_split_list, nvmux_split);
 struct nvmux_qpair {
 	const struct nvmux_transport *transport;
 	struct nvmux_ctrlr *ctrlr;
-	struct nvmux_slot *slots; /* depth of them are used, there are cid_mask + 1 */
-	uint16_t *free_slots;     /* a stack of n_free indices */
+	struct nvmux_slot *slots;       /* depth of them are used, there are cid_mask + 1 */
+	struct nvmux_slot **free_slots; /* a stack of n_free */
+	const uint8_t *window;          /* these three are the controller's, here to be at hand */
+	uint64_t n_slots;
+	const struct nvmux_reach *reach;
 	uint32_t n_free;
-	uint32_t depth;    /* commands in flight at most */
+	uint32_t seen_tick; /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
+	uint32_t depth;     /* commands in flight at most */
 	uint16_t cid_mask; /* of an identifier: the index */
 	uint16_t id;       /* 0: admin */
-	uint8_t state;     /* enum nvmux_qpair_state */
-	uint8_t slow;      /* enum nvmux_qpair_slow; the owner's */
+	union {
+		struct {
+			uint8_t state; /* enum nvmux_qpair_state */
+			uint8_t slow;  /* enum nvmux_qpair_slow; the owner's */
+		};
+		uint16_t state_and_slow;
+	};
 	uint8_t qprio;     /* with weighted round robin: 0 urgent to 3 low */
 	bool processing;   /* callbacks may be on the stack */
 	bool live;         /* the controller may know its queues and use its memory */
@@ -345,8 +362,8 @@ struct nvmux_qpair {
 	struct nvmux_replay *replay;         /* what waits to be repeated, or NULL */
 	struct nvmux_injections *injections; /* NULL: none */
 	struct nvmux_retry *retry;           /* NULL: the transport can't repeat */
-	uint32_t seen_tick;   /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
-	uint32_t overdue;     /* atomic: identifier + 1 of a command that is, at that look; or 0 */
+	uint32_t overdue;     /* atomic: identifier + 1 of a command that is, at the last look for
+			       * time-outs; or 0 */
 	struct ladder ladder; /* these five: the control thread's */
 	bool neglected;       /* its owner doesn't poll it, and that has been logged */
 	bool neglect_told;    /* and the callback for time-outs has been called */
@@ -388,6 +405,8 @@ void nvmux_qpair_group_processed(struct nvmux_poll_group *group);
 int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint16_t id,
 		     uint32_t depth);
 void nvmux_qpair_fini(struct nvmux_qpair *qpair);
+/* All slots are free, of which @depth are used from now on: at most what it was made with. */
+void nvmux_qpair_free_slots(struct nvmux_qpair *qpair, uint32_t depth);
 /* Complete everything in flight with @status, in no particular order; the owner's thread. */
 void nvmux_qpair_abort_all(struct nvmux_qpair *qpair, uint16_t status);
 /* The same for all I/O queue pairs of a controller that reaches no memory. */
@@ -406,6 +425,17 @@ static inline enum nvmux_qpair_state nvmux_qpair_get_state(const struct nvmux_qp
 	return (enum nvmux_qpair_state)__atomic_load_n(&qpair->state, __ATOMIC_RELAXED);
 }
 
+/* Connected, and nothing out of the ordinary. The owner's thread. */
+static inline bool nvmux_qpair_is_usual(const struct nvmux_qpair *qpair)
+{
+	static const union {
+		uint8_t state_slow[2];
+		uint16_t both;
+	} usual = {.state_slow = {NVMUX_QPAIR_CONNECTED, 0}};
+
+	return __atomic_load_n(&qpair->state_and_slow, __ATOMIC_RELAXED) == usual.both;
+}
+
 static inline uint32_t nvmux_qpair_outstanding(const struct nvmux_qpair *qpair)
 {
 	return qpair->depth - qpair->n_free;
@@ -419,38 +449,51 @@ static inline void nvmux_qpair_set_free(struct nvmux_qpair *qpair, uint32_t n_fr
 /* Quarters of a time-out so far. */
 static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
 
-/* The identifier that the next command in a slot has. */
-static inline uint16_t nvmux_qpair_next_cid(const struct nvmux_qpair *qpair, uint16_t index)
+#define NVMUX_CID_NONE 0xffffu /* an identifier that no command ever has */
+
+/* In a slot, in place of an identifier: no completion has it, since its index isn't the slot's. */
+static inline uint16_t nvmux_cid_of_none(uint16_t cid)
 {
-	return (uint16_t)(((qpair->slots[index].cid | qpair->cid_mask) + 1u) | index);
+	return cid ^ 1;
 }
 
-/* For transports: the slot that is taken next; the caller has seen n_free > 0. */
-static inline uint16_t nvmux_qpair_next_slot(const struct nvmux_qpair *qpair)
+/* The identifier of the command after the one with this, in the same slot: the same index, and one
+ * more above it. */
+static inline uint16_t nvmux_qpair_cid_after(uint32_t cid_mask, uint32_t cid)
 {
-	return qpair->free_slots[qpair->n_free - 1];
+	return (uint16_t)(cid + cid_mask + 1u);
 }
 
-/* For transports: take that slot, and an identifier. */
-static inline uint16_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint16_t index,
+/* For transports: the identifier that the next command has, of which the low bits are its slot's
+ * index; the caller has seen n_free > 0. */
+static inline uint16_t nvmux_qpair_next_cid(const struct nvmux_qpair *qpair)
+{
+	const struct nvmux_slot *slot = qpair->free_slots[qpair->n_free - 1];
+
+	return nvmux_cid_of_none(slot->cid); /* a free slot has that of its next command */
+}
+
+/* For transports: take that slot, after which @n_free are free. The identifier. */
+static inline uint32_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint32_t n_free,
 					     nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_slot *slot = &qpair->slots[index];
-	uint16_t cid = (uint16_t)(((slot->cid | qpair->cid_mask) + 1u) | index);
+	struct nvmux_slot *slot = qpair->free_slots[n_free];
+	uint32_t cid = slot->cid ^ 1u; /* nvmux_cid_of_none() */
 
-	nvmux_qpair_set_free(qpair, qpair->n_free - 1);
-	*slot = (struct nvmux_slot){
-		.cb = cb, .arg = arg, .tick = nvmux_ctrlr_tick(qpair->ctrlr), .cid = cid};
+	nvmux_qpair_set_free(qpair, n_free);
+	slot->cb = cb;
+	slot->arg = arg;
+	slot->tick = qpair->seen_tick; /* the next look makes up for what that is behind */
+	slot->cid_and_rest = NVMUX_LITTLE_ENDIAN ? cid : cid << 16;
 	return cid;
 }
 
-/* The same at once. */
 static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
 {
-	return nvmux_qpair_take_slot(qpair, nvmux_qpair_next_slot(qpair), cb, arg);
+	return (uint16_t)nvmux_qpair_take_slot(qpair, qpair->n_free - 1, cb, arg);
 }
 
-/* What the device knows the command of a slot by, or knew it last. */
+/* What the device knows the command of a slot that is taken by, or knew it last. */
 static inline uint16_t nvmux_qpair_cid(const struct nvmux_qpair *qpair, uint16_t index)
 {
 	return (uint16_t)((qpair->slots[index].cid & ~qpair->cid_mask) | index);
@@ -460,20 +503,14 @@ static inline uint16_t nvmux_qpair_cid(const struct nvmux_qpair *qpair, uint16_t
  * it. */
 static inline uint16_t nvmux_qpair_renew_cid(struct nvmux_qpair *qpair, uint16_t index)
 {
-	qpair->slots[index].cid = nvmux_qpair_next_cid(qpair, index);
-	return qpair->slots[index].cid;
+	uint16_t cid = nvmux_qpair_cid_after(qpair->cid_mask, nvmux_qpair_cid(qpair, index));
+
+	qpair->slots[index].cid = cid;
+	return cid;
 }
 
 /* retry.c: keep a command that ended with an error in its slot, to be repeated. */
 bool nvmux_qpair_retry(struct nvmux_qpair *qpair, uint16_t index, uint16_t status);
-
-#define NVMUX_CID_NONE 0xffffu /* an identifier that no command ever has */
-
-/* In a slot: no completion has this one, since its index isn't that of the slot. */
-static inline uint16_t nvmux_cid_of_none(uint16_t cid)
-{
-	return cid ^ 1;
-}
 
 /* No completion ends the command in a slot any more: the device hasn't got it. */
 static inline void nvmux_qpair_withdraw_cid(struct nvmux_qpair *qpair, uint16_t index)
@@ -481,38 +518,49 @@ static inline void nvmux_qpair_withdraw_cid(struct nvmux_qpair *qpair, uint16_t 
 	qpair->slots[index].cid = nvmux_cid_of_none(nvmux_qpair_cid(qpair, index));
 }
 
-/* The slot is free, then its callback is called. */
+/* The slot of the command with this identifier is free, then its callback is called. */
 static inline void nvmux_qpair_give_back(struct nvmux_qpair *qpair, struct nvmux_slot *slot,
-					 uint16_t index, const struct nvmux_cpl *cpl)
+					 uint32_t cid, const struct nvmux_cpl *cpl)
 {
+	uint16_t next = nvmux_qpair_cid_after(qpair->cid_mask, cid);
 	nvmux_cmd_cb cb = slot->cb;
+	uint32_t n_free = qpair->n_free;
 
 	slot->cb = NULL;
-	qpair->free_slots[qpair->n_free] = index;
-	nvmux_qpair_set_free(qpair, qpair->n_free + 1);
+	slot->cid = nvmux_cid_of_none(next);
+	qpair->free_slots[n_free] = slot;
+	nvmux_qpair_set_free(qpair, n_free + 1);
 	cb(slot->arg, cpl);
 }
 
 /*
  * For transports: deliver a completion. The identifier comes from the other side and is checked.
- * False: no such command is in flight (counted; the transport decides how bad that is).
+ * @status, without its phase bit, and the low half of @cid are those of @cpl. False: no such
+ * command is in flight (counted; the transport decides how bad that is).
  */
-static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct nvmux_cpl *cpl)
+static inline bool nvmux_qpair_complete_as(struct nvmux_qpair *qpair, uint32_t cid, uint16_t status,
+					   const struct nvmux_cpl *cpl)
 {
-	uint16_t cid = le16_to_cpu(cpl->cid);
-	uint16_t index = cid & qpair->cid_mask;
+	uint32_t index = cid & qpair->cid_mask;
 	struct nvmux_slot *slot = &qpair->slots[index];
 
-	if (unlikely(slot->cid != cid)) {
+	if (unlikely(slot->cid != (uint16_t)cid)) {
 		qpair->unknown_cids++;
 		return false;
 	}
-	slot->cid = nvmux_cid_of_none(cid);
-	if (unlikely(le16_to_cpu(cpl->status) >> 1) &&
-	    nvmux_qpair_retry(qpair, index, le16_to_cpu(cpl->status) >> 1))
-		return true;
-	nvmux_qpair_give_back(qpair, slot, index, cpl);
+	if (unlikely(status)) {
+		slot->cid = nvmux_cid_of_none((uint16_t)cid);
+		if (nvmux_qpair_retry(qpair, (uint16_t)index, status))
+			return true;
+	}
+	nvmux_qpair_give_back(qpair, slot, cid, cpl);
 	return true;
+}
+
+static inline bool nvmux_qpair_complete(struct nvmux_qpair *qpair, const struct nvmux_cpl *cpl)
+{
+	return nvmux_qpair_complete_as(qpair, le16_to_cpu(cpl->cid), le16_to_cpu(cpl->status) >> 1,
+				       cpl);
 }
 
 /* qpair.c: end the command in a slot without a word from the device. */
@@ -555,10 +603,14 @@ struct nvmux_ns {
 	/* what a read or write of the usual kind needs (rw.h) */
 	struct nvmux_ctrlr *ctrlr;
 	uint64_t n_lbas;
+	uint64_t read_word0; /* nvmux_word0() of its commands, but for the identifier */
+	uint64_t write_word0;
 	uint32_t id;
-	uint32_t plain_lbas;    /* of one command, without metadata; 0: none is of the usual kind */
-	uint32_t boundary_mask; /* no command crosses a multiple of this + 1; all ones: any may */
-	uint8_t lba_shift;      /* of a logical block's data */
+	uint32_t plain_lbas; /* of one command, without metadata; 0: none is of the usual kind */
+	uint32_t lba_bytes;  /* of a logical block's data, a power of two */
+	uint64_t boundary;   /* in these bits a command's first and last block are the same; the
+			      * highest is always one of them */
+	uint8_t lba_shift;
 
 	uint8_t csi;
 	uint16_t md_size;
@@ -596,7 +648,7 @@ struct nvmux_ctrlr {
 
 	/* the I/O path's, together */
 	uint32_t tick;             /* atomic; counts quarters of io_timeout_ms */
-	uint32_t n_slots;          /* of the window, and of @reach */
+	uint64_t n_slots;          /* of the window, and of @reach */
 	const uint8_t *window;     /* nvmux->window */
 	struct nvmux_reach *reach; /* by the slots of the window */
 

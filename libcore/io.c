@@ -43,8 +43,7 @@ static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc
 	struct nvmux_cmd cmd;
 	int err;
 
-	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED || qpair->slow ||
-		     (flags & 0xffff) || ns->md_size))
+	if (unlikely(!nvmux_qpair_is_usual(qpair) || (flags & 0xffff) || ns->md_size))
 		return run_flags(ns, qpair, opc, buf, lba, lba_count, flags, cb, arg);
 	if (unlikely(!cb))
 		return -EINVAL;
@@ -81,17 +80,13 @@ __attribute__((noinline)) int nvmux_rw_write(struct nvmux_ns *ns, struct nvmux_q
 int nvmux_ns_cmd_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		      uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	if (likely(qpair->transport->read))
-		return qpair->transport->read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return qpair->transport->read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int nvmux_ns_cmd_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,
 		       uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	if (likely(qpair->transport->write))
-		return qpair->transport->write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return qpair->transport->write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int nvmux_ns_cmd_compare(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf,

@@ -157,9 +157,8 @@ void nvmux_mem_set_mapped(struct nvmux_mem *mem, uint16_t index, bool mapped)
 	for (uint64_t done = 0; done < mem->size; done += SLOT_SIZE) {
 		struct nvmux_reach *reach = &ctrlr->reach[first + (done >> NVMUX_SLOT_SHIFT)];
 
-		__atomic_store_n(&reach->base, mem->maps[index].base + done, __ATOMIC_RELAXED);
-		/* release: who sees that it is reached sees by what */
-		__atomic_store_n(&reach->bytes, mapped ? mem->size - done : 0, __ATOMIC_RELEASE);
+		reach->delta = mem->maps[index].base - (uintptr_t)mem->addr;
+		reach->end = mapped ? (uintptr_t)mem->addr + mem->size : 0;
 	}
 }
 

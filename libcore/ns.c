@@ -244,6 +244,8 @@ static struct nvmux_ns *ns_get_or_make(struct nvmux_ctrlr *ctrlr, uint32_t nsid)
 	ctrlr->n_ns++;
 	ns->ctrlr = ctrlr;
 	ns->id = nsid;
+	ns->read_word0 = nvmux_word0(nvme_cmd_read, 0, 0, nsid);
+	ns->write_word0 = nvmux_word0(nvme_cmd_write, 0, 0, nsid);
 	return ns;
 }
 
@@ -358,12 +360,13 @@ static void set_plain(struct nvmux_ns *ns)
 	bool plain = !ns->md_size && !(boundary & (boundary - 1));
 
 	ns->plain_lbas = plain ? ns->max_lbas : 0;
-	ns->boundary_mask = boundary - 1; /* all ones where there is none */
+	ns->boundary = boundary ? ~(uint64_t)(boundary - 1) : 1ull << 63;
 }
 
 static void take_format(struct nvmux_ns *ns, const struct format *format)
 {
 	ns->lba_shift = format->lba_shift;
+	ns->lba_bytes = 1u << format->lba_shift;
 	ns->pi_type = format->pi_type;
 	ns->pi_first = format->pi_first;
 	ns->md_interleaved = format->md_interleaved;

@@ -48,10 +48,12 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 		n_slots *= 2;
 	qpair->transport = ctrlr->transport;
 	qpair->ctrlr = ctrlr;
+	qpair->window = ctrlr->window;
+	qpair->n_slots = ctrlr->n_slots;
+	qpair->reach = ctrlr->reach;
 	qpair->id = id;
 	qpair->depth = depth;
 	qpair->seen_tick = nvmux_ctrlr_tick(ctrlr);
-	qpair->n_free = depth;
 	qpair->state = NVMUX_QPAIR_NEW;
 	TAILQ_INIT(&qpair->splits_waiting);
 	qpair->cid_mask = (uint16_t)(n_slots - 1);
@@ -62,11 +64,19 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 		nvmux_qpair_fini(qpair);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < depth; i++)
-		qpair->free_slots[i] = (uint16_t)(depth - 1 - i);
 	for (uint32_t i = 0; i < n_slots; i++)
 		qpair->slots[i].cid = nvmux_cid_of_none((uint16_t)i);
+	nvmux_qpair_free_slots(qpair, depth);
 	return 0;
+}
+
+void nvmux_qpair_free_slots(struct nvmux_qpair *qpair, uint32_t depth)
+{
+	NVMUX_ASSERT(depth <= qpair->cid_mask);
+	qpair->depth = depth;
+	qpair->n_free = depth;
+	for (uint32_t i = 0; i < depth; i++)
+		qpair->free_slots[i] = &qpair->slots[depth - 1 - i];
 }
 
 void nvmux_qpair_fini(struct nvmux_qpair *qpair)
@@ -149,8 +159,7 @@ void nvmux_qpair_end_cmd(struct nvmux_qpair *qpair, uint16_t index, uint16_t sta
 
 	replay_unwrap(&cb, &arg);
 	inject_keep_status(cb, arg);
-	nvmux_qpair_withdraw_cid(qpair, index);
-	nvmux_qpair_give_back(qpair, &qpair->slots[index], index, &cpl);
+	nvmux_qpair_give_back(qpair, &qpair->slots[index], nvmux_qpair_cid(qpair, index), &cpl);
 }
 
 static void abort_slots(struct nvmux_qpair *qpair, uint16_t status)

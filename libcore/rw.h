@@ -19,35 +19,36 @@ int nvmux_rw_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *b
 
 /*
  * Whether this one is of the usual kind; false also for all that is wrong. Whatever it accepts,
- * nvmux_rw_read() would send as one command with the same fields.
+ * nvmux_rw_read() would send as one command with the same fields. @ret_free: slots that are free
+ * after it.
  */
 static inline bool nvmux_rw_is_plain(const struct nvmux_ns *ns, const struct nvmux_qpair *qpair,
 				     const void *buf, uint64_t lba, uint32_t lba_count,
-				     uint32_t flags, nvmux_cmd_cb cb, struct nvmux_plain *ret)
+				     uint32_t flags, nvmux_cmd_cb cb, struct nvmux_plain *ret,
+				     uint32_t *ret_free)
 {
-	const struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
-	uint64_t offset = (uint64_t)((const uint8_t *)buf - ctrlr->window);
-	uint64_t slot = offset >> NVMUX_SLOT_SHIFT;
-	uint64_t in_slot = offset & ((1u << NVMUX_SLOT_SHIFT) - 1);
-	uint64_t n_lbas = ns->n_lbas;
+	uint32_t more = lba_count - 1; /* lba_count 0 is refused by it, too */
+	uint64_t last = lba + more;    /* may have wrapped around: another highest bit than lba's */
 	const struct nvmux_reach *reach;
+	uint64_t slot;
 
-	if (unlikely(nvmux_qpair_get_state(qpair) != NVMUX_QPAIR_CONNECTED || qpair->slow ||
-		     !qpair->n_free || ns->ctrlr != ctrlr || !cb))
+	if (unlikely(!nvmux_qpair_is_usual(qpair) || !qpair->n_free || ns->ctrlr != qpair->ctrlr ||
+		     !cb))
 		return false;
-	/* lba_count 0 is none, too */
-	if (unlikely(flags & 0xffff || lba_count - 1 >= ns->plain_lbas || lba >= n_lbas ||
-		     lba_count > n_lbas - lba ||
-		     (lba & ns->boundary_mask) + (lba_count - 1) > ns->boundary_mask))
+	if (unlikely(flags & 0xffff || more >= ns->plain_lbas || last >= ns->n_lbas ||
+		     ((lba ^ last) & ns->boundary)))
 		return false;
-	if (unlikely(offset & 3 || slot >= ctrlr->n_slots))
+	slot = (uint64_t)((const uint8_t *)buf - qpair->window);
+	slot = (slot >> 2 | slot << 62) >> (NVMUX_SLOT_SHIFT - 2); /* huge where bits 1:0 are set */
+	if (unlikely(slot >= qpair->n_slots))
 		return false;
-	reach = &ctrlr->reach[slot];
-	ret->len = lba_count << ns->lba_shift;
-	/* acquire: the base is that of what is reached */
-	if (unlikely(in_slot + ret->len > __atomic_load_n(&reach->bytes, __ATOMIC_ACQUIRE)))
+	reach = &qpair->reach[slot];
+	ret->len = lba_count * ns->lba_bytes;
+	/* no overflow: the window ends before */
+	if (unlikely((uintptr_t)buf + ret->len > reach->end))
 		return false;
-	ret->addr = __atomic_load_n(&reach->base, __ATOMIC_RELAXED) + in_slot;
+	ret->addr = (uintptr_t)buf + reach->delta;
+	*ret_free = qpair->n_free - 1;
 	return true;
 }
 

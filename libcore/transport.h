@@ -134,9 +134,9 @@ struct nvmux_transport {
 	 */
 	int (*submit)(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);
-	/* nvmux_ns_cmd_read() and nvmux_ns_cmd_write() by the shortest way, see rw.h; mem_map()
-	 * fills maps[].base for it. NULL: by nvmux_rw_read(),
-	 * nvmux_rw_write() and submit(). */
+	/* nvmux_ns_cmd_read() and nvmux_ns_cmd_write() by the shortest way, for which mem_map()
+	 * fills maps[].base; or nvmux_rw_read() and nvmux_rw_write(), which end in submit(). See
+	 * rw.h. */
 	int (*read)(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
 	int (*write)(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,

@@ -85,6 +85,8 @@ static inline uint64_t align_up(uint64_t v, uint64_t to)
 #define cpu_relax() ((void)0)
 #endif
 
+#define NVMUX_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
 /*
  * Ask for a cache line that is going to be written, before the store needs it. The compiler's own
  * builtin asks for it only to read unless it may assume newer processors; older ones take the

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fake_ctrlr.h"
+#include "libcore/rw.h"
 
 struct fake_config fake;
 
@@ -379,23 +380,14 @@ void fake_event(struct nvmux_ctrlr *ctrlr, uint32_t dw0)
 	nvmux_ctrlr_process_admin_completions(ctrlr);
 }
 
-#define FAKE_OPS \
-	.trtype = NVMUX_TRTYPE_LOOPBACK, \
-	.ctrlr_alloc = fake_alloc, \
-	.ctrlr_free = fake_free, \
-	.ctrlr_open = fake_open, \
-	.ctrlr_close = fake_close, \
-	.reg_read = fake_reg_read, \
-	.reg_write = fake_reg_write, \
-	.mem_map = fake_mem_map, \
-	.mem_unmap = fake_mem_unmap, \
-	.qpair_create = fake_qpair_create, \
-	.qpair_destroy = fake_qpair_destroy, \
-	.qpair_connect = fake_qpair_connect, \
-	.qpair_disconnect = fake_qpair_disconnect, \
-	.adminq_regs = fake_adminq_regs, \
-	.submit = fake_submit, \
-	.process = fake_process
+#define FAKE_OPS                                                                             \
+	.trtype = NVMUX_TRTYPE_LOOPBACK, .ctrlr_alloc = fake_alloc, .ctrlr_free = fake_free, \
+	.ctrlr_open = fake_open, .ctrlr_close = fake_close, .reg_read = fake_reg_read,       \
+	.reg_write = fake_reg_write, .mem_map = fake_mem_map, .mem_unmap = fake_mem_unmap,   \
+	.qpair_create = fake_qpair_create, .qpair_destroy = fake_qpair_destroy,              \
+	.qpair_connect = fake_qpair_connect, .qpair_disconnect = fake_qpair_disconnect,      \
+	.adminq_regs = fake_adminq_regs, .submit = fake_submit, .read = nvmux_rw_read,       \
+	.write = nvmux_rw_write, .process = fake_process
 
 const struct nvmux_transport fake_transport = {FAKE_OPS};
 

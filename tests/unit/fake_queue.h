@@ -11,6 +11,7 @@
 #define TEST_FAKE_QUEUE_H
 
 #include <string.h>
+#include "libcore/rw.h"
 #include "libcore/transport.h"
 
 #define FAKE_QUEUE_DEPTH_MAX 1024
@@ -154,6 +155,8 @@ static inline int fake_queue_process(struct nvmux_qpair *qpair, uint32_t max)
 static const struct nvmux_transport fake_queue_transport = {
 	.trtype = NVMUX_TRTYPE_LOOPBACK,
 	.submit = fake_queue_submit,
+	.read = nvmux_rw_read,
+	.write = nvmux_rw_write,
 	.process = fake_queue_process,
 };
 

@@ -165,8 +165,8 @@ static void test_scribbles(void **state)
 {
 	struct pair *p = *state;
 	uint64_t rng = 88172645463325252ull, *words = (uint64_t *)p->client.header;
+	struct nvmux_ring_cmd *sq = p->client.sq_end - p->client.sq_entries, cmd;
 	uint32_t taken = 0, in_flight = 0;
-	struct nvmux_ring_cmd cmd;
 
 	for (int round = 0; round < 20000; round++) {
 		for (int i = 0; i < 50; i++) {
@@ -174,7 +174,7 @@ static void test_scribbles(void **state)
 
 			words[at] = next_random(&rng);
 			/* the words with the phase more often than others */
-			memcpy(&p->client.sq[at % 8], &rng, 8);
+			memcpy(&sq[at % 8], &rng, 8);
 		}
 		while (in_flight < DEPTH && admin_ring_next(p->ring, &cmd)) {
 			in_flight++;

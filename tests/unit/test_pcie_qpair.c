@@ -399,19 +399,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The identifier that the next command gets. */
-static uint16_t next_cid(const struct nvmux_qpair *qpair)
-{
-	return nvmux_qpair_next_cid(qpair, qpair->free_slots[qpair->n_free - 1]);
-}
-
 /* Submit command @n (4 KiB of the region) and say which identifier it got. */
 static uint16_t submit(struct fixture *fx, unsigned n)
 {
 	const struct nvmux_cmd cmd = {.opc = 2, .nsid = htole32(1), .cdw10 = htole32(n)};
 	const struct nvmux_seg seg = {.mem = fx->mem, .offset = n * 4096, .len = 4096};
 	const struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = 4096};
-	uint16_t cid = next_cid(fx->qpair);
+	uint16_t cid = nvmux_qpair_next_cid(fx->qpair);
 
 	assert_true(fx->qpair->n_free > 0);
 	assert_int_equal(
@@ -453,7 +447,7 @@ static void sqe_is_complete(void **state)
 	start(fx);
 	seg.mem = fx->mem;
 	payload.md = (struct nvmux_seg){.mem = fx->mem, .offset = 0x8000, .len = 64};
-	cid = next_cid(fx->qpair);
+	cid = nvmux_qpair_next_cid(fx->qpair);
 	assert_int_equal(pcie_qpair_submit(fx->qpair, &cmd, &payload, called, &call_args[0]), 0);
 	sqe = host(&fx->fake, fx->fake.queues[1].sq);
 	assert_int_equal(sqe->opc, 1);
@@ -766,7 +760,7 @@ static void post_another(void *arg, const struct nvmux_cpl *cpl)
 	struct fixture *fx = ((struct call *)arg)->fx;
 	const struct nvmux_cmd cmd = {.opc = 0};
 	const struct nvmux_payload payload = {0};
-	uint16_t cid = next_cid(fx->qpair);
+	uint16_t cid = nvmux_qpair_next_cid(fx->qpair);
 
 	fx->n_called++;
 	if (!post_more)
@@ -783,7 +777,7 @@ static void a_poll_is_bounded(void **state)
 	uint16_t cid;
 
 	start(fx);
-	cid = next_cid(fx->qpair);
+	cid = nvmux_qpair_next_cid(fx->qpair);
 	pcie_qpair_submit(fx->qpair, &cmd, &payload, post_another, &call_args[0]);
 	process(fx, 0);
 	post_more = true;
@@ -1245,7 +1239,7 @@ static void interrupts_are_edges(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		const struct nvmux_qpair *adminq = fx->ctrlr->adminq;
 
-		cids[i] = next_cid(adminq);
+		cids[i] = nvmux_qpair_next_cid(adminq);
 		assert_int_equal(nvmux_ctrlr_admin(fx->ctrlr, &cmd, NULL, 0, answer_and_next, fx),
 				 0);
 	}

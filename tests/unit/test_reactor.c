@@ -590,7 +590,7 @@ struct scribbler {
 /* A command that is right but for its phase, perhaps, over whatever is there. */
 static void scribble_command(struct peer *p, uint64_t *rng)
 {
-	uint64_t *entry = (uint64_t *)&p->ring.sq[fake_random(rng) % p->ring.sq_entries];
+	uint64_t *entry = (uint64_t *)(p->ring.sq_end - 1 - fake_random(rng) % p->ring.sq_entries);
 	struct nvmux_ring_cmd cmd = {
 		.opc = nvme_cmd_read,
 		.flags = (uint8_t)(fake_random(rng) & NVMUX_RING_F_PHASE),

@@ -55,6 +55,8 @@ struct client {
 static const struct nvmux_transport ring_transport = {
 	.trtype = NVMUX_TRTYPE_DAEMON,
 	.submit = ring_qpair_submit,
+	.read = ring_qpair_read,
+	.write = ring_qpair_write,
 	.process = ring_qpair_process,
 };
 

@@ -22,8 +22,7 @@
 
 #define RING_SIZE_MAX (16u << 20) /* bytes; the largest geometry needs less */
 #define SQ_PHASE      htole64((uint64_t)NVMUX_RING_F_PHASE << 8) /* in an entry's first 8 bytes */
-#define SQ_AHEAD      8u /* entries; the daemon has read them long ago when a ring is busy */
-#define CQ_PHASE      htole64(1ull << 48) /* in an entry's last 8 bytes */
+#define SQ_AHEAD      8 /* entries; the daemon has read them long ago when a ring is busy */
 
 /* ---- mapping ---- */
 
@@ -103,6 +102,7 @@ static const char *check_file(int fd, uint64_t *ret_size)
 int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why, size_t why_size)
 {
 	struct nvmux_ring_header header;
+	struct nvmux_ring_cmd *sq;
 	const char *reason;
 	uint64_t size;
 	void *map;
@@ -126,16 +126,20 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		munmap(map, size);
 		return -EPROTO;
 	}
+	sq = (struct nvmux_ring_cmd *)((uint8_t *)map + header.sq_offset);
 	*ring = (struct ring_client){
 		.header = map,
-		.sq = (struct nvmux_ring_cmd *)((uint8_t *)map + header.sq_offset),
+		.sq_next = sq,
+		.sq_end = sq + header.sq_entries,
+		.sq_phase = SQ_PHASE,
+		.sq_entries = header.sq_entries,
+		.cq_entries = header.cq_entries,
 		.cq = (const struct nvmux_ring_cpl *)((uint8_t *)map + header.cq_offset),
+		.cq_phase = 1,
+		.depth = header.depth,
 		.list = header.list_entries
 				? (struct nvmux_ring_seg *)((uint8_t *)map + header.list_offset)
 				: NULL,
-		.sq_entries = header.sq_entries,
-		.cq_entries = header.cq_entries,
-		.depth = header.depth,
 		.size = size,
 		.wake_fd = wake_fd,
 	};
@@ -155,58 +159,103 @@ void ring_client_unmap(struct ring_client *ring)
 
 /* ---- publishing and reaping ---- */
 
-/* The next entry, to be filled but for its first 8 bytes. */
-static inline struct nvmux_ring_cmd *next_place(const struct ring_client *ring)
+/* The end of the submission queue has been reached. */
+__attribute__((cold, noinline)) static int sq_wrap(struct ring_client *ring)
 {
-	prefetch_to_write(&ring->sq[(ring->sq_tail + SQ_AHEAD) & (ring->sq_entries - 1)]);
-	return &ring->sq[ring->sq_tail & (ring->sq_entries - 1)];
+	ring->sq_next = ring->sq_end - ring->sq_entries;
+	ring->sq_phase ^= SQ_PHASE;
+	ring->sq_turns++;
+	for (uint32_t i = 0; i < MIN(SQ_AHEAD, ring->sq_entries); i++)
+		prefetch_to_write(&ring->sq_next[i]);
+	return 0;
 }
 
-/* Let these make it visible; @first with a phase bit of 0. */
-static inline void publish_place(struct ring_client *ring, struct nvmux_ring_cmd *entry,
-				 uint64_t first)
+/* The next entry, to be filled from its second word on. Beyond the end of the queue, what is
+ * prefetched is scatter lists or nothing. */
+static inline nvmux_word *sq_take(struct ring_client *ring)
 {
-	first |= ring->sq_tail & ring->sq_entries ? 0 : SQ_PHASE;
-	__atomic_store_n((nvmux_word *)entry, first, __ATOMIC_RELEASE);
-	ring->sq_tail++;
+	struct nvmux_ring_cmd *entry = ring->sq_next;
+
+	prefetch_to_write(entry + SQ_AHEAD);
+	return (nvmux_word *)entry;
 }
 
-void ring_client_publish(struct ring_client *ring, struct nvmux_ring_cmd *cmd)
+/* @first, its first word with a phase bit of 0, makes it visible. 0. */
+static inline int sq_publish(struct ring_client *ring, nvmux_word *entry, uint64_t first)
+{
+	__atomic_store_n(entry, first | ring->sq_phase, __ATOMIC_RELEASE);
+	ring->sq_next = (struct nvmux_ring_cmd *)entry + 1;
+	if (unlikely((struct nvmux_ring_cmd *)entry + 1 == ring->sq_end))
+		return sq_wrap(ring);
+	return 0;
+}
+
+void ring_client_publish(struct ring_client *ring, const struct nvmux_ring_cmd *cmd)
 {
 	const nvmux_word *from = (const nvmux_word *)cmd;
-	struct nvmux_ring_cmd *entry = next_place(ring);
+	nvmux_word *entry = sq_take(ring);
 
 	for (int i = 1; i < 8; i++)
-		((nvmux_word *)entry)[i] = from[i];
-	publish_place(ring, entry, from[0] & ~SQ_PHASE);
+		entry[i] = from[i];
+	sq_publish(ring, entry, from[0] & ~SQ_PHASE);
 }
 
-/* The last 8 bytes of the next completion; false when it isn't there yet. */
-static inline bool next_entry(const struct ring_client *ring, uint64_t *ret_last)
+/* Commands published since the beginning. */
+static inline uint64_t sq_tail(const struct ring_client *ring)
 {
-	const struct nvmux_ring_cpl *entry = &ring->cq[ring->cq_head & (ring->cq_entries - 1)];
-	uint64_t last = __atomic_load_n((const uint64_t *)entry + 1, __ATOMIC_ACQUIRE);
+	return (ring->sq_turns + 1) * ring->sq_entries - (uint64_t)(ring->sq_end - ring->sq_next);
+}
 
-	*ret_last = last;
-	return !(last & CQ_PHASE) == !!(ring->cq_head & ring->cq_entries);
+static inline const struct nvmux_ring_cpl *cq_next(const struct ring_client *ring)
+{
+	return &ring->cq[ring->cq_head & (ring->cq_entries - 1)];
+}
+
+/* The last 8 bytes of a completion. The acquire is for the others: they are read after its phase.
+ */
+static inline uint64_t cpl_last(const struct nvmux_ring_cpl *entry)
+{
+	return le64toh(__atomic_load_n((const uint64_t *)entry + 1, __ATOMIC_ACQUIRE));
+}
+
+/* The status in them, above a bit that is 0 when it has come. 0: one that succeeded has. */
+static inline uint32_t cpl_status(uint64_t last, uint32_t phase)
+{
+	return (uint32_t)(last >> 48) ^ phase;
+}
+
+/* A private copy of it, of which each byte is read once. */
+static inline void cpl_copy(const struct nvmux_ring_cpl *entry, uint64_t last,
+			    struct nvmux_cpl *ret)
+{
+	nvmux_word *words = (nvmux_word *)ret;
+
+	/* Atomic, so that they go by two registers and not by a vector of them. */
+	__atomic_store_n(&words[0], *(const nvmux_word *)entry, __ATOMIC_RELAXED);
+	__atomic_store_n(&words[1], htole64(last), __ATOMIC_RELAXED);
+}
+
+/* @n completions have been taken, none beyond the end of the queue. */
+static inline void cq_taken(struct ring_client *ring, uint32_t n)
+{
+	ring->cq_head += n;
+	ring->cq_phase = ring->cq_head & ring->cq_entries ? 0 : 1;
 }
 
 bool ring_client_ready(const struct ring_client *ring)
 {
-	uint64_t last;
-
-	return next_entry(ring, &last);
+	return !(cpl_status(cpl_last(cq_next(ring)), ring->cq_phase) & 1);
 }
 
 bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret)
 {
-	uint64_t last;
+	const struct nvmux_ring_cpl *entry = cq_next(ring);
+	uint64_t last = cpl_last(entry);
 
-	if (!next_entry(ring, &last))
+	if (cpl_status(last, ring->cq_phase) & 1)
 		return false;
-	memcpy(ret, &ring->cq[ring->cq_head & (ring->cq_entries - 1)], 8);
-	memcpy((uint8_t *)ret + 8, &last, 8);
-	ring->cq_head++;
+	cpl_copy(entry, last, ret);
+	cq_taken(ring, 1);
 	return true;
 }
 
@@ -227,7 +276,7 @@ void ring_client_ring(struct ring_client *ring)
 		/* When the socket is full the daemon has bytes enough to wake up by. */
 		(void)!send(ring->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
-	__atomic_store_n(&ring->header->client_sq_tail, ring->sq_tail, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->header->client_sq_tail, sq_tail(ring), __ATOMIC_RELAXED);
 }
 
 int ring_client_arm(struct ring_client *ring)
@@ -311,35 +360,39 @@ int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 	return 0;
 }
 
-/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
-static inline int ring_rw(const struct nvmux_ns *ns, struct ring_qpair *rq, uint8_t opc,
-			  const struct nvmux_plain *plain, uint64_t lba, uint32_t cdw12,
-			  nvmux_cmd_cb cb, void *arg)
+/* The first of two lengths, the second being 0, as eight bytes. */
+static inline uint64_t lengths(uint32_t len)
 {
-	struct nvmux_ring_cmd *entry = next_place(&rq->ring);
-	nvmux_word *words = (nvmux_word *)entry;
+	return NVMUX_LITTLE_ENDIAN ? len : (uint64_t)len << 32;
+}
 
-	words[1] = 0; /* command dwords 2 and 3 */
-	entry->data = plain->addr;
-	entry->md = 0;
-	entry->data_len = plain->len;
-	entry->md_len = 0;
-	words[5] = htole64(lba); /* command dwords 10 to 15 */
-	words[6] = htole64(cdw12);
-	words[7] = 0;
-	publish_place(&rq->ring, entry,
-		      nvmux_word0(opc, 0, nvmux_qpair_take_cid(&rq->base, cb, arg), ns->id));
-	return 0;
+/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
+static inline int ring_rw(struct ring_qpair *rq, const uint64_t *word0,
+			  const struct nvmux_plain *plain, uint32_t n_free, uint64_t lba,
+			  uint32_t cdw12, nvmux_cmd_cb cb, void *arg)
+{
+	uint32_t cid = nvmux_qpair_take_slot(&rq->base, n_free, cb, arg);
+	nvmux_word *entry = sq_take(&rq->ring);
+
+	entry[1] = 0;           /* command dwords 2 and 3 */
+	entry[2] = plain->addr; /* data */
+	entry[3] = 0;           /* no metadata */
+	entry[4] = lengths(plain->len);
+	entry[5] = htole64(lba); /* command dwords 10 to 15 */
+	*(nvmux_two_words *)&entry[6] = (nvmux_two_words){htole64(cdw12), 0};
+	return sq_publish(&rq->ring, entry, *word0 | nvmux_word0(0, 0, cid, 0));
 }
 
 int ring_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_plain plain;
+	uint32_t n_free;
 
-	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
 		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return ring_rw(ns, (struct ring_qpair *)qpair, nvme_cmd_read, &plain, lba,
+	return ring_rw((struct ring_qpair *)qpair, &ns->read_word0, &plain, n_free, lba,
 		       flags | (lba_count - 1), cb, arg);
 }
 
@@ -347,19 +400,54 @@ int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void 
 		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_plain plain;
+	uint32_t n_free;
 
-	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
 		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return ring_rw(ns, (struct ring_qpair *)qpair, nvme_cmd_write, &plain, lba,
+	return ring_rw((struct ring_qpair *)qpair, &ns->write_word0, &plain, n_free, lba,
 		       flags | (lba_count - 1), cb, arg);
 }
 
 static inline void ring_published(struct ring_qpair *rq)
 {
-	if (rq->announced != rq->ring.sq_tail) {
+	uint64_t tail = sq_tail(&rq->ring);
+
+	if (rq->announced != tail) {
 		ring_client_ring(&rq->ring);
-		rq->announced = rq->ring.sq_tail;
+		rq->announced = tail;
 	}
+}
+
+__attribute__((cold, noinline)) static void
+complete_failed(struct nvmux_qpair *qpair, uint64_t last, uint32_t status, struct nvmux_cpl *cpl)
+{
+	nvmux_qpair_complete_as(qpair, (uint32_t)(last >> 32), (uint16_t)(status >> 1), cpl);
+}
+
+/* Deliver at most @max completions, none beyond the end of the queue. */
+static uint32_t reap(struct ring_qpair *rq, uint32_t max)
+{
+	const struct nvmux_ring_cpl *begin = cq_next(&rq->ring), *entry = begin, *end;
+	uint32_t phase = rq->ring.cq_phase, n;
+
+	end = MIN(begin + max, rq->ring.cq + rq->ring.cq_entries);
+	for (; entry != end; entry++) {
+		uint64_t last = cpl_last(entry);
+		uint32_t status = cpl_status(last, phase);
+		struct nvmux_cpl cpl;
+
+		if (unlikely(status) && status & 1)
+			break;
+		cpl_copy(entry, last, &cpl);
+		if (likely(!status))
+			nvmux_qpair_complete_as(&rq->base, (uint32_t)(last >> 32), 0, &cpl);
+		else
+			complete_failed(&rq->base, last, status, &cpl);
+	}
+	n = (uint32_t)(entry - begin);
+	cq_taken(&rq->ring, n); /* not earlier: no callback asks for it */
+	return n;
 }
 
 int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
@@ -367,14 +455,14 @@ int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
 	struct ring_qpair *rq = (struct ring_qpair *)qpair;
 	/* Before the reaping: what was published before the ring's death is still delivered. */
 	bool dead = ring_client_is_dead(&rq->ring);
-	struct nvmux_cpl cpl;
 	uint32_t n;
 
+	ring_published(rq);
 	if (max == 0 || max > rq->ring.depth)
 		max = rq->ring.depth;
-	ring_published(rq);
-	for (n = 0; n < max && ring_client_reap(&rq->ring, &cpl); n++)
-		nvmux_qpair_complete(qpair, &cpl);
+	n = reap(rq, max);
+	if (unlikely(n && !(rq->ring.cq_head & (rq->ring.cq_entries - 1))))
+		n += reap(rq, max - n); /* on at the start */
 	if (n) {
 		__atomic_store_n(&rq->ring.header->client_cq_head, rq->ring.cq_head,
 				 __ATOMIC_RELAXED);

@@ -12,15 +12,18 @@
 #include "libcore/core.h"
 
 struct ring_client {
-	struct nvmux_ring_header *header;
-	struct nvmux_ring_cmd *sq;
-	const struct nvmux_ring_cpl *cq;
-	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
-	uint32_t sq_entries;         /* a power of two */
+	struct nvmux_ring_cmd *sq_next; /* where the next command goes */
+	struct nvmux_ring_cmd *sq_end;
+	uint64_t sq_phase;   /* of the next command, as its first 8 bytes have it */
+	uint32_t sq_entries; /* a power of two, as cq_entries */
 	uint32_t cq_entries;
-	uint64_t sq_tail; /* commands published since the beginning */
+	uint64_t sq_turns; /* times that the end has been reached */
+	const struct nvmux_ring_cpl *cq;
 	uint64_t cq_head; /* completions consumed since the beginning */
+	uint32_t cq_phase; /* of the next completion: 0 or 1 */
 	uint32_t depth;
+	struct nvmux_ring_header *header;
+	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
 	size_t size;
 	int wake_fd; /* our end of the socket pair */
 };
@@ -44,7 +47,7 @@ void ring_client_disarm(struct ring_client *ring);
 bool ring_client_ready(const struct ring_client *ring);
 
 /* One command into the ring; the caller counts that no more than depth are in flight. */
-void ring_client_publish(struct ring_client *ring, struct nvmux_ring_cmd *cmd);
+void ring_client_publish(struct ring_client *ring, const struct nvmux_ring_cmd *cmd);
 /* The next completion; false when there is none. */
 bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret);
 /* Whether the daemon has declared the ring dead: nothing is published after that. */
@@ -54,7 +57,7 @@ bool ring_client_is_dead(const struct ring_client *ring);
 struct ring_qpair {
 	struct nvmux_qpair base;
 	struct ring_client ring;
-	uint64_t announced; /* ring.sq_tail at the last ring_client_ring() of process() */
+	uint64_t announced; /* commands that the daemon has been told of by process() */
 };
 int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);

@@ -148,7 +148,7 @@ static inline struct nvmux_cmd *pcie_sq_place(struct pcie_qpair *q, uint16_t ind
 	struct nvmux_cmd *sqe = &q->sq[tail];
 	uint16_t old = le16_to_cpu(sqe->cid) & q->base.cid_mask;
 
-	if (unlikely(q->sq_at[old] == tail) && q->base.slots[old].cb)
+	if (unlikely(q->sq_at[old] == tail) && q->base.slots[old].cb && old != index)
 		q->kept[old] = *sqe;
 	q->sq_at[index] = (uint16_t)tail;
 	q->sq_tail = unlikely(tail + 1 == q->entries) ? 0 : tail + 1;
@@ -159,7 +159,8 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg)
 {
 	struct pcie_qpair *q = pcie_qpair(qpair);
-	uint16_t index = nvmux_qpair_next_slot(qpair); /* taken once nothing can fail */
+	uint16_t cid = nvmux_qpair_next_cid(qpair); /* taken once nothing can fail */
+	uint16_t index = cid & qpair->cid_mask;
 	const nvmux_word *from = (const nvmux_word *)cmd;
 	__le64 dptr[2] = {0};
 	__le64 mptr = 0;
@@ -178,8 +179,9 @@ int pcie_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 			return -EINVAL;
 	}
 	sqe = (nvmux_word *)pcie_sq_place(q, index);
-	sqe[0] = nvmux_word0(cmd->opc, (uint8_t)((cmd->flags & PCIE_FUSE_MASK) | psdt),
-			     nvmux_qpair_take_slot(qpair, index, cb, arg), le32_to_cpu(cmd->nsid));
+	nvmux_qpair_take_cid(qpair, cb, arg);
+	sqe[0] = nvmux_word0(cmd->opc, (uint8_t)((cmd->flags & PCIE_FUSE_MASK) | psdt), cid,
+			     le32_to_cpu(cmd->nsid));
 	sqe[1] = from[1]; /* command dwords 2 and 3 */
 	sqe[2] = (NVMUX_FORCE uint64_t)mptr;
 	sqe[3] = (NVMUX_FORCE uint64_t)dptr[0];
@@ -200,15 +202,17 @@ __attribute__((noinline)) static uint64_t pcie_prp2(const struct pcie_qpair *q, 
 	return prp_rest(&list, plain->addr + first, plain->len - first);
 }
 
-/* One with data in one piece. @word0: but for the identifier; @cdw2, …: two command dwords each. */
-static inline int pcie_put_plain(struct pcie_qpair *q, uint64_t word0, nvmux_word cdw2,
-				 const struct nvmux_plain *data, nvmux_word cdw10, nvmux_word cdw12,
-				 nvmux_word cdw14, nvmux_cmd_cb cb, void *arg)
+/* One with data in one piece. @n_free: slots after it; @word0: but for the identifier; @cdw2, …:
+ * two command dwords each. */
+static inline int pcie_put_plain(struct pcie_qpair *q, uint32_t n_free, uint64_t word0,
+				 nvmux_word cdw2, const struct nvmux_plain *data, nvmux_word cdw10,
+				 nvmux_word cdw12, nvmux_word cdw14, nvmux_cmd_cb cb, void *arg)
 {
-	uint16_t index = nvmux_qpair_next_slot(&q->base);
+	uint32_t cid = nvmux_qpair_take_slot(&q->base, n_free, cb, arg);
+	uint16_t index = (uint16_t)(cid & q->base.cid_mask);
 	nvmux_word *sqe = (nvmux_word *)pcie_sq_place(q, index);
 
-	sqe[0] = word0 | nvmux_word0(0, 0, nvmux_qpair_take_slot(&q->base, index, cb, arg), 0);
+	sqe[0] = word0 | nvmux_word0(0, 0, cid, 0);
 	sqe[1] = cdw2;
 	sqe[2] = 0; /* no metadata */
 	sqe[3] = htole64(data->addr);
@@ -226,37 +230,44 @@ int pcie_qpair_submit_plain(struct nvmux_qpair *qpair, const struct nvmux_cmd *c
 {
 	const nvmux_word *from = (const nvmux_word *)cmd;
 
-	return pcie_put_plain(pcie_qpair(qpair), from[0] & nvmux_word0(0xff, 0, 0, UINT32_MAX),
-			      from[1], data, from[5], from[6], from[7], cb, arg);
+	return pcie_put_plain(pcie_qpair(qpair), qpair->n_free - 1,
+			      from[0] & nvmux_word0(0xff, 0, 0, UINT32_MAX), from[1], data, from[5],
+			      from[6], from[7], cb, arg);
 }
 
 /* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
-static inline int pcie_rw(const struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc,
+static inline int pcie_rw(struct nvmux_qpair *qpair, uint32_t n_free, uint64_t word0,
 			  const struct nvmux_plain *data, uint64_t lba, uint32_t cdw12,
 			  nvmux_cmd_cb cb, void *arg)
 {
-	return pcie_put_plain(pcie_qpair(qpair), nvmux_word0(opc, 0, 0, ns->id), 0, data,
-			      htole64(lba), htole64(cdw12), 0, cb, arg);
+	return pcie_put_plain(pcie_qpair(qpair), n_free, word0, 0, data, htole64(lba),
+			      htole64(cdw12), 0, cb, arg);
 }
 
 int pcie_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_plain plain;
+	uint32_t n_free;
 
-	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
 		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return pcie_rw(ns, qpair, nvme_cmd_read, &plain, lba, flags | (lba_count - 1), cb, arg);
+	return pcie_rw(qpair, n_free, ns->read_word0, &plain, lba, flags | (lba_count - 1), cb,
+		       arg);
 }
 
 int pcie_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
 		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_plain plain;
+	uint32_t n_free;
 
-	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
 		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return pcie_rw(ns, qpair, nvme_cmd_write, &plain, lba, flags | (lba_count - 1), cb, arg);
+	return pcie_rw(qpair, n_free, ns->write_word0, &plain, lba, flags | (lba_count - 1), cb,
+		       arg);
 }
 
 const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index)

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "libcore/numa.h"
+#include "libcore/rw.h"
 #include "rdma_int.h"
 
 #define RDMA_PRIVATE_MAX 256 /* the length is a byte */
@@ -554,6 +555,8 @@ const struct nvmux_transport rdma_transport = {
 	.group_arm = rdma_group_arm,
 	.group_end = rdma_group_end,
 	.submit = rdma_qpair_submit,
+	.read = nvmux_rw_read,
+	.write = nvmux_rw_write,
 	.process = rdma_qpair_process,
 	.qpair_get_fd = rdma_qpair_get_fd,
 	.qpair_arm = rdma_qpair_arm,

@@ -292,22 +292,14 @@ void rdma_qpair_unmake(struct rdma_qpair *q)
 
 /* ---- Connect ---- */
 
-/* Commands in flight at most, while there are none and nobody has been told a depth. */
-static void shrink(struct rdma_qpair *q, uint32_t depth)
-{
-	q->base.depth = depth;
-	q->base.n_free = depth;
-	for (uint32_t i = 0; i < depth; i++)
-		q->base.free_slots[i] = (uint16_t)(depth - 1 - i);
-}
-
 void rdma_qpair_accepted(struct rdma_qpair *q, uint16_t hsqsize, uint16_t crqsize)
 {
 	q->limit = MIN(q->limit, MAX(hsqsize, 1));
 	if (crqsize)
 		q->limit = MIN(q->limit, crqsize);
+	/* while none is in flight and nobody has been told a depth */
 	if (!q->used && q->limit < q->base.depth)
-		shrink(q, q->limit);
+		nvmux_qpair_free_slots(&q->base, q->limit);
 }
 
 /* Its call ends. Nothing is touched afterwards. */

@@ -5,8 +5,8 @@
  * A ring is a memfd that the daemon makes, sealed against resizing, laid out as
  *
  *	0                     struct nvmux_ring_header (one page)
- *	header.sq_offset      submission entries, sq_entries × struct nvmux_ring_cmd
  *	header.cq_offset      completion entries, cq_entries × struct nvmux_ring_cpl
+ *	header.sq_offset      submission entries, sq_entries × struct nvmux_ring_cmd
  *	header.list_offset    scatter lists: list_entries × struct nvmux_ring_seg
  *
  * The daemon writes the geometry once and keeps its own private copy; what a client does to the
