@@ -32,9 +32,9 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 		.ring_state = NVMUX_RING_READY,
 		.generation = 1,
 	};
-	channel->slots = calloc(opts->depth, sizeof(*channel->slots));
-	channel->free_slots = calloc(opts->depth, sizeof(*channel->free_slots));
-	channel->regions = calloc(opts->n_regions + 1, sizeof(*channel->regions));
+	channel->slots = nvmux_calloc_lines(opts->depth, sizeof(*channel->slots));
+	channel->free_slots = nvmux_calloc_lines(opts->depth, sizeof(*channel->free_slots));
+	channel->regions = nvmux_calloc_lines(opts->n_regions + 1, sizeof(*channel->regions));
 	if (!channel->slots || !channel->free_slots || !channel->regions)
 		goto fail;
 	for (uint32_t i = 0; i < opts->depth; i++) {

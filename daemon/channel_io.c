@@ -105,9 +105,9 @@ static inline void serve(struct channel *channel, struct checked_cmd *cmd)
 		refuse(channel, &cmd->ring, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
 		return;
 	}
-	if (unlikely(!channel_check_plain(&cmd->ring, channel->view, channel->regions,
-					  channel->n_regions, &data) ||
-		     !qpair->transport->submit_plain)) {
+	if (unlikely(!qpair->transport->submit_plain ||
+		     !channel_check_plain(&cmd->ring, channel->view, channel->regions,
+					  channel->n_regions, &data))) {
 		serve_other(channel, cmd);
 		return;
 	}
@@ -246,12 +246,6 @@ __attribute__((noinline, cold)) static void serve_slow(struct channel *channel,
 	}
 }
 
-/* A busy reactor goes on polling its channels while they are few. */
-static inline bool has_few(const struct reactor *r)
-{
-	return r->busy && r->n_polled <= REACTOR_BUSY_POLLED;
-}
-
 /* Nothing to take: after many such turns with nothing in flight it is a candidate for parking. */
 static inline void idle(struct reactor *r, struct channel *channel)
 {
@@ -264,8 +258,6 @@ static inline void idle(struct reactor *r, struct channel *channel)
 	channel->idle_turns = 0;
 	if (!channel->watched && !channel->client_gone)
 		return; /* nothing would wake it */
-	if (has_few(r))
-		return;
 	channel->park_next = r->parking;
 	r->parking = channel;
 }
@@ -394,17 +386,71 @@ bool channels_want_park(struct reactor *r, const struct hwq *hwq)
 	return true;
 }
 
+/* A busy reactor goes on looking at its idle channels while they are few, but not at all of them in
+ * each turn. */
+static void let_rest(struct reactor *r)
+{
+	struct channel *channel;
+
+	while ((channel = r->parking) && r->n_resting < REACTOR_RESTING) {
+		r->parking = channel->park_next;
+		hwq_remove_polled(channel->hwq, channel);
+		channel->where = CHANNEL_RESTING;
+		if (!r->resting)
+			channel->polled_prev = r->resting = channel;
+		channel->polled_next = r->resting; /* the last to be looked at */
+		channel->polled_prev = r->resting->polled_prev;
+		channel->polled_prev->polled_next = channel;
+		r->resting->polled_prev = channel;
+		r->n_resting++;
+	}
+}
+
+static void end_rest(struct reactor *r, struct channel *channel)
+{
+	if (r->resting == channel)
+		r->resting = channel->polled_next != channel ? channel->polled_next : NULL;
+	channel->polled_prev->polled_next = channel->polled_next;
+	channel->polled_next->polled_prev = channel->polled_prev;
+	r->n_resting--;
+}
+
+static void poll_again(struct channel *channel)
+{
+	channel->where = CHANNEL_POLLED;
+	channel->idle_turns = 0;
+	hwq_add_polled(channel->hwq, channel);
+	reactor_activate(channel->hwq->reactor, channel->hwq);
+}
+
+void channels_look(struct reactor *r)
+{
+	struct channel *channel = r->resting;
+	uint64_t first;
+
+	r->resting = channel->polled_next;
+	if (likely(!ring_server_ready(&channel->ring, &first)))
+		return;
+	end_rest(r, channel);
+	poll_again(channel);
+}
+
 void channels_park(struct reactor *r)
 {
 	struct channel *channel, *next;
 	uint64_t first;
 
+	if (r->busy) {
+		let_rest(r);
+		if (!r->parking)
+			return;
+	}
 	for (channel = r->parking; channel; channel = channel->park_next)
 		set_sleeping(channel, 1);
 	nvmux_membarrier(); /* one for all of them */
 	for (channel = r->parking; channel; channel = next) {
 		next = channel->park_next;
-		if (ring_server_ready(&channel->ring, &first) || has_few(r)) {
+		if (ring_server_ready(&channel->ring, &first)) {
 			set_sleeping(channel, 0);
 			continue;
 		}
@@ -419,10 +465,7 @@ static void unpark(struct reactor *r, struct channel *channel)
 {
 	set_sleeping(channel, 0);
 	set_parked(r, channel, false);
-	channel->where = CHANNEL_POLLED;
-	channel->idle_turns = 0;
-	hwq_add_polled(channel->hwq, channel);
-	reactor_activate(r, channel->hwq);
+	poll_again(channel);
 }
 
 static void watch(struct reactor *r, struct channel *channel)
@@ -512,6 +555,8 @@ static void stop(struct reactor *r, struct channel *channel)
 {
 	if (channel->where == CHANNEL_POLLED)
 		hwq_remove_polled(channel->hwq, channel);
+	else if (channel->where == CHANNEL_RESTING)
+		end_rest(r, channel);
 	else if (channel->where == CHANNEL_PARKED)
 		set_parked(r, channel, false);
 	channel->where = CHANNEL_OFF;

@@ -150,7 +150,7 @@ struct ctrlr_view *controller_make_view(const struct controller *c, bool admin)
 	const struct nvmux_ctrlr *ctrlr = c->ctrlr;
 	struct ctrlr_view *view;
 
-	view = calloc(1, sizeof(*view) + ctrlr->n_ns * sizeof(view->ns[0]));
+	view = nvmux_calloc_lines(1, sizeof(*view) + ctrlr->n_ns * sizeof(view->ns[0]));
 	if (!view)
 		return NULL;
 	view->max_transfer = ctrlr->max_transfer;
@@ -178,7 +178,7 @@ struct ctrlr_view *controller_make_channel_view(const struct controller *c, bool
 	return view;
 }
 
-/* Both come from calloc(), so that their padding is equal too. */
+/* Both were zeroed, so that their padding is equal too. */
 static bool view_equal(const struct ctrlr_view *a, const struct ctrlr_view *b)
 {
 	return a->max_transfer == b->max_transfer && a->max_segs == b->max_segs &&

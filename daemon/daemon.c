@@ -371,7 +371,14 @@ void daemon_stop(struct nvmuxd *d, const char *reason)
 
 int daemon_run(struct nvmuxd *d)
 {
-	if (event_base_dispatch(d->base) < 0)
+	int rc = 0;
+
+	while (d->state != DAEMON_STOPPED && rc == 0) {
+		nvmux_settle(d->nvmux); /* may be what stops it */
+		if (d->state != DAEMON_STOPPED)
+			rc = event_base_loop(d->base, EVLOOP_ONCE);
+	}
+	if (rc < 0)
 		return -EIO;
 	log_info(&d->log, "daemon", "ended");
 	return 0;

@@ -18,7 +18,7 @@
 #define CHANNEL_NO_REGION   0xffffu
 #define CHANNEL_LIST        0xfffeu /* a scatter list: any region that there was at its check */
 #define REACTOR_IDLE_TURNS  4096u   /* without work until a channel is parked, by default */
-#define REACTOR_BUSY_POLLED 16u     /* channels that a busy reactor polls without parking any */
+#define REACTOR_RESTING     16u     /* idle channels that a busy reactor doesn't park */
 #define REACTOR_DOZE_TURNS  16u     /* idle ones between two looks at the clock */
 #define REACTOR_DOZE_NS     50000u  /* idle for so long, where completions can wake it: doze */
 #define REACTOR_STATS_TURNS 64u     /* between two looks of others at the counters */
@@ -101,9 +101,10 @@ struct channel_slot {
 NVMUX_STATIC_ASSERT(sizeof(struct channel_slot) == 32, "two in a cache line");
 
 enum channel_where {
-	CHANNEL_OFF,    /* not with a reactor, or stopping */
-	CHANNEL_POLLED, /* in the ring of its hardware queue */
-	CHANNEL_PARKED, /* waits for a byte from its client */
+	CHANNEL_OFF,     /* not with a reactor, or stopping */
+	CHANNEL_POLLED,  /* in the ring of its hardware queue */
+	CHANNEL_RESTING, /* a busy reactor looks at one of these in each turn */
+	CHANNEL_PARKED,  /* waits for a byte from its client */
 };
 
 struct channel {
@@ -121,7 +122,7 @@ struct channel {
 	uint64_t bytes[2]; /* read, written */
 	uint64_t refused;
 	struct hwq *hwq;
-	struct channel *polled_next, *polled_prev; /* the ring of polled channels of a hwq */
+	struct channel *polled_next, *polled_prev; /* polled channels of a hwq, or resting ones */
 	struct channel *batch_next;
 	struct channel *park_next;
 	bool in_batch;    /* something to publish in this turn */
@@ -179,7 +180,7 @@ struct hwq {
 	bool marked;        /* some commands may be abandoned */
 	uint8_t dropped_in; /* enum nvmux_qpair_state: where these were looked for last */
 	uint32_t n_channels;
-	uint32_t share;               /* commands that each of them may have in flight */
+	uint32_t share;               /* commands that each polled one may have in flight */
 	struct message_list requests; /* to be sent */
 	struct message_list sent;     /* requests in flight */
 	struct message *taking;       /* to be answered */
@@ -203,6 +204,8 @@ struct reactor {
 	struct message_list waiting; /* stops and drops that wait for completions */
 	struct channel *batch;       /* channels with something to publish */
 	struct channel *parking;     /* candidates of this turn */
+	struct channel *resting;     /* the one to look at next; a ring */
+	uint32_t n_resting;
 	uint32_t n_polled;
 	uint32_t n_parked;
 	uint32_t epoll_countdown;
@@ -237,6 +240,26 @@ struct reactor {
 	uint32_t ctl_channels;
 	bool ended; /* reactor_end() */
 };
+
+/* What a reactor writes for each command or in each turn is in lines that no other thread writes,
+ * nor reads but when somebody asks; and what it reads there is written rarely. */
+#define BEFORE(type, member, next)                                     \
+	NVMUX_STATIC_ASSERT(offsetof(type, member) / NVMUX_LINE <      \
+				    offsetof(type, next) / NVMUX_LINE, \
+			    "not in one line")
+BEFORE(struct channel, link, stats);
+BEFORE(struct channel, stats, ctl_hwq);
+BEFORE(struct hwq, failed, ctl_channels);
+BEFORE(struct reactor, reply_fd, stats);
+BEFORE(struct reactor, stats, asleep);
+BEFORE(struct reactor, asleep, to_reactor);
+BEFORE(struct reactor, to_reactor, to_control);
+BEFORE(struct reactor, to_control.slots[MSGQ_ENTRIES - 1], group_used);
+BEFORE(struct reactor, group_used, thread);
+BEFORE(struct msgq, head, tail);
+BEFORE(struct msgq, tail, overflow);
+BEFORE(struct msgq, overflow_end, slots);
+#undef BEFORE
 
 /* A counter of the reactor's that the control thread reads. */
 #define stat_set(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
@@ -330,8 +353,10 @@ bool channel_is_abandoned(const void *cb_arg);
 void channels_publish(struct reactor *r);
 /* Let the channels of a hardware queue be parked in this turn. False: one of them can't be. */
 bool channels_want_park(struct reactor *r, const struct hwq *hwq);
-/* Park the channels that have been idle for long. */
+/* Park the channels that have been idle for long; a busy reactor only where there are many. */
 void channels_park(struct reactor *r);
+/* Look at one of those that rest. */
+void channels_look(struct reactor *r);
 /* A parked channel's socket is readable. */
 void channel_wake(struct reactor *r, struct channel *channel);
 /* Write the ring's state, and wake the client. */

@@ -79,6 +79,7 @@ void hold_serve_ring(struct hold *hold)
 		if (err != -EAGAIN)
 			return;
 	}
+	event_del(hold->event); /* commands are there, no matter what it says */
 	hold_serve_ring_later(hold);
 }
 
@@ -86,8 +87,11 @@ void hold_serve_ring_later(struct hold *hold)
 {
 	const struct timeval now = {0};
 
+	/* It is armed while it is watched: a command that comes makes the descriptor readable. */
+	if (!hold->event || event_pending(hold->event, EV_READ, NULL))
+		return;
 	/* a timer, as libevent serves event_active() in the same pass, before all the others */
-	if (hold->event && !hold->closing && !hold->session->closing &&
+	if (!hold->closing && !hold->session->closing &&
 	    !event_pending(hold->later, EV_TIMEOUT, NULL))
 		event_add(hold->later, &now);
 }

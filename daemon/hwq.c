@@ -4,8 +4,9 @@
  *
  * Happy path: each turn lets every polled channel put commands into the queue, at most its weight,
  * and then processes completions, which also rings the doorbell. When the queue is full the next
- * turn begins with the channel that comes next. Of several channels each has its share of the queue
- * and no more in flight, or a deep one would fill it and leave the others a few places at a time.
+ * turn begins with the channel that comes next. Of several that are polled each has its share of
+ * the queue and no more in flight, or a deep one would fill it and leave the others a few places at
+ * a time.
  * Life: running → taken (with the control thread), to be deleted; running → failed, when the
  * transport gives up → taken. One that is taken or has failed isn't touched, but for an abort,
  * which the control thread orders while the queue is taken and the device has let go of it. What is
@@ -22,11 +23,16 @@
 
 /* ---- channels ---- */
 
+/* Of those that are polled. The others, however many, find an eighth of the places free when they
+ * have something to do, and their share when commands of the rest have completed. */
 static void set_share(struct hwq *hwq)
 {
+	uint32_t depth = hwq->qpair->depth;
+
+	if (hwq->n_channels > hwq->n_polled)
+		depth -= depth / 8;
 	/* two at least, or fused commands would find no room */
-	hwq->share = hwq->n_channels > 1 ? MAX(hwq->qpair->depth / hwq->n_channels, 2u)
-					 : UINT32_MAX;
+	hwq->share = hwq->n_channels > 1 ? MAX(depth / MAX(hwq->n_polled, 1u), 2u) : UINT32_MAX;
 }
 
 void hwq_bind(struct hwq *hwq, struct channel *channel)
@@ -60,6 +66,7 @@ void hwq_add_polled(struct hwq *hwq, struct channel *channel)
 		first->polled_prev = channel;
 	}
 	hwq->n_polled++;
+	set_share(hwq);
 	hwq->reactor->n_polled++;
 }
 
@@ -70,6 +77,7 @@ void hwq_remove_polled(struct hwq *hwq, struct channel *channel)
 	channel->polled_prev->polled_next = channel->polled_next;
 	channel->polled_next->polled_prev = channel->polled_prev;
 	hwq->n_polled--;
+	set_share(hwq);
 	hwq->reactor->n_polled--;
 }
 

@@ -29,11 +29,6 @@ static struct qpair_op *qpair_op_of(struct op *op)
 	return container_of(op, struct qpair_op, op);
 }
 
-static void release_op(void *arg)
-{
-	op_release(arg, 0);
-}
-
 /* ---- stopping and freeing ---- */
 
 static void on_stopped(void *arg)
@@ -167,8 +162,9 @@ static void alloc_start(struct op *op)
 		return;
 	}
 	q->state = CHANNEL_STARTED;
-	op_hold(op);
-	channel_start(q->channel, q->queue->hwq, release_op, op);
+	/* It isn't waited for: what the client submits before the reactor has heard of the channel
+	 * is found then, and messages arrive in their order. */
+	channel_start(q->channel, q->queue->hwq, NULL, NULL);
 }
 
 static void alloc_undo(struct op *op)

@@ -97,6 +97,16 @@ static void finish_waiting(struct reactor *r)
 	}
 }
 
+static void store_stats(struct reactor *r)
+{
+	stat_set(&r->stats.loops, r->loops);
+	stat_set(&r->stats.idle_loops, r->idle_loops);
+	stat_set(&r->stats.sleeps, r->sleeps);
+	stat_set(&r->stats.commands, r->commands);
+	stat_set(&r->stats.completions, r->completions);
+	stat_set(&r->stats.parked, r->n_parked);
+}
+
 static void tell_control(struct reactor *r)
 {
 	uint64_t one = 1;
@@ -106,6 +116,7 @@ static void tell_control(struct reactor *r)
 	if (!r->replied)
 		return;
 	r->replied = false;
+	store_stats(r); /* whoever hears of what has ended finds it counted */
 	(void)!write(r->reply_fd, &one, sizeof(one)); /* nobody else has this eventfd */
 }
 
@@ -126,16 +137,6 @@ static void look_at_sockets(struct reactor *r, int timeout_ms)
 		else
 			(void)!read(r->wake_fd, &count, sizeof(count));
 	}
-}
-
-static void store_stats(struct reactor *r)
-{
-	stat_set(&r->stats.loops, r->loops);
-	stat_set(&r->stats.idle_loops, r->idle_loops);
-	stat_set(&r->stats.sleeps, r->sleeps);
-	stat_set(&r->stats.commands, r->commands);
-	stat_set(&r->stats.completions, r->completions);
-	stat_set(&r->stats.parked, r->n_parked);
 }
 
 /*
@@ -162,6 +163,7 @@ static void sleep_now(struct reactor *r)
 
 static void reactor_sleep(struct reactor *r)
 {
+	store_stats(r); /* whoever finds it asleep finds what it did before counted */
 	set_asleep(r, 1);
 	nvmux_membarrier();
 	sleep_now(r);
@@ -200,6 +202,8 @@ static uint32_t turn(struct reactor *r)
 		nvmux_poll_group_reap(r->group);
 		work++;
 	}
+	if (r->resting)
+		channels_look(r);
 	work += poll_hwqs(r);
 	/* In this order: what waits may free a channel, which has to be published before. */
 	if (r->batch)

@@ -77,6 +77,11 @@ void nvmux_loop_fini(struct nvmux *nvmux);
 
 /* Process the context until *done is set; for the blocking functions. -EDEADLK in a callback. */
 int nvmux_wait(struct nvmux *nvmux, const bool *done);
+/*
+ * For a caller whose loop comes by here each time before it waits, from the first time on: what
+ * his callbacks have made due at once is done here, and not by way of the descriptor.
+ */
+void nvmux_settle(struct nvmux *nvmux);
 
 /* ---- the context (context.c) ---- */
 
@@ -102,6 +107,7 @@ struct nvmux {
 	struct nvmux_watch timer_watch;
 	int timer_fd;         /* readable at the earliest deadline */
 	uint64_t timer_fd_at; /* what it is set to; 0: not set */
+	bool timers_later;    /* whoever is going to wait sets it before that */
 	const struct nvmux_transport *transports[NVMUX_TRTYPE_COUNT];
 	void *transport_data[NVMUX_TRTYPE_COUNT]; /* a transport's own, per context */
 	struct nvmux_ctrlr *ctrlrs[NVMUX_CTRLRS_MAX];
@@ -651,6 +657,8 @@ struct nvmux_ctrlr {
 	uint64_t n_slots;          /* of the window, and of @reach */
 	const uint8_t *window;     /* nvmux->window */
 	struct nvmux_reach *reach; /* by the slots of the window */
+	/* what follows changes with each admin command: in another line, however this lies */
+	uint8_t apart[NVMUX_LINE];
 
 	/* life cycle */
 	uint8_t state; /* enum nvmux_ctrlr_state */

@@ -50,7 +50,10 @@ void nvmux_watch_del(struct nvmux *nvmux, struct nvmux_watch *watch)
 	watch->fn = NULL;
 }
 
-/* Set the timerfd to the earliest deadline. */
+/*
+ * The timerfd expires no later than the earliest deadline. It isn't set back for one that is later
+ * or gone, as most are: those of what ends in time. It expires in vain then, now and again.
+ */
 static void rearm(struct nvmux *nvmux)
 {
 	const struct nvmux_timer *first = TAILQ_FIRST(&nvmux->timers);
@@ -59,7 +62,7 @@ static void rearm(struct nvmux *nvmux)
 		.it_value = {.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000) * 1000000},
 	};
 
-	if (at == nvmux->timer_fd_at)
+	if (!first || (nvmux->timer_fd_at && nvmux->timer_fd_at <= at))
 		return;
 	nvmux->timer_fd_at = at;
 	timerfd_settime(nvmux->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
@@ -115,7 +118,8 @@ void nvmux_timer_set(struct nvmux *nvmux, struct nvmux_timer *timer, uint32_t de
 		TAILQ_INSERT_BEFORE(before, timer, link);
 	else
 		TAILQ_INSERT_TAIL(&nvmux->timers, timer, link);
-	rearm(nvmux);
+	if (!nvmux->timers_later)
+		rearm(nvmux);
 }
 
 void nvmux_timer_cancel(struct nvmux *nvmux, struct nvmux_timer *timer)
@@ -124,7 +128,6 @@ void nvmux_timer_cancel(struct nvmux *nvmux, struct nvmux_timer *timer)
 		return;
 	TAILQ_REMOVE(&nvmux->timers, timer, link);
 	timer->deadline_ms = 0;
-	rearm(nvmux);
 }
 
 int nvmux_get_fd(const struct nvmux *nvmux)
@@ -165,11 +168,13 @@ static int run_timers(struct nvmux *nvmux)
 
 int nvmux_process(struct nvmux *nvmux)
 {
+	bool later = nvmux->timers_later;
 	int n = 0, err = 0;
 
 	if (nvmux->processing)
 		return -EDEADLK;
 	nvmux->processing = true;
+	nvmux->timers_later = true;
 	/* One event per epoll_wait(): a callback may end any other watch. */
 	while (n < EVENTS_PER_CALL) {
 		struct epoll_event event;
@@ -186,25 +191,40 @@ int nvmux_process(struct nvmux *nvmux)
 		n++;
 	}
 	n += run_timers(nvmux);
-	rearm(nvmux);
 	nvmux->processing = false;
+	nvmux->timers_later = later;
+	if (!later)
+		rearm(nvmux);
 	return err ? err : n;
+}
+
+void nvmux_settle(struct nvmux *nvmux)
+{
+	nvmux->timers_later = true;
+	if (nvmux_get_timeout_ms(nvmux) == 0)
+		nvmux_process(nvmux);
+	rearm(nvmux);
 }
 
 int nvmux_wait(struct nvmux *nvmux, const bool *done)
 {
+	bool later = nvmux->timers_later;
+	int n = 0;
+
 	if (nvmux->processing && !*done)
 		return nvmux_error(nvmux, -EDEADLK,
 				   "a blocking function was called from within a callback");
-	while (!*done) {
+	nvmux->timers_later = true;
+	while (!*done && n >= 0) {
 		struct pollfd pfd = {.fd = nvmux->epoll_fd, .events = POLLIN};
-		int n;
 
 		if (poll(&pfd, 1, nvmux_get_timeout_ms(nvmux)) < 0 && errno != EINTR)
-			return -errno;
-		n = nvmux_process(nvmux);
-		if (n < 0)
-			return n;
+			n = -errno;
+		else
+			n = nvmux_process(nvmux);
 	}
-	return 0;
+	nvmux->timers_later = later;
+	if (!later)
+		rearm(nvmux);
+	return MIN(n, 0);
 }

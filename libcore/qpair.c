@@ -57,8 +57,8 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 	qpair->state = NVMUX_QPAIR_NEW;
 	TAILQ_INIT(&qpair->splits_waiting);
 	qpair->cid_mask = (uint16_t)(n_slots - 1);
-	qpair->slots = calloc(n_slots, sizeof(*qpair->slots));
-	qpair->free_slots = calloc(depth, sizeof(*qpair->free_slots));
+	qpair->slots = nvmux_calloc_lines(n_slots, sizeof(*qpair->slots));
+	qpair->free_slots = nvmux_calloc_lines(depth, sizeof(*qpair->free_slots));
 	if (!qpair->slots || !qpair->free_slots || (id && nvmux_split_init(qpair)) ||
 	    (id && qpair->transport->repost && (replay_init(qpair) || retry_init(qpair)))) {
 		nvmux_qpair_fini(qpair);

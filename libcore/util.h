@@ -59,6 +59,22 @@ static inline uint64_t align_up(uint64_t v, uint64_t to)
 	return (v + to - 1) & ~(to - 1); /* to: a power of two */
 }
 
+#define NVMUX_LINE 64u /* bytes of a cache line */
+
+/* As calloc(), in cache lines of their own: what one thread writes there for each command makes no
+ * other thread wait, whatever it has next to it. Ends with free(). */
+static inline void *nvmux_calloc_lines(size_t n, size_t size)
+{
+	size_t bytes;
+	void *p;
+
+	if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - NVMUX_LINE)
+		return NULL;
+	bytes = align_up(bytes ? bytes : 1, NVMUX_LINE);
+	p = aligned_alloc(NVMUX_LINE, bytes);
+	return p ? memset(p, 0, bytes) : NULL;
+}
+
 /*
  * Barriers against a device. Memory that a device reads or writes is ordinary cacheable memory, and
  * a doorbell is an uncached store.

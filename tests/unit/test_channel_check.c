@@ -447,6 +447,19 @@ static void test_no_namespaces(void **state)
 	}
 }
 
+/* What was behind the last one once isn't there, wherever its place is. */
+static void test_namespaces_gone(void **state)
+{
+	struct ctrlr_view *view = make_view(false, false);
+	struct nvmux_ring_cmd cmd = make_cmd(&cases[0]);
+	struct checked_cmd checked;
+
+	assert_int_equal(check(&cmd, view, regions, N_REGIONS, &checked), 0);
+	view->n_ns = 0;
+	assert_int_equal(check(&cmd, view, regions, N_REGIONS, &checked), NVME_SC_INVALID_NS | DNR);
+	free(view);
+}
+
 /* ---- the second implementation: what a command may do, in wide integers and plain words ---- */
 
 typedef unsigned __int128 wide;
@@ -1018,8 +1031,8 @@ int main(void)
 		cmocka_unit_test(test_rules),         cmocka_unit_test(test_no_separate_md),
 		cmocka_unit_test(test_lists),         cmocka_unit_test(test_list_limits),
 		cmocka_unit_test(test_fused),         cmocka_unit_test(test_forwarded_fields),
-		cmocka_unit_test(test_no_namespaces), cmocka_unit_test(test_random),
-		cmocka_unit_test(test_opaque),
+		cmocka_unit_test(test_no_namespaces), cmocka_unit_test(test_namespaces_gone),
+		cmocka_unit_test(test_random),        cmocka_unit_test(test_opaque),
 	};
 
 	return cmocka_run_group_tests_name("channel_check", tests, NULL, NULL);

@@ -100,15 +100,22 @@ static __thread uint32_t fail_in; /* so many calls of this thread; 0: none */
 static __thread size_t fail_size; /* all of this size; 0: none */
 static __thread uint32_t n_failed;
 
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 
-void *__wrap_calloc(size_t n, size_t size)
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-	if (fail_size && n * size == fail_size) {
+	if (fail_size && size == align_up(fail_size, alignment)) {
 		n_failed++;
 		return NULL;
 	}
+	return __real_aligned_alloc(alignment, size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
 	/* without a message to a reactor the daemon ends at once */
 	if (fail_in && size != sizeof(struct message) && !--fail_in)
 		return NULL;

@@ -471,6 +471,40 @@ static void test_good(void **state)
 	end(c);
 }
 
+static void count_end(void *arg, const struct nvmux_cpl *cpl)
+{
+	(*(unsigned *)arg)++;
+}
+
+/* In a ring in place of another one commands are announced as in the first, also when it has as
+ * many. */
+static void test_connected_anew(void **state)
+{
+	const struct nvmux_cmd flush = {.opc = nvme_cmd_flush, .nsid = cpu_to_le32(1)};
+	const struct nvmux_payload none = {0};
+	struct client *c = begin(&(struct script){0});
+	struct nvmux_qpair *qpair;
+	unsigned ended = 0;
+
+	assert_int_equal(attach(c), 0);
+	assert_int_equal(nvmux_ctrlr_alloc_io_qpair(c->ctrlr, NULL, &qpair), 0);
+	for (unsigned n = 1; n < 5; n++) {
+		const struct ring_client *ring = &((struct ring_qpair *)qpair)->ring;
+
+		assert_int_equal(qpair->transport->submit(qpair, &flush, &none, count_end, &ended),
+				 0);
+		assert_int_equal(ring->header->client_sq_tail, 0);
+		nvmux_qpair_process_completions(qpair, 0);
+		assert_int_equal(ring->header->client_sq_tail, 1);
+		assert_int_equal(nvmux_qpair_disconnect(qpair), 0);
+		assert_int_equal(ended, n);
+		assert_int_equal(nvmux_qpair_reconnect(qpair), 0);
+	}
+	nvmux_qpair_free(qpair);
+	assert_int_equal(nvmux_detach(c->ctrlr), 0);
+	end(c);
+}
+
 /* Attaching fails with this error, whose text has these words. */
 static void attach_fails(const struct script *script, int err, const char *words)
 {
@@ -882,6 +916,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_connected_anew),
 		cmocka_unit_test(test_bad_open),
 		cmocka_unit_test(test_bad_memory),
 		cmocka_unit_test(test_bad_queue),

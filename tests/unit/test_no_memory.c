@@ -21,6 +21,8 @@
 
 static uint32_t fail_in; /* so many allocations; 0: none */
 
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__real_reallocarray(void *old, size_t n, size_t size);
@@ -29,6 +31,11 @@ void *__wrap_reallocarray(void *old, size_t n, size_t size);
 static bool fails(void)
 {
 	return fail_in && !--fail_in;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)

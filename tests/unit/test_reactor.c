@@ -452,7 +452,10 @@ static void test_fair(void **state)
 
 /* ---- sleep ---- */
 
-/* Of several channels none has more than its share of the queue in flight; a single one has all. */
+/*
+ * Of several channels that are polled none has more than its share of the queue in flight; idle
+ * ones leave theirs to the others, but for a few places; a single one has all.
+ */
 static void test_share(void **state)
 {
 	struct peer deep, other;
@@ -462,11 +465,13 @@ static void test_share(void **state)
 	peer_open(&env, &deep, 1, 64);
 	peer_open(&env, &other, 2, 64);
 	fake_set(&env.q->hold, 1);
+	peer_send(&other, 1, 0); /* in flight, and so polled */
+	wait_submitted(&env, 1);
 	peer_send(&deep, 64, 0);
-	wait_submitted(&env, 8);
+	wait_submitted(&env, 1 + 8);
 	pump_for(&env, QUIET_MS);
-	assert_int_equal(fake_get(&env.q->submitted), 8);
-	peer_send(&other, 64, 0);
+	assert_int_equal(fake_get(&env.q->submitted), 1 + 8);
+	peer_send(&other, 63, 0);
 	wait_submitted(&env, 16);
 	pump_for(&env, QUIET_MS);
 	assert_int_equal(fake_get(&env.q->by_sender[1]), 8);
@@ -474,12 +479,27 @@ static void test_share(void **state)
 	fake_set(&env.q->hold, 0);
 	peer_wait(&deep, 64);
 	peer_wait(&other, 64);
+
+	wait_asleep(&env);
+	fake_set(&env.q->hold, 1);
+	peer_send(&deep, 64, 0);
+	wait_submitted(&env, 128 + 14);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->submitted), 128 + 14);
+	peer_send(&other, 64, 0);
+	wait_submitted(&env, 128 + 16);
+	pump_for(&env, QUIET_MS);
+	assert_int_equal(fake_get(&env.q->by_sender[2]), 64 + 2);
+	fake_set(&env.q->hold, 0);
+	peer_wait(&deep, 128);
+	peer_wait(&other, 128);
+
 	peer_close(&other);
 	fake_set(&env.q->hold, 1);
 	peer_send(&deep, 64, 0);
-	wait_submitted(&env, 128 + 16);
+	wait_submitted(&env, 256 + 16);
 	fake_set(&env.q->hold, 0);
-	peer_wait(&deep, 128);
+	peer_wait(&deep, 192);
 	peer_close(&deep);
 	env_close(&env);
 }

@@ -75,8 +75,8 @@ static int pcie_qpair_alloc(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 	q->entries = entries;
 	q->dev = pc->dev;
 	q->kick = pc->dev->ops->kick;
-	q->list_used = calloc(entries, sizeof(*q->list_used));
-	q->kept = calloc(entries, sizeof(*q->kept));
+	q->list_used = nvmux_calloc_lines(entries, sizeof(*q->list_used));
+	q->kept = nvmux_calloc_lines(entries, sizeof(*q->kept));
 	err = q->list_used && q->kept ? nvmux_qpair_init(&q->base, ctrlr, qid, entries - 1)
 				      : -ENOMEM;
 	if (err) {
@@ -86,7 +86,7 @@ static int pcie_qpair_alloc(struct nvmux_ctrlr *ctrlr, uint16_t qid, uint32_t en
 		return err;
 	}
 	/* for any identifier that may be read from the queue */
-	q->sq_at = calloc(q->base.cid_mask + 1u, sizeof(*q->sq_at));
+	q->sq_at = nvmux_calloc_lines(q->base.cid_mask + 1u, sizeof(*q->sq_at));
 	err = q->sq_at ? pcie_bells_init(q) : -ENOMEM;
 	if (!err)
 		err = pcie_qpair_memory(q);

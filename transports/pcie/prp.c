@@ -60,6 +60,8 @@ uint64_t prp_rest(const struct prp_list *list, uint64_t page, uint32_t len)
 
 	if (n == 1)
 		return page;
+	if (unlikely(n > PRP_LIST_ENTRIES))
+		return 0;
 	for (uint32_t i = 0; i < n; i++, page += NVMUX_PAGE_SIZE)
 		list->entries[i] = cpu_to_le64(page);
 	prp_list_trim(list, n);

@@ -41,7 +41,8 @@ static inline void prp_list_trim(const struct prp_list *list, uint32_t n)
 
 /*
  * PRP2 of a command whose data lies in one piece and goes on for @len bytes, at least 1, from @page
- * on, at most NVMUX_XFER_MAX.
+ * on, at most NVMUX_XFER_MAX. 0, where nothing is, for more: somebody has sent I/O while another
+ * format was taken over, and mixed the two.
  */
 uint64_t prp_rest(const struct prp_list *list, uint64_t page, uint32_t len);
 
