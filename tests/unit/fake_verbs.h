@@ -111,6 +111,7 @@ struct fake_net {
 	bool exact_private_data; /* of the peer's length, not padded as InfiniBand does */
 	bool resize_unsupported;
 	bool hold_flush;        /* work of a queue pair in error completes at fake_flush() only */
+	bool quiet_flush;       /* SENDs that didn't ask for a completion have none then either */
 	uint32_t inline_max;    /* bytes inline that a queue pair may be made for; at first 64 */
 	uint32_t late;          /* polls before a late completion comes, at least 2 */
 	uint32_t poll_max;      /* entries that one poll returns at most; 0: as asked for */

@@ -189,6 +189,38 @@ static void test_full_send_queue_and_sleep(void **state)
 	}
 }
 
+/* Who has armed isn't woken by what was told before, but by the next completion, whether or not
+ * what woke it last time has been reaped by way of the group. */
+static void test_armed_until_something_comes(void **state)
+{
+	for (int group = 0; group < 2; group++) {
+		struct pollfd p = {.events = POLLIN};
+		struct rt rt;
+
+		rt_begin(&rt, RT_NS);
+		start(&rt, 1, 8, group);
+		rt_jobs(&rt, 1, 4096);
+		p.fd = group ? nvmux_poll_group_get_fd(rt.group) : nvmux_qpair_get_fd(rt.qpairs[0]);
+		for (int n = 0; n < 12; n++) {
+			rt.target->hold = true;
+			read_all(&rt);
+			rt_poll_qpairs(&rt);
+			assert_int_equal(group ? nvmux_poll_group_arm(rt.group)
+					       : nvmux_qpair_arm(rt.qpairs[0]),
+					 0);
+			if (n > 1) /* what connecting has left goes first */
+				assert_int_equal(poll(&p, 1, 0), 0);
+			rt.target->hold = false;
+			target_release(rt.target, 0, false);
+			assert_int_equal(poll(&p, 1, 1000), 1);
+			if (group && n & 1)
+				nvmux_poll_group_reap(rt.group);
+			poll_until_idle(&rt, 2);
+		}
+		rt_end(&rt);
+	}
+}
+
 /* Both kinds of SENDs, with all orders and delays of completions, while connections are lost. */
 static void test_mixed(void **state)
 {
@@ -214,6 +246,98 @@ static void test_mixed(void **state)
 			rt_jobs_end(&rt, 5000);
 			assert_int_equal(rt.errors, 0);
 			rt_end(&rt);
+		}
+	}
+}
+
+/* How a queue pair breaks while SENDs that didn't ask for a completion aren't retired. */
+struct breaking {
+	enum rt_way way;
+	bool group, hold_flush, quiet_flush;
+	uint32_t before;   /* commands that ended before, whose SENDs aren't retired */
+	uint32_t n;        /* commands in flight */
+	uint32_t answered; /* of them: with a response that nobody has polled */
+};
+
+/* All jobs have written something, so that what they read is compared. */
+static void write_all(struct rt *rt)
+{
+	for (uint32_t i = 0; i < rt->n_jobs; i++)
+		assert_int_equal(rt_job_write(&rt->jobs[i]), 0);
+	poll_until_idle(rt, 10);
+}
+
+static void break_and_repeat(const struct breaking *b)
+{
+	uint32_t before, log;
+	struct rt rt;
+
+	rt_begin(&rt, RT_NS);
+	rt.opts.command_quiesce_time_ms = 20;
+	start(&rt, 1, 32, b->group);
+	rt_jobs(&rt, 32, 4096);
+	write_all(&rt);
+	rt.stop = true; /* it submits none by itself */
+	fake_net.order = FAKE_SEND_LATE;
+	fake_net.late = LATE_FOR_EVER;
+	for (uint32_t i = 0; i < b->before; i++) {
+		assert_int_equal(rt_job_read(&rt.jobs[31]), 0);
+		poll_until_idle(&rt, 2);
+	}
+	before = rt.completed;
+	log = rt.target->n_log;
+	rt.target->hold = true;
+	for (uint32_t i = 0; i < b->n; i++)
+		assert_int_equal(rt_job_read(&rt.jobs[i]), 0);
+	rt_poll_qpairs(&rt);
+	rt.target->hold = false;
+	if (b->answered)
+		target_release(rt.target, b->answered, false);
+	fake_net.hold_flush = b->hold_flush;
+	fake_net.quiet_flush = b->quiet_flush;
+	rt_lose(&rt, b->way);
+	if (b->hold_flush) {
+		assert_true(rt_until(&rt, rt_is_lost, 5000));
+		assert_in_range(rt.completed - before, 0, b->answered);
+		fake_flush();
+		fake_net.hold_flush = false;
+	}
+	fake_net.order = FAKE_SEND_FIRST; /* of the next connection */
+	rt_expect_up(&rt, 1);
+	poll_until_idle(&rt, 10);
+	assert_int_equal(rt.completed - before, b->n);
+	assert_int_equal(target_count(rt.target, log, nvme_cmd_read, -1), b->n);
+	/* and it is as good as new */
+	for (int i = 0; i < 3; i++) {
+		read_all(&rt);
+		poll_until_idle(&rt, 1);
+	}
+	rt_end(&rt);
+}
+
+/* Each command ends once, with its data, by the response that had come or else repeated; the fake
+ * sees to it that nothing is reused too early. */
+static void test_lost_with_sends_not_retired(void **state)
+{
+	static const uint32_t before[] = {0, 5, 15, 16, 31}, n[] = {1, 15, 16, 17, 32};
+
+	for (unsigned kind = 0; kind < 16; kind++) {
+		bool told = kind & 5; /* what is held back can't tell */
+
+		for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+			for (size_t k = 0; k < ARRAY_SIZE(n); k++) {
+				const struct breaking b = {
+					.way = told ? RT_BY_DISCONNECT : RT_BY_COMPLETION_ERROR,
+					.group = kind & 2,
+					.hold_flush = kind & 4,
+					.quiet_flush = kind & 8,
+					.before = before[i],
+					.n = MIN(n[k], 48 - before[i]), /* entries there are */
+					.answered = n[k] / 3,
+				};
+
+				break_and_repeat(&b);
+			}
 		}
 	}
 }
@@ -355,7 +479,9 @@ int main(void)
 		cmocka_unit_test(test_device_without_inline_data),
 		cmocka_unit_test(test_full_send_queue),
 		cmocka_unit_test(test_full_send_queue_and_sleep),
+		cmocka_unit_test(test_armed_until_something_comes),
 		cmocka_unit_test(test_mixed),
+		cmocka_unit_test(test_lost_with_sends_not_retired),
 		cmocka_unit_test(test_one_poll_a_turn),
 		cmocka_unit_test(test_what_is_left_behind_is_forgotten),
 		cmocka_unit_test(test_fake_sees_memory_reused_too_early),

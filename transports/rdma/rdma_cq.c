@@ -54,6 +54,7 @@ struct rdma_cq {
 	uint32_t nest;  /* rdma_cq_poll() is on the stack */
 	uint32_t polls; /* turns that have polled it, see rdma_cq_turn() */
 	bool held;      /* perhaps, see rdma_cq_held() */
+	bool drained;   /* since it was armed last: the channel's event has been taken */
 	bool dead;      /* to be freed when nest is 0 again */
 	uint32_t empty; /* atomic: times that it was seen empty */
 	struct ibv_wc wcs[WC_BATCH];
@@ -128,7 +129,7 @@ static int group_make(struct nvmux_poll_group *group, struct rdma_group **ret)
 		return nvmux_error(group->nvmux, err, "the kernel has no membarrier: %s",
 				   strerror(-err));
 	if (!rg) {
-		rg = calloc(1, sizeof(*rg));
+		rg = nvmux_calloc_lines(1, sizeof(*rg));
 		if (!rg)
 			return -ENOMEM;
 		rg->group = group;
@@ -191,7 +192,7 @@ static int make_cq(struct rdma_cq *cq, uint32_t entries)
 
 	if (err)
 		return err;
-	cq->table = calloc(cq->n_table, sizeof(*cq->table));
+	cq->table = nvmux_calloc_lines(cq->n_table, sizeof(*cq->table));
 	if (!cq->table)
 		return -ENOMEM;
 	cq->cq = ibv_create_cq(cq->verbs, (int)entries, cq, cq->channel, 0);
@@ -216,7 +217,7 @@ static int cq_make(struct rdma_ctrlr *rc, struct rdma_group *rg, int epoll_fd, u
 				   "needed: the queue is too deep",
 				   rc->base.trid.traddr, rc->verbs->device->name, max_size,
 				   entries);
-	cq = calloc(1, sizeof(*cq));
+	cq = nvmux_calloc_lines(1, sizeof(*cq));
 	if (!cq)
 		return -ENOMEM;
 	cq->nvmux = rc->base.nvmux;
@@ -484,18 +485,19 @@ static bool any_held(struct rdma_cq *cq)
 	return false;
 }
 
-/* Take the channel's events: it isn't readable any more, and the queue can be destroyed. */
+/*
+ * Take the channel's event, if there is one. A queue that is armed tells once, so there seldom is
+ * another one (armed again in between); that keeps the channel readable, and is taken next time.
+ */
 static bool cq_drain(struct rdma_cq *cq)
 {
 	struct ibv_cq *told;
-	unsigned n = 0;
 	void *context;
 
-	while (!ibv_get_cq_event(cq->channel, &told, &context))
-		n++;
-	if (n)
-		ibv_ack_cq_events(cq->cq, n);
-	return n;
+	if (ibv_get_cq_event(cq->channel, &told, &context))
+		return false;
+	ibv_ack_cq_events(cq->cq, 1);
+	return true;
 }
 
 int rdma_cq_arm(struct rdma_cq *cq)
@@ -504,7 +506,9 @@ int rdma_cq_arm(struct rdma_cq *cq)
 
 	if (cq->wc_head != cq->wc_n || (cq->held && any_held(cq)))
 		return -EAGAIN;
-	cq_drain(cq);
+	if (!cq->drained)
+		cq_drain(cq);
+	cq->drained = false;
 	rdma_cq_notify(cq);
 	/* What came before it was armed tells nobody. */
 	return cq_refill(cq, &last) ? -EAGAIN : 0;
@@ -578,8 +582,11 @@ void rdma_group_reap(struct nvmux_poll_group *group)
 		if (!cq)
 			continue;
 		/* Before looking: what comes later tells again. */
-		if (cq_drain(cq) && __atomic_load_n(&cq->watchers, __ATOMIC_RELAXED))
+		cq->drained = cq_drain(cq);
+		if (cq->drained && __atomic_load_n(&cq->watchers, __ATOMIC_RELAXED)) {
+			cq->drained = false;
 			rdma_cq_notify(cq);
+		}
 		rdma_cq_poll(cq, 0);
 	}
 	group_leave(rg);

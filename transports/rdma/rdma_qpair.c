@@ -11,25 +11,26 @@
  *
  * When a command is done. Until a work request has completed, its buffers are the device's, which
  * may read them (again) for a retransmission, though the response has arrived: the acknowledgement
- * may be lost where the response isn't (ibv_post_send(3); InfiniBand Architecture Specification,
- * volume 1, section 10.8, work request processing). So a command is done when its SEND and the RECV
- * of its response have completed, in whatever order, if the SEND has segments in our memory: those
- * with data in the capsule, and all on a device that takes no inline data. A command without data
- * in the capsule is posted inline: ibv_post_send() copies its 64 bytes into the send queue, and
- * afterwards the device reads nothing of ours for it, not even to retransmit. What the target does
- * with the client's memory by the key it has done before it responds: its writes are ahead of the
- * response on a reliable connection, its reads have been answered. So such a command is done when
- * the response has arrived, and its slot may be used again, capsule and all. (That the response
- * proves the SEND's arrival would not be enough: it says nothing about what the device does with
- * the memory of a work request that it hasn't retired.)
+ * may be lost where the response isn't (ibv_post_send(3), notes: the buffers can be reused when the
+ * completion has been retrieved). So a command is done when its SEND and the RECV of its response
+ * have completed, in whatever order, if the SEND has segments in our memory: those with data in the
+ * capsule, and all on a device that takes no inline data. A command without data in the capsule is
+ * posted inline: ibv_post_send() copies its 64 bytes into the send queue, and afterwards the device
+ * reads nothing of ours for it, not even to retransmit (same notes: with IBV_SEND_INLINE the buffer
+ * can be reused when the call returns). What the target does with the client's memory by the key it
+ * has done before it responds: its writes are ahead of the response on a reliable connection, its
+ * reads have been answered. So such a command is done when the response has arrived, and its slot
+ * may be used again, capsule and all. (That the response proves the SEND's arrival would not be
+ * enough: it says nothing about what the device does with the memory of a work request that it
+ * hasn't retired.)
  *
- * Such a SEND needs no completion of its own: one in RDMA_SIGNAL_INTERVAL asks for one, which
- * retires those before it too, since a send queue completes in order (section 10.8.6, unsignaled
- * completions). Only then their entries of the send queue are free: n_sends counts entries from
- * chaining to that and never exceeds the send queue, which has some more than there can be
- * commands, so that this seldom makes one wait. Among as many SENDs as it holds at least one asks:
- * room always comes. With an error each SEND completes, asked for or not; entries are reserved in
- * the completion queue for all.
+ * Such a SEND needs no completion of its own: one in RDMA_SIGNAL_INTERVAL asks for one
+ * (IBV_SEND_SIGNALED, on a queue pair made with sq_sig_all = 0), which retires those before it too,
+ * since the send queue of a reliable connection completes in order. Only then their entries of the
+ * send queue are free: n_sends counts entries from chaining to that and never exceeds the send
+ * queue, which has some more than there can be commands, so that this seldom makes one wait. Among
+ * as many SENDs as it holds at least one asks: room always comes. With an error each SEND
+ * completes, asked for or not; entries are reserved in the completion queue for all.
  *
  * Limits. What is posted never exceeds what the target accepted; there is one RECV for each
  * command, and room in the completion queue for everything. Commands beyond (after a reconnect to a
@@ -42,7 +43,7 @@
  *   mixes up commands can't be trusted with any.
  * - A path related status (type 3h) says that another time may be better: an I/O command stays in
  *   its slot and is sent again after a while, until path_retry_timeout_ms has passed since the
- * first.
+ *   first.
  * - Quiesce: the RDMA queue pair is brought to its error state, in which all that is posted
  *   completes. A response that had arrived before that counts, even if it is polled now or if its
  *   SEND completes with an error: the target has done with the command, and so has the device. All

@@ -57,12 +57,9 @@ static int alloc_slots(struct rdma_qpair *q)
 {
 	size_t n = (size_t)q->n_slots + 1;
 
-	q->slots = aligned_alloc(64, n * sizeof(*q->slots));
-	q->recvs = calloc(q->n_slots, sizeof(*q->recvs));
-	if (!q->slots || !q->recvs)
-		return -ENOMEM;
-	memset(q->slots, 0, n * sizeof(*q->slots));
-	return 0;
+	q->slots = nvmux_calloc_lines(n, sizeof(*q->slots));
+	q->recvs = nvmux_calloc_lines(q->n_slots, sizeof(*q->recvs));
+	return q->slots && q->recvs ? 0 : -ENOMEM;
 }
 
 int rdma_qpair_new(struct rdma_ctrlr *rc, uint16_t qid, uint32_t entries,
@@ -72,7 +69,7 @@ int rdma_qpair_new(struct rdma_ctrlr *rc, uint16_t qid, uint32_t entries,
 	int err;
 
 	NVMUX_ASSERT(entries >= 2 && entries <= 65536);
-	q = calloc(1, sizeof(*q));
+	q = nvmux_calloc_lines(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
 	q->group = group;
