@@ -40,6 +40,8 @@ SYSTEM_SECONDS = 600
 VM_SECONDS = 3600
 BENCH_SECONDS = 600
 BENCH_IOS = "50K,100K"  # enough: the figures are those of more, within 0.2 %
+COPIES_IOS = ["2000", "4000"]
+COPIES_SECONDS = 1200
 CONFORMANCE_SECONDS = 1800
 CONFORMANCE_GUESTS = ["conform_pcie", "conform_rdma", "nvmecli"]
 
@@ -284,6 +286,12 @@ def suite_bench(tally):
     run_tap(tally, "instructions",
             [sys.executable, "tests/bench/instructions", "--check", "--ios", BENCH_IOS],
             BENCH_SECONDS, {"PYTHONDONTWRITEBYTECODE": "1"})
+    run_tap(tally, "scale",
+            [sys.executable, "tests/bench/scale", "--check", "--ios", "10000"],
+            BENCH_SECONDS, {"PYTHONDONTWRITEBYTECODE": "1"})
+    run_tap(tally, "copies",
+            [sys.executable, "tests/bench/copies", "--check", "--ios", *COPIES_IOS],
+            COPIES_SECONDS, {"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def keep_results(guest, text, directory):

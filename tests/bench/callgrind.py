@@ -11,11 +11,13 @@ import collections
 import os
 import re
 
+from common import Failed
+
 NAME = re.compile(r"\((\d+)\)(?: (.*))?")
 Function = collections.namedtuple("Function", "name file object")
 
 
-class Malformed(Exception):
+class Malformed(Failed):
     """What isn't as expected."""
 
 

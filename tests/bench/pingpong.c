@@ -16,7 +16,9 @@
 #include <time.h>
 
 #define RUNS   9
-#define ROUNDS 200000u
+#define RUN_NS 20e6
+#define ROUNDS 1024u /* between two looks at the clock */
+#define END    UINT32_MAX
 
 #if defined(__x86_64__)
 #define cpu_relax() __builtin_ia32_pause()
@@ -25,9 +27,7 @@
 #endif
 
 struct table {
-	uint32_t ball __attribute__((aligned(128))); /* odd: the other side's turn */
-	uint32_t pad[31];
-	int core;
+	uint32_t ball __attribute__((aligned(128))); /* odd: the other side's turn, or END */
 };
 
 static int pin(int core)
@@ -39,24 +39,43 @@ static int pin(int core)
 	return pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 }
 
-static void wait_for(const struct table *table, uint32_t value)
+/* A thread that is on its core from the beginning: with a real-time policy it couldn't leave
+ * another's later. */
+static int start(pthread_t *ret, int core, void *(*fn)(void *), void *arg)
 {
-	while (__atomic_load_n(&table->ball, __ATOMIC_ACQUIRE) != value)
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int err;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)core, &cpus);
+	err = pthread_attr_init(&attr);
+	if (err)
+		return err;
+	err = pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	if (!err)
+		err = pthread_create(ret, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+/* Wait until the ball isn't @old any more. */
+static uint32_t wait_for_change(const struct table *table, uint32_t old)
+{
+	uint32_t ball;
+
+	while ((ball = __atomic_load_n(&table->ball, __ATOMIC_ACQUIRE)) == old)
 		cpu_relax();
+	return ball;
 }
 
 static void *other_side(void *arg)
 {
 	struct table *table = arg;
+	uint32_t ball = 0;
 
-	if (pin(table->core)) {
-		fprintf(stderr, "pingpong: there is no core %d for this process\n", table->core);
-		exit(1);
-	}
-	for (uint32_t i = 0; i < RUNS * ROUNDS; i++) {
-		wait_for(table, 2 * i + 1);
-		__atomic_store_n(&table->ball, 2 * i + 2, __ATOMIC_RELEASE);
-	}
+	while ((ball = wait_for_change(table, ball)) != END)
+		__atomic_store_n(&table->ball, ++ball, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -75,34 +94,48 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double run(struct table *table)
+{
+	double start = now_ns(), taken;
+	uint32_t rounds = 0;
+
+	do {
+		for (uint32_t i = 0; i < ROUNDS; i++) {
+			uint32_t ball = table->ball + 1;
+
+			__atomic_store_n(&table->ball, ball, __ATOMIC_RELEASE);
+			wait_for_change(table, ball);
+		}
+		rounds += ROUNDS;
+		taken = now_ns() - start;
+	} while (taken < RUN_NS);
+	return taken / rounds;
+}
+
 int main(int argc, char **argv)
 {
 	int core = argc == 3 ? atoi(argv[1]) : 0;
-	struct table table = {.core = argc == 3 ? atoi(argv[2]) : 1};
+	int other = argc == 3 ? atoi(argv[2]) : 1;
+	struct table table = {0};
 	double results[RUNS];
 	pthread_t thread;
-	uint32_t i = 0;
 
 	if (argc != 1 && argc != 3) {
 		fputs("usage: pingpong [CORE CORE]\n", stderr);
 		return 1;
 	}
-	if (core == table.core || pin(core)) {
+	if (core == other || pin(core)) {
 		fprintf(stderr, "pingpong: cores %d and %d: two different ones are needed\n", core,
-			table.core);
+			other);
 		return 1;
 	}
-	if (pthread_create(&thread, NULL, other_side, &table))
+	if (start(&thread, other, other_side, &table)) {
+		fprintf(stderr, "pingpong: there is no core %d for this process\n", other);
 		return 1;
-	for (int run = 0; run < RUNS; run++) {
-		double start = now_ns();
-
-		for (uint32_t end = i + ROUNDS; i < end; i++) {
-			__atomic_store_n(&table.ball, 2 * i + 1, __ATOMIC_RELEASE);
-			wait_for(&table, 2 * i + 2);
-		}
-		results[run] = (now_ns() - start) / ROUNDS;
 	}
+	for (int i = 0; i < RUNS; i++)
+		results[i] = run(&table);
+	__atomic_store_n(&table.ball, END, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	qsort(results, RUNS, sizeof(results[0]), compare);
 	printf("%.1f %.1f %.1f\n", results[RUNS / 2], results[0], results[RUNS - 1]);

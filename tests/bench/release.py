@@ -8,12 +8,10 @@ import shlex
 import subprocess
 import sys
 
+from common import Failed
+
 TREE = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT = TREE / "build-bench"
-
-
-class Failed(Exception):
-    """Why there is no build."""
 
 
 def run(argv, **kwargs):

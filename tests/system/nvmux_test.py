@@ -39,7 +39,7 @@ SANITIZER_SIGNS = ("ThreadSanitizer", "AddressSanitizer", "LeakSanitizer", "runt
 def program(name):
     """Where the build has put a program."""
     place = {"nvmuxd": "daemon", "nvmux": "cli", "nvmux-emulator": "emulator",
-             "nvmux-load": "tests/system"}[name]
+             "nvmux-load": "tests/system", "nvmux-untouched": "tests/system"}[name]
     return os.path.join(BUILD, place, name)
 
 

@@ -327,6 +327,11 @@ NUMA_ARGV = ["-object", "memory-backend-ram,id=m0,size=1G",
              "-device", "nvme,id=nvfar,bus=port1,serial=NODE1"]
 
 
+def settings():
+    """Settings of a guest's script, from the environment: LAB_BENCH_ROUNDS, for instance."""
+    return {key: value for key, value in os.environ.items() if key.startswith("LAB_BENCH_")}
+
+
 class Guest:
     """One boot of the laboratory for one script."""
 
@@ -372,7 +377,7 @@ class Guest:
         results = os.path.join(self.work, "results.tap")
         make_initramfs(self.kernel, initramfs, {
             "LAB_TREE": TREE, "LAB_BUILD": self.build, "LAB_MODULES": self.kernel.modules,
-            "LAB_SCRIPT": script, "LAB_SECONDS": seconds})
+            "LAB_SCRIPT": script, "LAB_SECONDS": seconds, **settings()})
         argv = qemu_argv(self.kernel, initramfs, self.accel, "2G", processors)
         argv += ["-serial", "file:" + results] + self.devices()
         if script == NUMA:
