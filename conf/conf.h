@@ -124,6 +124,7 @@ struct nvmuxd_config {
 	char cores_file[256]; /* where 'cores' was given last, for messages */
 	int cores_line;
 	bool busy;
+	uint32_t idle_turns; /* of a reactor, until a channel is no longer polled in each */
 
 	uint64_t memory_window; /* bytes of address space for all clients' regions together */
 	bool hotplug; /* attach controllers of these files when their devices appear */

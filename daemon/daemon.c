@@ -108,6 +108,7 @@ static int make_reactor(struct nvmuxd *d, int core, char *why, size_t why_size)
 	struct reactor_opts opts = {
 		.core = core,
 		.busy = d->config.busy,
+		.idle_turns = d->config.idle_turns,
 		.name = name,
 		.hwq_failed = controller_queue_failed,
 		.arg = d,

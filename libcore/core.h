@@ -233,10 +233,10 @@ struct nvmux_plain {
 typedef uint64_t __attribute__((may_alias)) nvmux_word;
 typedef uint64_t __attribute__((may_alias, vector_size(16))) nvmux_two_words;
 
-/* The first of them: opcode, flags, command identifier and namespace. */
+/* The first of them: opcode, flags, command identifier (the low half of @cid) and namespace. */
 static inline uint64_t nvmux_word0(uint8_t opc, uint8_t flags, uint32_t cid, uint32_t nsid)
 {
-	return htole64((uint64_t)nsid << 32 | (uint64_t)cid << 16 | (uint64_t)flags << 8 | opc);
+	return htole64((uint64_t)nsid << 32 | cid << 16 | (uint32_t)flags << 8 | opc);
 }
 
 #define NVMUX_SEGS_MAX 64 /* pieces of one command */
@@ -460,7 +460,7 @@ static inline uint32_t nvmux_ctrlr_tick(const struct nvmux_ctrlr *ctrlr);
 /* In a slot, in place of an identifier: no completion has it, since its index isn't the slot's. */
 static inline uint16_t nvmux_cid_of_none(uint16_t cid)
 {
-	return cid ^ 1;
+	return (uint16_t)(cid - 1);
 }
 
 /* The identifier of the command after the one with this, in the same slot: the same index, and one
@@ -476,7 +476,7 @@ static inline uint16_t nvmux_qpair_next_cid(const struct nvmux_qpair *qpair)
 {
 	const struct nvmux_slot *slot = qpair->free_slots[qpair->n_free - 1];
 
-	return nvmux_cid_of_none(slot->cid); /* a free slot has that of its next command */
+	return (uint16_t)(slot->cid + 1); /* a free slot has nvmux_cid_of_none() of it */
 }
 
 /* For transports: take that slot, after which @n_free are free. The identifier. */
@@ -484,7 +484,7 @@ static inline uint32_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint32_t
 					     nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_slot *slot = qpair->free_slots[n_free];
-	uint32_t cid = slot->cid ^ 1u; /* nvmux_cid_of_none() */
+	uint32_t cid = (uint16_t)(slot->cid + 1); /* as nvmux_qpair_next_cid() */
 
 	nvmux_qpair_set_free(qpair, n_free);
 	slot->cb = cb;
@@ -502,7 +502,9 @@ static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd
 /* What the device knows the command of a slot that is taken by, or knew it last. */
 static inline uint16_t nvmux_qpair_cid(const struct nvmux_qpair *qpair, uint16_t index)
 {
-	return (uint16_t)((qpair->slots[index].cid & ~qpair->cid_mask) | index);
+	uint16_t cid = qpair->slots[index].cid;
+
+	return (uint16_t)((cid & qpair->cid_mask) == index ? cid : cid + 1);
 }
 
 /* For transports: a command is about to be sent once more. Completions of its last time don't end

@@ -176,8 +176,8 @@ def main():
     run_works(results)
     compare_works(results)
     idle_works(results)
-    disturbed(results, "compare says that nvmuxd was killed", 1, "nvmuxd.sock\nwas ended by SIGKILL",
-              kill("nvmuxd", signal.SIGKILL))
+    disturbed(results, "compare says that nvmuxd was killed", 1,
+              "nvmuxd.sock\nwas ended by SIGKILL", kill("nvmuxd", signal.SIGKILL))
     disturbed(results, "compare says that nvmux bench was killed", 1, "was ended by SIGKILL",
               kill("nvmux", signal.SIGKILL))
     disturbed(results, "compare ends at once when it is interrupted, with all it has started", 130,

@@ -24,6 +24,8 @@ WINDOW = "1G"  # valgrind leaves a program 128 GiB of addresses, some of which i
 STALL_SEC = 0.5  # of processor time, in which the side under callgrind finds nothing
 STALL_POLLS = 50000
 STALL_TRIES = 5
+# So that turns without work are of one kind while a client is there.
+ALWAYS_POLLED = "[reactor]\nidle_turns = 4294967295"
 TARGETS = ["cli/nvmux", "daemon/nvmuxd", "emulator/nvmux-emulator"]
 
 PROGRAM, DEVICE, LIBRARY = ("cli",), ("emulator",), ("libcore", "transports", "rpc")
@@ -123,11 +125,11 @@ class Bench:
                                         *options, core=self.far)
         return process, ["-t", "vfio-user", "-a", socket_dir]
 
-    def start_daemon(self, core, prefix=(), device=common.loopback()):
-        """@device: where its controller is, as keys of the configuration."""
+    def start_daemon(self, core, prefix=(), device=common.loopback(), more=""):
+        """@device: where its controller is, as keys of the configuration; @more of that."""
         process, socket = common.start_daemon(
             self.processes, self.build, self.path("nvmuxd"), core, {"bench": device},
-            more=f"[daemon]\nmemory_window = {WINDOW}\nlog_level = info reactor:debug",
+            more=f"[daemon]\nmemory_window = {WINDOW}\nlog_level = info reactor:debug\n{more}",
             prefix=prefix, pinned=True, nice=5 if prefix else 0)
         return process, ["bench", "-S", socket]
 
@@ -174,7 +176,7 @@ class Bench:
         """nvmuxd under valgrind, the client not. Without I/Os: no client at all. Turns of the
         reactor, and those without work."""
         self.number += 1
-        daemon, where = self.start_daemon(self.near, self.valgrind())
+        daemon, where = self.start_daemon(self.near, self.valgrind(), more=ALWAYS_POLLED)
         if ios:
             bench = self.start_bench(where, ios, depth, self.far)
             if stall:
@@ -264,8 +266,8 @@ def without_empty(run, empty):
 
 
 def tell_apart(alone, runs, stalled):
-    """Which turns of a reactor without work had a queue to look at? Those that called what is
-    called in each of them and never without a queue: it is what a stopped client makes happen more."""
+    """Which turns of a reactor without work had a queue to look at? Those that called what is called
+    in each of them and never without a queue: it is what a stopped client makes happen more."""
     def change(function):
         return abs(stalled.calls[function] - runs[0].calls[function])
 
