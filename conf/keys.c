@@ -403,7 +403,7 @@ const struct conf_key conf_keys[] = {
 	 "identifier of this host, a UUID"},
 	{"reactor", "cores", set_cores, 0, 0, 0, "", "CPUs, each with a reactor pinned to it"},
 	{"reactor", "mode", set_busy, OFF(busy), 0, 0, "adaptive", "whether reactors may sleep"},
-	{"reactor", "idle_turns", set_u32, OFF(idle_turns), 1, UINT32_MAX, "4096",
+	{"reactor", "idle_turns", set_u32, OFF(idle_turns), 1, UINT32_MAX, "1024",
 	 "turns without work until a queue pair isn't polled in each any more"},
 	{"limits", "max_clients", set_u32, OFF(limits.max_clients), 1, 4096, "64",
 	 "connections at once"},

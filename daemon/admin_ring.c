@@ -69,7 +69,7 @@ int admin_ring_wake_fd(const struct admin_ring *ring)
 static void complete(struct admin_ring *ring, uint16_t cid, uint32_t dw0, uint32_t dw1,
 		     uint16_t status)
 {
-	ring_server_complete(&ring->ring, cid, dw0, dw1, status);
+	ring_server_complete(&ring->ring, cid, htole64((uint64_t)dw1 << 32 | dw0), status);
 	ring_server_publish_indices(&ring->ring);
 	ring_server_notify(&ring->ring);
 }

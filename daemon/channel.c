@@ -39,8 +39,7 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 		goto fail;
 	for (uint32_t i = 0; i < opts->depth; i++) {
 		channel->slots[i].channel = channel;
-		channel->slots[i].index = (uint16_t)i;
-		channel->free_slots[i] = (uint16_t)(opts->depth - 1 - i);
+		channel->free_slots[i] = &channel->slots[opts->depth - 1 - i];
 	}
 	if (opts->regions)
 		memcpy(channel->regions, opts->regions,
@@ -50,6 +49,7 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 	if (err)
 		goto fail;
 	channel->view = opts->view;
+	channel->ns = ctrlr_view_likely(opts->view, 0); /* none */
 	*ret = channel;
 	return 0;
 fail:

@@ -41,17 +41,17 @@ static void complete(void *arg, const struct nvmux_cpl *cpl)
 	struct channel_slot *slot = arg;
 	struct channel *channel = slot->channel;
 
-	ring_server_complete(&channel->ring, slot->cid, le32_to_cpu(cpl->dw0),
-			     le32_to_cpu(cpl->dw1), nvmux_cpl_status(cpl));
+	ring_server_complete(&channel->ring, slot->cid, *(const nvmux_word *)cpl,
+			     nvmux_cpl_status(cpl));
 	channel->bytes[slot->writes] += slot->bytes;
-	channel->free_slots[channel->n_free++] = slot->index;
+	channel->free_slots[channel->n_free++] = slot;
 	add_to_batch(channel->hwq->reactor, channel);
 }
 
 __attribute__((noinline, cold)) static void
 refuse(struct channel *channel, const struct nvmux_ring_cmd *cmd, uint16_t status)
 {
-	ring_server_complete(&channel->ring, le16_to_cpu(cmd->cid), 0, 0, status);
+	ring_server_complete(&channel->ring, le16_to_cpu(cmd->cid), 0, status);
 	channel->refused++;
 }
 
@@ -64,7 +64,7 @@ static inline uint16_t region_number(const struct nvmux_seg *seg, uint64_t addre
 static void submit(struct channel *channel, const struct checked_cmd *cmd)
 {
 	struct nvmux_qpair *qpair = channel->hwq->qpair;
-	struct channel_slot *slot = &channel->slots[channel->free_slots[--channel->n_free]];
+	struct channel_slot *slot = channel->free_slots[--channel->n_free];
 	struct nvmux_payload payload = {
 		.data = &cmd->seg,
 		.n_data = cmd->seg.len ? 1 : 0,
@@ -105,13 +105,15 @@ static inline void serve(struct channel *channel, struct checked_cmd *cmd)
 		refuse(channel, &cmd->ring, NVMUX_SC_DEPTH_EXCEEDED | NVMUX_STATUS_DNR);
 		return;
 	}
+	if (unlikely(channel->ns->nsid != le32_to_cpu(cmd->ring.nsid)))
+		channel->ns = ctrlr_view_likely(channel->view, le32_to_cpu(cmd->ring.nsid));
 	if (unlikely(!qpair->transport->submit_plain ||
-		     !channel_check_plain(&cmd->ring, channel->view, channel->regions,
+		     !channel_check_plain(&cmd->ring, channel->ns, channel->regions,
 					  channel->n_regions, &data))) {
 		serve_other(channel, cmd);
 		return;
 	}
-	slot = &channel->slots[channel->free_slots[--channel->n_free]];
+	slot = channel->free_slots[--channel->n_free];
 	slot->cid = le16_to_cpu(cmd->ring.cid);
 	slot->region = (uint16_t)(cmd->ring.data >> NVMUX_RING_OFFSET_BITS);
 	slot->md_region = CHANNEL_NO_REGION;
@@ -153,7 +155,7 @@ static bool submit_slow(struct channel *channel, const struct nvmux_ring_cmd *cm
 			const struct checked_slow *checked)
 {
 	struct nvmux_qpair *qpair = channel->hwq->qpair;
-	struct channel_slot *slot = &channel->slots[channel->free_slots[--channel->n_free]];
+	struct channel_slot *slot = channel->free_slots[--channel->n_free];
 	struct nvmux_payload payload = {
 		.data = checked->list.segs,
 		.n_data = checked->list.n,
@@ -326,18 +328,19 @@ static void publish(struct reactor *r, struct channel *channel)
 {
 	struct channel_stats *stats = &channel->stats;
 	struct ring_server *ring = &channel->ring;
+	uint64_t cq_tail = ring_server_cq_tail(ring);
 
 	ring_server_publish_indices(ring);
-	if (ring->cq_tail != channel->cq_notified) {
-		r->completions += ring->cq_tail - channel->cq_notified;
-		channel->cq_notified = ring->cq_tail;
+	if (cq_tail != channel->cq_notified) {
+		r->completions += cq_tail - channel->cq_notified;
+		channel->cq_notified = cq_tail;
 		ring_server_notify(ring);
 		/* Parked with commands in flight: more of them may follow soon. */
 		if (unlikely(channel->where == CHANNEL_PARKED))
 			unpark(r, channel);
 	}
-	stat_set(&stats->commands, ring->sq_head);
-	stat_set(&stats->completions, ring->cq_tail);
+	stat_set(&stats->commands, ring_server_sq_head(ring));
+	stat_set(&stats->completions, cq_tail);
 	stat_set(&stats->refused, channel->refused);
 	stat_set(&stats->read_bytes, channel->bytes[0]);
 	stat_set(&stats->write_bytes, channel->bytes[1]);
@@ -421,6 +424,18 @@ static void poll_again(struct channel *channel)
 	channel->idle_turns = 0;
 	hwq_add_polled(channel->hwq, channel);
 	reactor_activate(channel->hwq->reactor, channel->hwq);
+}
+
+bool channels_ready(const struct hwq *hwq)
+{
+	const struct channel *channel = hwq->polled;
+	uint64_t first;
+
+	for (uint32_t left = hwq->n_polled; left; left--, channel = channel->polled_next) {
+		if (ring_server_ready(&channel->ring, &first))
+			return true;
+	}
+	return false;
 }
 
 void channels_look(struct reactor *r)
@@ -516,6 +531,7 @@ static void set_view(struct channel *channel, struct message *msg)
 	struct ring_limits limits;
 
 	channel->view = msg->view;
+	channel->ns = ctrlr_view_likely(msg->view, 0); /* none */
 	msg->view = before;
 	channel_limits(channel->view, &limits);
 	ring_server_show_limits(&channel->ring, &limits);
@@ -526,7 +542,9 @@ void channel_apply(struct channel *channel, struct message *msg)
 {
 	switch (msg->kind) {
 	case MSG_CHANNEL_SET_REGION: channel->regions[msg->region.number] = msg->region.view; break;
-	case MSG_CHANNEL_DROP_REGION: channel->regions[msg->region.number].mem = NULL; break;
+	case MSG_CHANNEL_DROP_REGION:
+		channel->regions[msg->region.number] = (struct region_view){0};
+		break;
 	case MSG_CHANNEL_SET_VIEW: set_view(channel, msg); break;
 	case MSG_CHANNEL_SET_STATE: channel_show_state(channel, msg->state); break;
 	default: NVMUX_ASSERT(false);
@@ -605,7 +623,7 @@ static bool region_is_used(const struct channel *channel, uint32_t number, uint3
 	uint64_t is_free[NVMUX_RING_DEPTH_MAX / 64] = {0};
 
 	for (uint32_t i = 0; i < channel->n_free; i++) {
-		uint16_t index = channel->free_slots[i];
+		uint64_t index = (uint64_t)(channel->free_slots[i] - channel->slots);
 
 		is_free[index / 64] |= 1ull << index % 64;
 	}
@@ -630,9 +648,9 @@ static bool finish_drop(struct channel *channel, struct message *msg)
 {
 	if (channel->hwq && channel->hwq->dirty)
 		return false;
-	if (msg->region.scanned == channel->ring.cq_tail)
+	if (msg->region.scanned == ring_server_cq_tail(&channel->ring))
 		return false; /* nothing has completed since the last scan */
-	msg->region.scanned = channel->ring.cq_tail;
+	msg->region.scanned = ring_server_cq_tail(&channel->ring);
 	return !region_is_used(channel, msg->region.number, msg->region.drops);
 }
 

@@ -76,8 +76,22 @@ static const struct op_rule op_rules[256] = {
 /* Of those that share a place the first one has it: with up to 64 in a row, all have their own. */
 void ctrlr_view_index(struct ctrlr_view *view)
 {
-	for (uint32_t i = MIN(view->n_ns, (uint32_t)UINT16_MAX); i-- > 0;)
-		view->likely_place[view->ns[i].nsid % CTRLR_VIEW_PLACES] = (uint16_t)i;
+	for (uint32_t i = MIN(view->n_ns, (uint32_t)UINT16_MAX); i-- > 0;) {
+		struct ns_view *ns = &view->ns[i];
+		uint32_t lbas = view->max_transfer >> ns->lba_shift;
+
+		view->likely_place[ns->nsid % CTRLR_VIEW_PLACES] = (uint16_t)i;
+		ns->lba_bytes = 1u << ns->lba_shift;
+		ns->plain_lbas = ns->md_size ? 0 : (uint32_t)MIN((uint64_t)lbas, ns->n_lbas);
+	}
+}
+
+const struct ns_view *ctrlr_view_likely(const struct ctrlr_view *view, uint32_t nsid)
+{
+	static const struct ns_view none = {0};
+	uint32_t place = view->likely_place[nsid % CTRLR_VIEW_PLACES];
+
+	return place < view->n_ns && view->ns[place].nsid == nsid ? &view->ns[place] : &none;
 }
 
 static const struct ns_view *find_ns(const struct ctrlr_view *view, uint32_t nsid)

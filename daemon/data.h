@@ -17,7 +17,8 @@
 #define CHANNEL_REGIONS_MAX 65534u /* of numbers that stand for a region */
 #define CHANNEL_NO_REGION   0xffffu
 #define CHANNEL_LIST        0xfffeu /* a scatter list: any region that there was at its check */
-#define REACTOR_IDLE_TURNS  4096u   /* without work until a channel is parked, by default */
+#define REACTOR_IDLE_TURNS  1024u   /* without work until a channel is parked, by default */
+#define REACTOR_LOOKS       8u      /* at the rings alone, between two turns without work */
 #define REACTOR_RESTING     16u     /* idle channels that a busy reactor doesn't park */
 #define REACTOR_DOZE_TURNS  16u     /* idle ones between two looks at the clock */
 #define REACTOR_DOZE_NS     50000u  /* idle for so long, where completions can wake it: doze */
@@ -84,17 +85,15 @@ struct message {
 };
 TAILQ_HEAD(message_list, message);
 
-/* What a client's command in flight needs at its completion; 32 bytes, so that an index is a shift.
- */
+/* What a client's command in flight needs at its completion. */
 struct channel_slot {
 	struct channel *channel;
 	uint32_t bytes;
-	uint16_t cid; /* the client's */
-	uint16_t index;
+	uint16_t cid;       /* the client's */
 	uint16_t region;    /* of the data; CHANNEL_NO_REGION: none */
 	uint16_t md_region; /* of the metadata */
 	uint8_t writes;     /* direction of @bytes */
-	uint8_t rsvd[3];
+	uint8_t rsvd[5];
 	uint32_t drops; /* with CHANNEL_LIST: of the channel, when it was checked */
 	uint8_t rsvd28[4];
 };
@@ -111,11 +110,12 @@ struct channel {
 	/* the reactor's, in the order of their use for each command */
 	struct ring_server ring;
 	struct channel_slot *slots;
-	uint16_t *free_slots; /* a stack of n_free indices */
+	struct channel_slot **free_slots; /* a stack of n_free */
 	uint32_t n_free;
 	uint32_t depth;
 	uint32_t has_first; /* 1: @first waits for the entry after it */
 	const struct ctrlr_view *view;
+	const struct ns_view *ns; /* of it, that was used last; or none */
 	struct region_view *regions;
 	uint32_t n_regions;
 	uint32_t weight;
@@ -355,6 +355,8 @@ void channels_publish(struct reactor *r);
 bool channels_want_park(struct reactor *r, const struct hwq *hwq);
 /* Park the channels that have been idle for long; a busy reactor only where there are many. */
 void channels_park(struct reactor *r);
+/* Whether a polled channel of it has a command. */
+bool channels_ready(const struct hwq *hwq);
 /* Look at one of those that rest. */
 void channels_look(struct reactor *r);
 /* A parked channel's socket is readable. */

@@ -191,6 +191,40 @@ static uint32_t poll_hwqs(struct reactor *r)
 	return work;
 }
 
+/* There is nothing to wait for but commands: others than these need whole turns. */
+static bool waits_for_rings(const struct reactor *r)
+{
+	const struct hwq *hwq;
+
+	TAILQ_FOREACH (hwq, &r->active, link) {
+		if (hwq->state != HWQ_RUNNING || nvmux_qpair_outstanding(hwq->qpair) ||
+		    !TAILQ_EMPTY(&hwq->requests))
+			return false;
+	}
+	return true;
+}
+
+static bool ring_is_ready(const struct reactor *r)
+{
+	const struct hwq *hwq;
+
+	TAILQ_FOREACH (hwq, &r->active, link) {
+		if (channels_ready(hwq))
+			return true;
+	}
+	return false;
+}
+
+/* Between two turns without work: a command is seen sooner by looking at nothing but the rings. */
+static void look_at_rings(const struct reactor *r)
+{
+	unsigned looks = waits_for_rings(r) ? REACTOR_LOOKS : 1;
+
+	do {
+		cpu_relax();
+	} while (--looks && !ring_is_ready(r));
+}
+
 static uint32_t turn(struct reactor *r)
 {
 	uint32_t work = 0;
@@ -217,7 +251,7 @@ static uint32_t turn(struct reactor *r)
 	r->loops++;
 	if (!work) {
 		r->idle_loops++;
-		cpu_relax();
+		look_at_rings(r);
 	}
 	if (unlikely(r->loops % REACTOR_STATS_TURNS == 0))
 		store_stats(r);

@@ -28,7 +28,7 @@ typedef void (*reactor_cb)(void *arg);
 struct reactor_opts {
 	int core;            /* CPU to pin to, -1: not pinned */
 	bool busy;           /* always polls; else it sleeps when nothing is to be done */
-	uint32_t idle_turns; /* without work until a channel is parked; 0: the default, 4096 */
+	uint32_t idle_turns; /* without work until a channel is parked; 0: the default, 1024 */
 	const char *name;    /* of the thread; at most 15 bytes */
 	/* Of its hardware queue pairs, where their transport has such; other_thread is set. Stays
 	 * the caller's, until the reactor has been destroyed. May be NULL. */
@@ -148,6 +148,8 @@ void hwq_abandon(struct hwq *hwq, const void *owner);
 /* A namespace as a client sees it. */
 struct ns_view {
 	uint32_t nsid;
+	uint32_t plain_lbas; /* these two by ctrlr_view_index(): of a read or write by the short */
+	uint32_t lba_bytes;  /* way (plain.h), at most, 0: none; of a block's data */
 	uint8_t lba_shift;
 	uint8_t md_interleaved;
 	uint16_t md_size;
@@ -176,13 +178,15 @@ struct ctrlr_view {
 	struct ns_view ns[]; /* in the order of their ids */
 };
 
-/* All of view->ns is there: find the places. */
+/* All of view->ns is there: find the places, and what follows from the rest. */
 void ctrlr_view_index(struct ctrlr_view *view);
+/* The namespace, or one without any blocks: where several share a place not all are found. */
+const struct ns_view *ctrlr_view_likely(const struct ctrlr_view *view, uint32_t nsid);
 
 /* A region of a client, by its number. */
 struct region_view {
 	const struct nvmux_mem *mem; /* NULL: no such region */
-	uint64_t size;               /* bytes */
+	uint64_t size;               /* bytes; 0: no such region */
 	uint64_t base;               /* mem->maps[].base of the controller */
 };
 

@@ -62,12 +62,18 @@ void ring_server_show_limits(struct ring_server *ring, const struct ring_limits 
 	__atomic_store_n(&header->features, limits->sgl ? NVMUX_RING_SGL : 0, __ATOMIC_RELAXED);
 }
 
+/* The client asks for lines some entries ahead: also a shallow ring shall have these. */
+#define RING_ENTRIES_MIN 16
+
 int ring_server_create(uint32_t depth, const struct ring_limits *limits, int node,
 		       struct ring_server *ret)
 {
-	uint32_t entries = 4, list_entries = limits ? depth * NVMUX_RING_LIST_PER_CMD : 0;
+	uint32_t entries = RING_ENTRIES_MIN,
+		 list_entries = limits ? depth * NVMUX_RING_LIST_PER_CMD : 0;
 	uint32_t sq_offset, cq_offset, list_offset;
+	const struct nvmux_ring_cmd *sq;
 	struct nvmux_ring_header *header;
+	struct nvmux_ring_cpl *cq;
 	int err, ring_fd = -1, ours = -1, clients = -1;
 	size_t size;
 	void *map = NULL;
@@ -93,6 +99,8 @@ int ring_server_create(uint32_t depth, const struct ring_limits *limits, int nod
 		return err;
 	}
 	header = map;
+	sq = (const struct nvmux_ring_cmd *)((uint8_t *)map + sq_offset);
+	cq = (struct nvmux_ring_cpl *)((uint8_t *)map + cq_offset);
 	*header = (struct nvmux_ring_header){
 		.magic = NVMUX_RING_MAGIC,
 		.version_major = NVMUX_RING_VERSION_MAJOR,
@@ -110,8 +118,12 @@ int ring_server_create(uint32_t depth, const struct ring_limits *limits, int nod
 	};
 	*ret = (struct ring_server){
 		.header = header,
-		.sq = (const struct nvmux_ring_cmd *)((uint8_t *)map + sq_offset),
-		.cq = (struct nvmux_ring_cpl *)((uint8_t *)map + cq_offset),
+		.sq_next = sq,
+		.sq_end = sq + entries,
+		.sq_phase = RING_SQ_PHASE,
+		.cq_next = cq,
+		.cq_end = cq + entries,
+		.cq_phase = RING_CQ_PHASE,
 		.entries = entries,
 		.wake_fd = ours,
 		.list = (const struct nvmux_ring_seg *)((uint8_t *)map + list_offset),

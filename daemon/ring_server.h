@@ -15,10 +15,14 @@
 #include "libcore/util.h"
 
 struct ring_server {
-	const struct nvmux_ring_cmd *sq;
-	struct nvmux_ring_cpl *cq;
-	uint64_t sq_head; /* commands copied since the beginning */
-	uint64_t cq_tail; /* completions published since the beginning */
+	const struct nvmux_ring_cmd *sq_next; /* the next command */
+	const struct nvmux_ring_cmd *sq_end;
+	uint64_t sq_phase;              /* of the next command, as its first 8 bytes have it */
+	struct nvmux_ring_cpl *cq_next; /* where the next completion goes */
+	struct nvmux_ring_cpl *cq_end;
+	uint64_t cq_phase; /* of the next completion, as its last 8 bytes have it */
+	uint64_t sq_turns; /* times that the end has been reached */
+	uint64_t cq_turns;
 	uint32_t entries; /* of both queues; a power of two */
 	int wake_fd;      /* our end of the socket pair */
 	struct nvmux_ring_header *header;
@@ -56,25 +60,57 @@ int ring_server_drain(struct ring_server *ring);
 #define RING_SQ_PHASE htole64((uint64_t)NVMUX_RING_F_PHASE << 8)
 #define RING_CQ_PHASE htole64(1ull << 48)
 
+/* Entries that are asked for before they are used; beyond the end of a queue, what is there is
+ * asked for in vain. */
+#define RING_SQ_AHEAD 2
+#define RING_CQ_AHEAD 8
+
 /* Whether a command is there. */
 static inline bool ring_server_ready(const struct ring_server *ring, uint64_t *ret_first)
 {
-	const struct nvmux_ring_cmd *entry = &ring->sq[ring->sq_head & (ring->entries - 1)];
 	/* acquire: the rest of the entry is read after its phase */
-	uint64_t first = __atomic_load_n((const uint64_t *)entry, __ATOMIC_ACQUIRE);
+	uint64_t first = __atomic_load_n((const uint64_t *)ring->sq_next, __ATOMIC_ACQUIRE);
 
 	*ret_first = first;
-	return !(first & RING_SQ_PHASE) == !!(ring->sq_head & ring->entries);
+	return !((first ^ ring->sq_phase) & RING_SQ_PHASE);
+}
+
+/* The end of a queue has been reached. */
+__attribute__((cold, noinline, unused)) static void ring_server_wrap_sq(struct ring_server *ring)
+{
+	ring->sq_next -= ring->entries;
+	ring->sq_phase ^= RING_SQ_PHASE;
+	ring->sq_turns++;
+}
+
+__attribute__((cold, noinline, unused)) static void ring_server_wrap_cq(struct ring_server *ring)
+{
+	ring->cq_next -= ring->entries;
+	ring->cq_phase ^= RING_CQ_PHASE;
+	ring->cq_turns++;
+}
+
+/* Commands copied since the beginning. */
+static inline uint64_t ring_server_sq_head(const struct ring_server *ring)
+{
+	return (ring->sq_turns + 1) * ring->entries - (uint64_t)(ring->sq_end - ring->sq_next);
+}
+
+/* Completions published since the beginning. */
+static inline uint64_t ring_server_cq_tail(const struct ring_server *ring)
+{
+	return (ring->cq_turns + 1) * ring->entries - (uint64_t)(ring->cq_end - ring->cq_next);
 }
 
 /* Copy the next command out, each byte once; false when there is none. */
 static inline bool ring_server_take(struct ring_server *ring, struct nvmux_ring_cmd *ret)
 {
-	const uint64_t *entry = (const uint64_t *)&ring->sq[ring->sq_head & (ring->entries - 1)];
+	const uint64_t *entry = (const uint64_t *)ring->sq_next;
 	uint64_t *copy = (uint64_t *)ret;
 
 	if (!ring_server_ready(ring, &copy[0]))
 		return false;
+	__builtin_prefetch(ring->sq_next + RING_SQ_AHEAD);
 	/* Atomic, so that the compiler can't read a word a second time. */
 	copy[1] = __atomic_load_n(&entry[1], __ATOMIC_RELAXED);
 	copy[2] = __atomic_load_n(&entry[2], __ATOMIC_RELAXED);
@@ -83,7 +119,8 @@ static inline bool ring_server_take(struct ring_server *ring, struct nvmux_ring_
 	copy[5] = __atomic_load_n(&entry[5], __ATOMIC_RELAXED);
 	copy[6] = __atomic_load_n(&entry[6], __ATOMIC_RELAXED);
 	copy[7] = __atomic_load_n(&entry[7], __ATOMIC_RELAXED);
-	ring->sq_head++;
+	if (unlikely(++ring->sq_next == ring->sq_end))
+		ring_server_wrap_sq(ring);
 	return true;
 }
 
@@ -109,26 +146,28 @@ static inline bool ring_server_take_list(const struct ring_server *ring,
 	return true;
 }
 
-/* Publish a completion. @status without a phase tag. */
-static inline void ring_server_complete(struct ring_server *ring, uint16_t cid, uint32_t dw0,
-					uint32_t dw1, uint16_t status)
+/* Publish a completion. @first: its first 8 bytes; @status without a phase tag. */
+static inline void ring_server_complete(struct ring_server *ring, uint16_t cid, uint64_t first,
+					uint16_t status)
 {
-	uint64_t *entry = (uint64_t *)&ring->cq[ring->cq_tail & (ring->entries - 1)];
+	uint64_t *entry = (uint64_t *)ring->cq_next;
 	uint64_t last = htole64((uint64_t)cid << 32 | (uint64_t)status << 49);
 
-	if (!(ring->cq_tail & ring->entries))
-		last |= RING_CQ_PHASE;
-	__atomic_store_n(&entry[0], htole64((uint64_t)dw1 << 32 | dw0), __ATOMIC_RELAXED);
+	prefetch_to_write(ring->cq_next + RING_CQ_AHEAD);
+	__atomic_store_n(&entry[0], first, __ATOMIC_RELAXED);
 	/* release: the whole entry is visible before its phase */
-	__atomic_store_n(&entry[1], last, __ATOMIC_RELEASE);
-	ring->cq_tail++;
+	__atomic_store_n(&entry[1], last | ring->cq_phase, __ATOMIC_RELEASE);
+	if (unlikely(++ring->cq_next == ring->cq_end))
+		ring_server_wrap_cq(ring);
 }
 
 /* Once per batch: the indices for people, and a byte if the client sleeps. */
 static inline void ring_server_publish_indices(struct ring_server *ring)
 {
-	__atomic_store_n(&ring->header->daemon_sq_head, ring->sq_head, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->header->daemon_cq_tail, ring->cq_tail, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->header->daemon_sq_head, ring_server_sq_head(ring),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->header->daemon_cq_tail, ring_server_cq_tail(ring),
+			 __ATOMIC_RELAXED);
 }
 
 static inline void ring_server_notify(struct ring_server *ring)

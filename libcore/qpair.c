@@ -764,7 +764,8 @@ int nvmux_qpair_process_connected(struct nvmux_qpair *qpair, uint32_t max)
 	return process_connected(qpair, max);
 }
 
-int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
+/* One that isn't connected, is processed already, or has something out of the ordinary. */
+__attribute__((noinline)) static int process_other(struct nvmux_qpair *qpair, uint32_t max)
 {
 	struct nvmux_poll_group *group = qpair->group;
 	bool outer = shares_callbacks(qpair) && !group->processing;
@@ -784,6 +785,18 @@ int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
 	end_processing(qpair);
 	if (outer)
 		nvmux_qpair_group_processed(group);
+	return n;
+}
+
+int nvmux_qpair_process_completions(struct nvmux_qpair *qpair, uint32_t max)
+{
+	int n;
+
+	if (unlikely(!nvmux_qpair_is_usual(qpair) || qpair->processing || shares_callbacks(qpair)))
+		return process_other(qpair, max);
+	qpair->processing = true;
+	n = process_connected(qpair, max);
+	end_processing(qpair);
 	return n;
 }
 

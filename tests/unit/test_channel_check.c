@@ -55,7 +55,7 @@ static const struct region_view regions[N_REGIONS] = {
 	{.mem = NULL},
 	{.mem = &mems[2], .size = 8192, .base = 3ull << 32},
 	{.mem = &mems[3], .size = 1ull << 40, .base = 5ull << 40},
-	{.mem = NULL, .size = 4096},
+	{.mem = NULL, .base = 7ull << 32},
 };
 
 static struct ctrlr_view *make_view(bool admin, bool reservations)
@@ -367,7 +367,8 @@ static uint16_t check(const struct nvmux_ring_cmd *cmd, const struct ctrlr_view 
 	bool plain;
 
 	plain = !(cmd->flags & ~NVMUX_RING_F_PHASE) &&
-		channel_check_plain(cmd, view, of_client, n_regions, &data);
+		channel_check_plain(cmd, ctrlr_view_likely(view, le32_to_cpu(cmd->nsid)), of_client,
+				    n_regions, &data);
 	ret->ring = *cmd;
 	status = channel_check(view, of_client, n_regions, ret);
 	if (!plain)

@@ -614,7 +614,9 @@ static bool send_both(struct pair *p, const struct ctrlr_view *view,
 	struct nvmux_plain plain;
 
 	cmds[1] = cmds[0];
-	if (!channel_check_plain(&cmds[0].ring, view, regions, n_regions, &plain))
+	if (!channel_check_plain(&cmds[0].ring,
+				 ctrlr_view_likely(view, le32_to_cpu(cmds[0].ring.nsid)), regions,
+				 n_regions, &plain))
 		return false;
 	assert_int_equal(channel_check(view, regions, n_regions, &cmds[1]), 0);
 	payload.data_len = cmds[1].seg.len;

@@ -241,7 +241,6 @@ static int connect_answer(struct daemon_op *op, struct rpc_response *response, u
 		return rc;
 	ring_client_unmap(&dq->rq.ring);
 	dq->rq.ring = ring;
-	dq->rq.announced = 0;
 	dq->allocated = true;
 	return 0;
 }

@@ -130,6 +130,7 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 	*ring = (struct ring_client){
 		.header = map,
 		.sq_next = sq,
+		.told = sq,
 		.sq_end = sq + header.sq_entries,
 		.sq_phase = SQ_PHASE,
 		.sq_entries = header.sq_entries,
@@ -409,13 +410,12 @@ int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void 
 		       flags | (lba_count - 1), cb, arg);
 }
 
-static inline void ring_published(struct ring_qpair *rq)
+static inline void ring_published(struct ring_client *ring)
 {
-	uint64_t tail = sq_tail(&rq->ring);
-
-	if (rq->announced != tail) {
-		ring_client_ring(&rq->ring);
-		rq->announced = tail;
+	if (ring->told != ring->sq_next || unlikely(ring->told_turns != ring->sq_turns)) {
+		ring_client_ring(ring);
+		ring->told = ring->sq_next;
+		ring->told_turns = ring->sq_turns;
 	}
 }
 
@@ -426,7 +426,7 @@ complete_failed(struct nvmux_qpair *qpair, uint64_t last, uint32_t status, struc
 }
 
 /* Deliver at most @max completions, none beyond the end of the queue. */
-static uint32_t reap(struct ring_qpair *rq, uint32_t max)
+static inline uint32_t reap(struct ring_qpair *rq, uint32_t max)
 {
 	const struct nvmux_ring_cpl *begin = cq_next(&rq->ring), *entry = begin, *end;
 	uint32_t phase = rq->ring.cq_phase, n;
@@ -455,22 +455,23 @@ int ring_qpair_process(struct nvmux_qpair *qpair, uint32_t max)
 	struct ring_qpair *rq = (struct ring_qpair *)qpair;
 	/* Before the reaping: what was published before the ring's death is still delivered. */
 	bool dead = ring_client_is_dead(&rq->ring);
-	uint32_t n;
+	uint32_t n = 0;
 
-	ring_published(rq);
-	if (max == 0 || max > rq->ring.depth)
-		max = rq->ring.depth;
-	n = reap(rq, max);
-	if (unlikely(n && !(rq->ring.cq_head & (rq->ring.cq_entries - 1))))
-		n += reap(rq, max - n); /* on at the start */
-	if (n) {
-		__atomic_store_n(&rq->ring.header->client_cq_head, rq->ring.cq_head,
-				 __ATOMIC_RELAXED);
-		ring_published(rq); /* what the callbacks have submitted */
-	} else if (unlikely(dead)) {
+	ring_published(&rq->ring);
+	if (!ring_client_ready(&rq->ring)) {
+		if (likely(!dead))
+			return 0;
 		/* all that there was to deliver has been */
 		nvmux_qpair_abort_all(qpair, NVMUX_SC_CTRLR_GONE);
 		return -ENXIO;
 	}
+	if (max == 0 || max > rq->ring.depth)
+		max = rq->ring.depth;
+	do {
+		n += reap(rq, max - n);
+	} while (unlikely(!(rq->ring.cq_head & (rq->ring.cq_entries - 1))) && n < max &&
+		 ring_client_ready(&rq->ring));
+	__atomic_store_n(&rq->ring.header->client_cq_head, rq->ring.cq_head, __ATOMIC_RELAXED);
+	ring_published(&rq->ring); /* what the callbacks have submitted */
 	return (int)n;
 }

@@ -22,6 +22,8 @@ struct ring_client {
 	uint64_t cq_head; /* completions consumed since the beginning */
 	uint32_t cq_phase; /* of the next completion: 0 or 1 */
 	uint32_t depth;
+	const struct nvmux_ring_cmd *told; /* up to where the daemon has been told, */
+	uint64_t told_turns;               /* and in which turn */
 	struct nvmux_ring_header *header;
 	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
 	size_t size;
@@ -57,7 +59,6 @@ bool ring_client_is_dead(const struct ring_client *ring);
 struct ring_qpair {
 	struct nvmux_qpair base;
 	struct ring_client ring;
-	uint64_t announced; /* commands that the daemon has been told of by process() */
 };
 int ring_qpair_submit(struct nvmux_qpair *qpair, const struct nvmux_cmd *cmd,
 		      const struct nvmux_payload *payload, nvmux_cmd_cb cb, void *arg);

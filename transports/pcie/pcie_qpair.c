@@ -291,42 +291,76 @@ int pcie_qpair_repost(struct nvmux_qpair *qpair, uint16_t index)
 }
 
 /* Whether there is a new completion at the head. */
-static inline bool pcie_cpl_new(const struct pcie_qpair *q, uint32_t head)
+static inline bool pcie_cpl_new(const struct pcie_qpair *q)
 {
-	const volatile struct nvmux_cpl *cpl = &q->cq[head];
+	const volatile struct nvmux_cpl *cpl = &q->cq[q->cq_head];
 
 	return (le16_to_cpu(cpl->status) & 1) == q->phase;
 }
 
-int pcie_qpair_reap(struct pcie_qpair *q, uint32_t max)
+__attribute__((cold, noinline)) static bool pcie_failed_one(struct pcie_qpair *q, uint32_t dw3,
+							    const struct nvmux_cpl *cpl)
 {
-	uint32_t limit = max && max < q->entries ? max : q->entries;
-	enum nvmux_qpair_state state = nvmux_qpair_get_state(&q->base);
-	uint32_t head = q->cq_head; /* a callback that moves it changes the state */
-	uint32_t n = 0;
+	return nvmux_qpair_complete_as(&q->base, dw3, (uint16_t)(dw3 >> 17), cpl);
+}
 
-	while (n < limit && pcie_cpl_new(q, head)) {
+/*
+ * Deliver at most @max completions, none beyond the end of the queue. Only the owner's thread moves
+ * the head, and a callback that does changes the state. True: the end was reached.
+ */
+static bool pcie_reap_run(struct pcie_qpair *q, uint32_t max, uint32_t *n)
+{
+	enum nvmux_qpair_state state = nvmux_qpair_get_state(&q->base);
+	const struct nvmux_cpl *begin = &q->cq[q->cq_head], *entry = begin, *end;
+	uint32_t phase = q->phase;
+	bool ok = true, wrapped;
+
+	end = MIN(begin + max, q->cq + q->entries);
+	while (entry != end && ok) {
+		const uint32_t *dw = (const uint32_t *)entry;
+		uint32_t dw3 = le32toh(__atomic_load_n(&dw[3], __ATOMIC_ACQUIRE));
+		/* 0: new, and a success; bit 0: not new */
+		uint32_t status = dw3 >> 16 ^ phase;
 		struct nvmux_cpl cpl;
 
-		dma_rmb(); /* the rest of the entry is read after its phase bit */
-		cpl = q->cq[head];
-		if (unlikely(++head == q->entries)) {
-			head = 0;
-			q->phase ^= 1;
-		}
-		q->cq_head = head;
-		n++;
-		if (unlikely(!nvmux_qpair_complete(&q->base, &cpl)) &&
-		    q->base.unknown_cids >= q->unknown_cids_max) {
-			pcie_qpair_break(q);
+		if (unlikely(status) && status & 1)
 			break;
-		}
+		dma_rmb(); /* the rest of the entry is read after its phase bit */
+		cpl = *entry++;
+		cpl.cid = cpu_to_le16((uint16_t)dw3); /* read once */
+		cpl.status = cpu_to_le16((uint16_t)(dw3 >> 16));
+		if (likely(!status))
+			ok = nvmux_qpair_complete_as(&q->base, dw3, 0, &cpl);
+		else
+			ok = pcie_failed_one(q, dw3, &cpl);
+		ok = likely(ok) || q->base.unknown_cids < q->unknown_cids_max;
 		if (unlikely(nvmux_qpair_get_state(&q->base) != state))
 			break;
 	}
+	*n += (uint32_t)(entry - begin);
 	/* Not after a callback that has reset the queue: it starts from 0 again. */
-	if (n && nvmux_qpair_get_state(&q->base) == state)
+	if (unlikely(nvmux_qpair_get_state(&q->base) != state))
+		return false;
+	wrapped = entry == q->cq + q->entries;
+	q->cq_head = wrapped ? 0 : (uint32_t)(entry - q->cq);
+	q->phase ^= wrapped;
+	if (unlikely(!ok)) {
+		pcie_qpair_break(q);
+		return false;
+	}
+	if (entry != begin)
 		pcie_ring_cq(q);
+	return wrapped;
+}
+
+int pcie_qpair_reap(struct pcie_qpair *q, uint32_t max)
+{
+	uint32_t n = 0;
+
+	if (!max || max > q->entries)
+		max = q->entries;
+	while (n < max && pcie_cpl_new(q) && pcie_reap_run(q, max - n, &n))
+		;
 	return q->broken ? -ENXIO : (int)n;
 }
 
