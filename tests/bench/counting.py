@@ -266,8 +266,8 @@ def without_empty(run, empty):
 
 
 def tell_apart(alone, runs, stalled):
-    """Which turns of a reactor without work had a queue to look at? Those that called what is called
-    in each of them and never without a queue: it is what a stopped client makes happen more."""
+    """Which turns of a reactor without work had a queue to look at? Those that called what is
+    called in each of them, never without a queue, and more often while the client is stopped."""
     def change(function):
         return abs(stalled.calls[function] - runs[0].calls[function])
 
