@@ -47,6 +47,7 @@ enum { /* nvmux_slot.flags */
 	SLOT_EXPIRED = 1 << 0,  /* the callback has been called */
 	SLOT_OVERDUE = 1 << 1,  /* it wasn't answered in its time */
 	SLOT_REPEATED = 1 << 2, /* and has been repeated after that */
+	SLOT_LOOKED = 1 << 3,   /* timeout_scan() has seen it */
 };
 
 /* The queue pair's thread, with nothing left to be reaped: the tick has changed since the last

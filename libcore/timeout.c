@@ -106,8 +106,10 @@ void timeout_scan(struct nvmux_qpair *qpair)
 	for (uint32_t i = 0; i < qpair->depth; i++) {
 		struct nvmux_slot *slot = &qpair->slots[i];
 
+		/* one that is new may have been submitted a moment ago */
 		if (unlikely(missed) && (int32_t)(tick - slot->tick) > 0)
-			slot->tick += MIN(missed, tick - slot->tick);
+			slot->tick += MIN(missed + !(slot->flags & SLOT_LOOKED), tick - slot->tick);
+		slot->flags |= SLOT_LOOKED;
 		if (!is_overdue(slot, tick))
 			continue;
 		first = first ? first : nvmux_qpair_cid(qpair, (uint16_t)i) + 1u;

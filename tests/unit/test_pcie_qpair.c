@@ -788,6 +788,42 @@ static void a_poll_is_bounded(void **state)
 	assert_int_equal(process(fx, 0), 1);
 }
 
+/* The control thread lets a queue pair go on (revive.c) while its owner takes completions. */
+static void released_by_another_thread(void *arg, const struct nvmux_cpl *cpl)
+{
+	struct fixture *fx = ((struct call *)arg)->fx;
+
+	called(arg, cpl);
+	nvmux_qpair_set_state(fx->qpair, NVMUX_QPAIR_RELEASE);
+}
+
+static void released_within_a_poll(void **state)
+{
+	struct fixture *fx = *state;
+	const struct nvmux_cmd cmd = {.opc = 0};
+	const struct nvmux_payload payload = {0};
+	uint16_t cids[5];
+
+	start(fx);
+	for (unsigned round = 0; round < ENTRIES; round++) {
+		for (unsigned i = 0; i < 5; i++) {
+			cids[i] = nvmux_qpair_next_cid(fx->qpair);
+			pcie_qpair_submit(fx->qpair, &cmd, &payload,
+					  i == 2 ? released_by_another_thread : called,
+					  &call_args[i]);
+		}
+		process(fx, 0);
+		for (unsigned i = 0; i < 5; i++)
+			post(&fx->fake, 1, cids[i], 0);
+		nvmux_qpair_set_state(fx->qpair, NVMUX_QPAIR_HOLDING);
+		assert_int_equal(process(fx, 0), 3);
+		assert_int_equal(process(fx, 0), 2);
+		assert_int_equal(fx->qpair->unknown_cids, 0);
+		assert_int_equal(fx->n_called, 5 * (round + 1));
+		assert_int_equal(doorbell(&fx->fake, 3), 5 * (round + 1) % ENTRIES);
+	}
+}
+
 static void freed_in_its_callback(void **state)
 {
 	struct fixture *fx = *state;
@@ -1408,6 +1444,7 @@ int main(void)
 		TEST(identifiers_come_again_late),
 		TEST(all_phases_set),
 		TEST(a_poll_is_bounded),
+		TEST(released_within_a_poll),
 		TEST(freed_in_its_callback),
 		TEST(doorbell_that_waits),
 		TEST(doorbell_that_fails),

@@ -966,6 +966,30 @@ static void ladder_of_two(void **state)
 	end(&f);
 }
 
+/* What has passed before a command was submitted isn't its time; each look after that is. */
+static void idle_before(void **state)
+{
+	struct outcome o = {0};
+	struct fixture f;
+
+	for (uint32_t gap = 1; gap <= 3; gap++) {
+		begin(&f);
+		f.q->n_drop = 1;
+		f.ctrlr->tick += 3; /* nobody has looked meanwhile */
+		assert_int_equal(read_one(&f, &o), 0);
+		nvmux_qpair_process_completions(f.qpair, 0);
+		for (int i = 0; i < TIMEOUT_TICKS; i++) {
+			f.ctrlr->tick += gap;
+			nvmux_qpair_process_completions(f.qpair, 0);
+			assert_int_equal(f.qpair->overdue, 0);
+		}
+		f.ctrlr->tick += gap;
+		nvmux_qpair_process_completions(f.qpair, 0);
+		assert_int_not_equal(f.qpair->overdue, 0);
+		end(&f);
+	}
+}
+
 /* What a client doesn't take isn't the device's fault. */
 static void not_polled(void **state)
 {
@@ -1340,6 +1364,7 @@ int main(void)
 		cmocka_unit_test(fatal_status),
 		cmocka_unit_test(detached_while_stopping),
 		cmocka_unit_test(ladder_of_two),
+		cmocka_unit_test(idle_before),
 		cmocka_unit_test(not_polled),
 		cmocka_unit_test(reset_without_owner),
 		cmocka_unit_test(detached_while_deleting),

@@ -305,8 +305,9 @@ __attribute__((cold, noinline)) static bool pcie_failed_one(struct pcie_qpair *q
 }
 
 /*
- * Deliver at most @max completions, none beyond the end of the queue. Only the owner's thread moves
- * the head, and a callback that does changes the state. True: the end was reached.
+ * Deliver at most @max completions, none beyond the end of the queue. No callback moves the head:
+ * queues are emptied only when their owner has stopped. True: the end was reached, and more may
+ * follow.
  */
 static bool pcie_reap_run(struct pcie_qpair *q, uint32_t max, uint32_t *n)
 {
@@ -338,9 +339,7 @@ static bool pcie_reap_run(struct pcie_qpair *q, uint32_t max, uint32_t *n)
 			break;
 	}
 	*n += (uint32_t)(entry - begin);
-	/* Not after a callback that has reset the queue: it starts from 0 again. */
-	if (unlikely(nvmux_qpair_get_state(&q->base) != state))
-		return false;
+	/* Also in another state: the control thread may just have let the queue go on. */
 	wrapped = entry == q->cq + q->entries;
 	q->cq_head = wrapped ? 0 : (uint32_t)(entry - q->cq);
 	q->phase ^= wrapped;
@@ -348,6 +347,8 @@ static bool pcie_reap_run(struct pcie_qpair *q, uint32_t max, uint32_t *n)
 		pcie_qpair_break(q);
 		return false;
 	}
+	if (unlikely(nvmux_qpair_get_state(&q->base) != state))
+		return false; /* the doorbell with the next poll, if there is one */
 	if (entry != begin)
 		pcie_ring_cq(q);
 	return wrapped;
