@@ -278,10 +278,13 @@ static void take_ring(const struct nvmux_qpair *qpair, struct ring_server *serve
 static void take_sent(struct pair *p, uint32_t i, struct sent *ret)
 {
 	ret->n = 0;
-	if (p->has_ring)
+	if (p->has_ring) {
+		if (!p->rings[i].ring.hides) /* a batch has begun */
+			ring_client_ring(&p->rings[i].ring);
 		take_ring(p->qpairs[i], &p->servers[i], ret);
-	else
+	} else {
 		take_queue(pcie_qpair(p->qpairs[i]), &p->seen[i], ret);
+	}
 }
 
 static void compare_lists(const struct pair *p, const struct sent sent[2], uint32_t at)
@@ -319,7 +322,8 @@ static void fill_places(struct pair *p, uint32_t i)
 		for (uint32_t n = 0; n < ring->sq_entries; n++) {
 			struct nvmux_ring_cmd *entry = ring->sq_end - 1 - n;
 			uint64_t *words = (uint64_t *)entry;
-			uint64_t old = entry < ring->sq_next ? ring->sq_phase : ~ring->sq_phase;
+			uint64_t is_new = ring->hides ? ~ring->sq_phase : ring->sq_phase;
+			uint64_t old = entry < ring->sq_next ? is_new : ~is_new;
 
 			for (uint32_t w = 0; w < 8; w++)
 				words[w] = next_random();
@@ -809,8 +813,8 @@ static void test_announced(void **state)
 		if (one_in(2))
 			call_one(&p, 0, &c);
 		wait_for_byte(&p, false);
-		take_sent(&p, 0, &sent);
 		nvmux_qpair_process_completions(p.qpairs[0], 0);
+		take_sent(&p, 0, &sent);
 		wait_for_byte(&p, sent.n);
 		nvmux_qpair_process_completions(p.qpairs[0], 0);
 		nvmux_qpair_abort_all(p.qpairs[0], NVME_SC_ABORT_REQ);

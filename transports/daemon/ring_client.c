@@ -131,8 +131,10 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		.header = map,
 		.sq_next = sq,
 		.told = sq,
+		.sq_stop = sq + 1,
 		.sq_end = sq + header.sq_entries,
-		.sq_phase = SQ_PHASE,
+		.sq_phase = 0, /* as that of an entry which isn't new */
+		.hides = true,
 		.sq_entries = header.sq_entries,
 		.cq_entries = header.cq_entries,
 		.cq = (const struct nvmux_ring_cpl *)((uint8_t *)map + header.cq_offset),
@@ -160,15 +162,48 @@ void ring_client_unmap(struct ring_client *ring)
 
 /* ---- publishing and reaping ---- */
 
-/* The end of the submission queue has been reached. */
-__attribute__((cold, noinline)) static int sq_wrap(struct ring_client *ring)
+/*
+ * Of a batch the first command is shown last: it is written with the other phase, and gets its own
+ * in ring_client_ring(). Otherwise a daemon that waits for it would take the lines of those behind
+ * it away while they are being written.
+ */
+
+/* Something else than the usual is to be done before the next one: the first of a batch has been
+ * written, or the last that fits before the end of the queue. */
+__attribute__((cold, noinline)) static int sq_stopped(struct ring_client *ring)
 {
-	ring->sq_next = ring->sq_end - ring->sq_entries;
-	ring->sq_phase ^= SQ_PHASE;
-	ring->sq_turns++;
-	for (uint32_t i = 0; i < MIN(SQ_AHEAD, ring->sq_entries); i++)
-		prefetch_to_write(&ring->sq_next[i]);
+	if (ring->hides) {
+		ring->hides = false;
+		ring->sq_phase ^= SQ_PHASE;
+		ring->sq_stop = ring->sq_end;
+	}
+	if (ring->sq_next == ring->sq_end) {
+		ring->sq_next -= ring->sq_entries;
+		ring->sq_phase ^= SQ_PHASE;
+		ring->sq_turns++;
+		for (uint32_t i = 0; i < MIN(SQ_AHEAD, ring->sq_entries); i++)
+			prefetch_to_write(&ring->sq_next[i]);
+	}
 	return 0;
+}
+
+static inline bool sq_has_untold(const struct ring_client *ring)
+{
+	return ring->told != ring->sq_next || unlikely(ring->told_turns != ring->sq_turns);
+}
+
+/* What comes next begins a batch. */
+static void sq_show(struct ring_client *ring)
+{
+	nvmux_word *first = (nvmux_word *)ring->told;
+
+	/* release: all of it, and those behind it, before it is seen */
+	__atomic_store_n(first, *first ^ SQ_PHASE, __ATOMIC_RELEASE);
+	ring->told = ring->sq_next;
+	ring->told_turns = ring->sq_turns;
+	ring->hides = true;
+	ring->sq_phase ^= SQ_PHASE;
+	ring->sq_stop = ring->sq_next + 1;
 }
 
 /* The next entry, to be filled from its second word on. Beyond the end of the queue, what is
@@ -186,8 +221,8 @@ static inline int sq_publish(struct ring_client *ring, nvmux_word *entry, uint64
 {
 	__atomic_store_n(entry, first | ring->sq_phase, __ATOMIC_RELEASE);
 	ring->sq_next = (struct nvmux_ring_cmd *)entry + 1;
-	if (unlikely((struct nvmux_ring_cmd *)entry + 1 == ring->sq_end))
-		return sq_wrap(ring);
+	if (unlikely((struct nvmux_ring_cmd *)entry + 1 == ring->sq_stop))
+		return sq_stopped(ring);
 	return 0;
 }
 
@@ -269,6 +304,8 @@ bool ring_client_is_dead(const struct ring_client *ring)
 
 void ring_client_ring(struct ring_client *ring)
 {
+	if (sq_has_untold(ring))
+		sq_show(ring);
 	/* The entries' stores come before this load: membarrier() of the sleeper turns the compiler
 	 * barrier into a real one. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -412,11 +449,8 @@ int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void 
 
 static inline void ring_published(struct ring_client *ring)
 {
-	if (ring->told != ring->sq_next || unlikely(ring->told_turns != ring->sq_turns)) {
+	if (sq_has_untold(ring))
 		ring_client_ring(ring);
-		ring->told = ring->sq_next;
-		ring->told_turns = ring->sq_turns;
-	}
 }
 
 __attribute__((cold, noinline)) static void

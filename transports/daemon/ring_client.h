@@ -13,8 +13,8 @@
 
 struct ring_client {
 	struct nvmux_ring_cmd *sq_next; /* where the next command goes */
-	struct nvmux_ring_cmd *sq_end;
-	uint64_t sq_phase;   /* of the next command, as its first 8 bytes have it */
+	struct nvmux_ring_cmd *sq_stop; /* there the usual way ends: sq_stopped() */
+	uint64_t sq_phase;   /* of the next command, as its first 8 bytes are to have it */
 	uint32_t sq_entries; /* a power of two, as cq_entries */
 	uint32_t cq_entries;
 	uint64_t sq_turns; /* times that the end has been reached */
@@ -22,8 +22,10 @@ struct ring_client {
 	uint64_t cq_head; /* completions consumed since the beginning */
 	uint32_t cq_phase; /* of the next completion: 0 or 1 */
 	uint32_t depth;
-	const struct nvmux_ring_cmd *told; /* up to where the daemon has been told, */
-	uint64_t told_turns;               /* and in which turn */
+	struct nvmux_ring_cmd *sq_end;
+	bool hides;                  /* the next command is the first of a batch */
+	struct nvmux_ring_cmd *told; /* that first: up to where the daemon has been told, */
+	uint64_t told_turns;         /* and in which turn */
 	struct nvmux_ring_header *header;
 	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
 	size_t size;
@@ -38,7 +40,8 @@ struct ring_client {
 int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why, size_t why_size);
 void ring_client_unmap(struct ring_client *ring);
 
-/* Tell the daemon, if it sleeps, that commands have been published. Once per batch. */
+/* Show the daemon the commands that have been published, and wake it if it sleeps. Once per batch.
+ */
 void ring_client_ring(struct ring_client *ring);
 /* Announce that we are going to wait on wake_fd, after ring_client_ring(). -EAGAIN: completions are
  * there already. */
@@ -48,7 +51,8 @@ void ring_client_disarm(struct ring_client *ring);
 /* Whether a completion is there. */
 bool ring_client_ready(const struct ring_client *ring);
 
-/* One command into the ring; the caller counts that no more than depth are in flight. */
+/* One command into the ring, to be shown by ring_client_ring(); the caller counts that no more than
+ * depth are in flight. */
 void ring_client_publish(struct ring_client *ring, const struct nvmux_ring_cmd *cmd);
 /* The next completion; false when there is none. */
 bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret);

@@ -17,7 +17,8 @@
  * wraps; a new ring is all zeroes. A writer fills the entry and then stores its first (submission)
  * or last (completion) 8 bytes, which hold the phase bit, with release semantics; the reader loads
  * these 8 bytes with acquire semantics and goes on with the value loaded. One cache line crosses
- * per direction and the indices are never read by the other side on the I/O path.
+ * per direction and the indices are never read by the other side on the I/O path. Of a batch of
+ * commands the first may be published last.
  *
  * Room. sq_entries = cq_entries = a power of two ≥ depth. A client has at most depth commands in
  * flight; then neither ring can overflow: the submission entry at the tail was last used by a
