@@ -337,7 +337,7 @@ struct nvmux_qpair {
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_slot *slots;       /* depth of them are used, there are cid_mask + 1 */
 	struct nvmux_slot **free_slots; /* a stack of n_free */
-	const uint8_t *window;          /* these three are the controller's, here to be at hand */
+	const uint8_t *window;          /* these three are the context's and the controller's */
 	uint64_t n_slots;
 	const struct nvmux_reach *reach;
 	uint32_t n_free;
@@ -656,8 +656,6 @@ struct nvmux_ctrlr {
 
 	/* the I/O path's, together */
 	uint32_t tick;             /* atomic; counts quarters of io_timeout_ms */
-	uint64_t n_slots;          /* of the window, and of @reach */
-	const uint8_t *window;     /* nvmux->window */
 	struct nvmux_reach *reach; /* by the slots of the window */
 	/* what follows changes with each admin command: in another line, however this lies */
 	uint8_t apart[NVMUX_LINE];

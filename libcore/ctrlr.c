@@ -138,12 +138,10 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	ctrlr->trid = *trid;
 	ctrlr->opts = checked;
 	ctrlr->index = index;
-	ctrlr->window = nvmux->window;
-	ctrlr->n_slots = nvmux->n_slots;
 	TAILQ_INIT(&ctrlr->admin_waiting);
 	TAILQ_INIT(&ctrlr->admin_sent);
 	TAILQ_INIT(&ctrlr->qpairs);
-	ctrlr->reach = calloc(ctrlr->n_slots, sizeof(*ctrlr->reach));
+	ctrlr->reach = calloc(nvmux->n_slots, sizeof(*ctrlr->reach));
 	err = ctrlr->reach ? timeout_init(ctrlr) : -ENOMEM;
 	if (err) {
 		free(ctrlr->reach);

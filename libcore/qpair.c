@@ -48,9 +48,11 @@ int nvmux_qpair_init(struct nvmux_qpair *qpair, struct nvmux_ctrlr *ctrlr, uint1
 		n_slots *= 2;
 	qpair->transport = ctrlr->transport;
 	qpair->ctrlr = ctrlr;
-	qpair->window = ctrlr->window;
-	qpair->n_slots = ctrlr->n_slots;
-	qpair->reach = ctrlr->reach;
+	if (ctrlr->reach) { /* without one, nothing is of the usual kind */
+		qpair->window = ctrlr->nvmux->window;
+		qpair->n_slots = ctrlr->nvmux->n_slots;
+		qpair->reach = ctrlr->reach;
+	}
 	qpair->id = id;
 	qpair->depth = depth;
 	qpair->seen_tick = nvmux_ctrlr_tick(ctrlr);
