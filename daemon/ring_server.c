@@ -11,7 +11,8 @@
 
 #define DRAIN_BYTES 256 /* swallowed with one call */
 
-static int make_memfd(size_t size, int node, int *ret_fd, void **ret_map)
+/* @populated: bytes at its beginning that are used all the time. */
+static int make_memfd(size_t size, size_t populated, int node, int *ret_fd, void **ret_map)
 {
 	int err, fd = memfd_create("nvmux-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	void *map;
@@ -25,10 +26,10 @@ static int make_memfd(size_t size, int node, int *ret_fd, void **ret_map)
 	if (map == MAP_FAILED)
 		goto fail;
 	/* Populated, when it is known from where: no page fault on the I/O path. Linux before 5.14
-	 * wants the pages to be touched. */
+	 * wants the pages to be touched. The rest comes when it is used first. */
 	nvmux_numa_prefer(map, size, node);
-	if (madvise(map, size, MADV_POPULATE_WRITE))
-		memset(map, 0, size);
+	if (madvise(map, populated, MADV_POPULATE_WRITE))
+		memset(map, 0, populated);
 	*ret_fd = fd;
 	*ret_map = map;
 	return 0;
@@ -89,7 +90,8 @@ int ring_server_create(uint32_t depth, const struct ring_limits *limits, int nod
 	list_offset = sq_offset + entries * (uint32_t)sizeof(struct nvmux_ring_cmd);
 	size = align_up(list_offset + list_entries * sizeof(struct nvmux_ring_seg), 4096);
 
-	err = make_memfd(size, node, &ring_fd, &map);
+	/* Scatter lists are much larger than both queues, and few clients use many of them. */
+	err = make_memfd(size, align_up(list_offset, 4096), node, &ring_fd, &map);
 	if (err)
 		return err;
 	err = make_sockets(&ours, &clients);

@@ -90,7 +90,7 @@ static int reserve_window(struct nvmux *nvmux)
 	nvmux->window = start;
 	nvmux->window_size = size;
 	nvmux->n_slots = (uint32_t)(size >> NVMUX_SLOT_SHIFT);
-	nvmux->slot_mem = calloc(nvmux->n_slots, sizeof(*nvmux->slot_mem));
+	nvmux->slot_mem = nvmux_table_new(nvmux->n_slots, sizeof(*nvmux->slot_mem));
 	return nvmux->slot_mem ? 0 : -ENOMEM;
 }
 
@@ -142,7 +142,7 @@ void nvmux_destroy(struct nvmux *nvmux)
 	nvmux_loop_fini(nvmux);
 	if (nvmux->window)
 		munmap(nvmux->window, nvmux->window_size);
-	free(nvmux->slot_mem);
+	nvmux_table_free(nvmux->slot_mem, nvmux->n_slots, sizeof(*nvmux->slot_mem));
 	free(nvmux);
 }
 

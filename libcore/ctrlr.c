@@ -141,17 +141,17 @@ static int ctrlr_new(struct nvmux *nvmux, const struct nvmux_trid *trid,
 	TAILQ_INIT(&ctrlr->admin_waiting);
 	TAILQ_INIT(&ctrlr->admin_sent);
 	TAILQ_INIT(&ctrlr->qpairs);
-	ctrlr->reach = calloc(nvmux->n_slots, sizeof(*ctrlr->reach));
+	ctrlr->reach = nvmux_table_new(nvmux->n_slots, sizeof(*ctrlr->reach));
 	err = ctrlr->reach ? timeout_init(ctrlr) : -ENOMEM;
 	if (err) {
-		free(ctrlr->reach);
+		nvmux_table_free(ctrlr->reach, nvmux->n_slots, sizeof(*ctrlr->reach));
 		transport->ctrlr_free(ctrlr);
 		return err;
 	}
 	ctrlr->discovery = strcmp(trid->subnqn, NVMUX_DISCOVERY_NQN) == 0;
 	if (transport->flags & NVMUX_TRANSPORT_FABRICS && recover_init(ctrlr)) {
 		timeout_fini(ctrlr);
-		free(ctrlr->reach);
+		nvmux_table_free(ctrlr->reach, nvmux->n_slots, sizeof(*ctrlr->reach));
 		transport->ctrlr_free(ctrlr);
 		return -ENOMEM;
 	}
@@ -178,7 +178,7 @@ static void ctrlr_free(struct nvmux_ctrlr *ctrlr)
 	free(ctrlr->ana_log);
 	free(ctrlr->qids_used);
 	free(ctrlr->aers);
-	free(ctrlr->reach);
+	nvmux_table_free(ctrlr->reach, ctrlr->nvmux->n_slots, sizeof(*ctrlr->reach));
 	ctrlr->nvmux->ctrlrs[ctrlr->index] = NULL;
 	ctrlr->transport->ctrlr_free(ctrlr);
 }

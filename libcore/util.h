@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <linux/types.h>
 
@@ -73,6 +74,24 @@ static inline void *nvmux_calloc_lines(size_t n, size_t size)
 	bytes = align_up(bytes ? bytes : 1, NVMUX_LINE);
 	p = aligned_alloc(NVMUX_LINE, bytes);
 	return p ? memset(p, 0, bytes) : NULL;
+}
+
+/*
+ * A large table of which little is ever touched, 0 at first: pages of its own, as calloc() clears
+ * what was in use before. NULL: there is no memory.
+ */
+static inline void *nvmux_table_new(size_t n, size_t size)
+{
+	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static inline void nvmux_table_free(void *table, size_t n, size_t size)
+{
+	if (table)
+		munmap(table, n * size);
 }
 
 /*

@@ -327,11 +327,12 @@ static int append_out(struct rpc_client *client, char *text, size_t len)
 	return 0;
 }
 
-/* @params is stolen. */
+/* @params is stolen. @id 0: a notification. */
 static int queue_call(struct rpc_client *client, const char *method, json_t *params, json_int_t id)
 {
-	json_t *message = json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0", "id", id, "method",
-				    method, "params", params);
+	json_t *message = json_pack("{s:s, s:o*, s:s, s:o*}", "jsonrpc", "2.0", "id",
+				    id ? json_integer(id) : NULL, "method", method, "params",
+				    params);
 	size_t len;
 	char *text;
 
@@ -346,6 +347,14 @@ static int queue_call(struct rpc_client *client, const char *method, json_t *par
 		return -EMSGSIZE;
 	}
 	return append_out(client, text, len);
+}
+
+int rpc_client_notify(struct rpc_client *client, const char *method, json_t *params)
+{
+	if (!client->err)
+		return queue_call(client, method, params, 0);
+	json_decref(params);
+	return client->err;
 }
 
 int rpc_client_call_async(struct rpc_client *client, const char *method, json_t *params,

@@ -42,6 +42,9 @@ void rpc_client_on_notification(struct rpc_client *client, rpc_notification_cb c
 /* Send a call; @params is stolen (NULL: none). 0, or a negative errno value and no callback. */
 int rpc_client_call_async(struct rpc_client *client, const char *method, json_t *params,
 			  rpc_response_cb cb, void *arg);
+/* A call that isn't answered; it goes out with the next one, or when the client is processed.
+ * @params is stolen (NULL: none). 0, or a negative errno value. */
+int rpc_client_notify(struct rpc_client *client, const char *method, json_t *params);
 
 /*
  * Send a call and wait for it, at most @timeout_ms (-1: for ever). @ret_result: new reference.

@@ -247,6 +247,28 @@ static void test_notification(void **state)
 	assert_string_equal(f->method, "event");
 }
 
+/* It has no id and waits for company; what follows is numbered as if it weren't there. */
+static void test_notify(void **state)
+{
+	struct fixture *f = *state;
+	char buf[256] = "";
+
+	assert_int_equal(rpc_client_notify(f->client, "hello", json_pack("{s:i}", "a", 1)), 0);
+	assert_int_equal(recv(f->fd, buf, sizeof(buf), MSG_DONTWAIT), -1);
+	assert_true(rpc_client_wants_write(f->client));
+	call(f);
+	assert_true(recv(f->fd, buf, sizeof(buf) - 1, MSG_DONTWAIT) > 0);
+	assert_string_equal(buf, "{\"jsonrpc\":\"2.0\",\"method\":\"hello\",\"params\":{\"a\":1}}\n"
+				 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\"}\n");
+	say(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":2}");
+	assert_int_equal(rpc_client_process(f->client), 0);
+	assert_int_equal(f->a.n, 1);
+	close(f->fd);
+	f->fd = -1;
+	rpc_client_process(f->client);
+	assert_int_equal(rpc_client_notify(f->client, "late", json_object()), -ECONNRESET);
+}
+
 /* More than the socket takes: the rest is written as it becomes possible. */
 static void test_much_output(void **state)
 {
@@ -618,6 +640,7 @@ int main(void)
 		TEST(test_error),
 		TEST(test_fds),
 		TEST(test_notification),
+		TEST(test_notify),
 		TEST(test_much_output),
 		TEST(test_output_limit),
 		TEST(test_server_closes),

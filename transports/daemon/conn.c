@@ -203,7 +203,8 @@ static int conn_new(struct nvmux *nvmux, const char *path, struct daemon_conn **
 	rc = list_add(conn);
 	if (rc < 0)
 		goto close;
-	daemon_tell(conn, "subscribe_events", NULL);
+	/* It goes out with the operation that the connection is made for. */
+	rpc_client_notify(conn->client, "subscribe_events", NULL);
 	*ret = conn;
 	return 0;
 

@@ -99,6 +99,15 @@ static const char *check_file(int fd, uint64_t *ret_size)
 	return NULL;
 }
 
+/* How much of a ring both queues take, in whole pages. */
+static size_t populated(const struct nvmux_ring_header *h)
+{
+	uint64_t sq_end = h->sq_offset + (uint64_t)h->sq_entries * sizeof(struct nvmux_ring_cmd);
+	uint64_t cq_end = h->cq_offset + (uint64_t)h->cq_entries * sizeof(struct nvmux_ring_cpl);
+
+	return align_up(MAX(sq_end, cq_end), NVMUX_PAGE_SIZE);
+}
+
 int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *why, size_t why_size)
 {
 	struct nvmux_ring_header header;
@@ -112,7 +121,7 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		snprintf(why, why_size, "%s", reason);
 		return -EPROTO;
 	}
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring_fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, 0);
 	if (map == MAP_FAILED) {
 		int err = errno;
 
@@ -126,6 +135,8 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		munmap(map, size);
 		return -EPROTO;
 	}
+	/* The daemon has populated both queues. Linux before 5.14 maps them page by page. */
+	madvise(map, populated(&header), MADV_POPULATE_WRITE);
 	sq = (struct nvmux_ring_cmd *)((uint8_t *)map + header.sq_offset);
 	*ring = (struct ring_client){
 		.header = map,
@@ -317,9 +328,16 @@ void ring_client_ring(struct ring_client *ring)
 	__atomic_store_n(&ring->header->client_sq_tail, sq_tail(ring), __ATOMIC_RELAXED);
 }
 
+/* Unless it has been told of all of them: a byte too many wakes it in vain. */
+static inline void ring_published(struct ring_client *ring)
+{
+	if (sq_has_untold(ring))
+		ring_client_ring(ring);
+}
+
 int ring_client_arm(struct ring_client *ring)
 {
-	ring_client_ring(ring);
+	ring_published(ring);
 	__atomic_store_n(&ring->header->client_sleeping, 1, __ATOMIC_RELAXED);
 	nvmux_membarrier();
 	if (ring_client_ready(ring) || ring_client_is_dead(ring)) {
@@ -445,12 +463,6 @@ int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void 
 		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 	return ring_rw((struct ring_qpair *)qpair, &ns->write_word0, &plain, n_free, lba,
 		       flags | (lba_count - 1), cb, arg);
-}
-
-static inline void ring_published(struct ring_client *ring)
-{
-	if (sq_has_untold(ring))
-		ring_client_ring(ring);
 }
 
 __attribute__((cold, noinline)) static void
