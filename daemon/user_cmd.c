@@ -261,6 +261,7 @@ static struct region_view *regions_of(const struct hold *hold, bool staged)
 {
 	uint32_t n = hold->session->limits.max_regions;
 	struct region_view *regions = session_region_views(hold->session, hold), *more;
+	const struct nvmux_mem *staging = hold->controller->staging;
 
 	if (!regions || !staged)
 		return regions;
@@ -269,8 +270,11 @@ static struct region_view *regions_of(const struct hold *hold, bool staged)
 		free(regions);
 		return NULL;
 	}
-	more[n] = (struct region_view){.mem = hold->controller->staging,
-				       .size = hold->controller->staging->size};
+	more[n] = (struct region_view){
+		.mem = staging,
+		.size = staging->size,
+		.base = staging->maps[hold->controller->ctrlr->index].base,
+	};
 	return more;
 }
 

@@ -549,7 +549,7 @@ static inline void nvmux_qpair_give_back(struct nvmux_qpair *qpair, struct nvmux
 static inline bool nvmux_qpair_complete_as(struct nvmux_qpair *qpair, uint32_t cid, uint16_t status,
 					   const struct nvmux_cpl *cpl)
 {
-	uint32_t index = cid & qpair->cid_mask;
+	size_t index = cid & (size_t)qpair->cid_mask;
 	struct nvmux_slot *slot = &qpair->slots[index];
 
 	if (unlikely(slot->cid != (uint16_t)cid)) {

@@ -17,6 +17,15 @@ int nvmux_rw_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uin
 int nvmux_rw_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
 		   uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg);
 
+/* One of the two; @write is a constant. */
+static inline int nvmux_rw(bool write, struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf,
+			   uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb,
+			   void *arg)
+{
+	return write ? nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg)
+		     : nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+}
+
 /*
  * Whether this one is of the usual kind; false also for all that is wrong. Whatever it accepts,
  * nvmux_rw_read() would send as one command with the same fields. @ret_free: slots that are free

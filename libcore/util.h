@@ -85,7 +85,9 @@ static inline void *nvmux_table_new(size_t n, size_t size)
 	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	return p;
 }
 
 static inline void nvmux_table_free(void *table, size_t n, size_t size)

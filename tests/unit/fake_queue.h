@@ -13,6 +13,7 @@
 #include <string.h>
 #include "libcore/rw.h"
 #include "libcore/transport.h"
+#include "tests/rng.h"
 
 #define FAKE_QUEUE_DEPTH_MAX 1024
 #define FAKE_SENDERS         8
@@ -54,14 +55,6 @@ struct fake_queue {
 #define fake_get(p)    __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define fake_set(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define fake_inc(p)    __atomic_store_n((p), *(p) + 1, __ATOMIC_RELEASE)
-
-static inline uint64_t fake_random(uint64_t *rng)
-{
-	*rng ^= *rng << 13;
-	*rng ^= *rng >> 7;
-	*rng ^= *rng << 17;
-	return *rng;
-}
 
 static inline void fake_check_payload(struct fake_queue *q, const struct nvmux_payload *payload)
 {
@@ -126,11 +119,11 @@ static inline int fake_queue_complete(struct fake_queue *q)
 	if (fake_get(&q->broken))
 		return -6; /* -ENXIO */
 	if (per_poll & FAKE_RANDOM)
-		n = fake_random(&q->rng) % 4 ? 0 : (uint32_t)(fake_random(&q->rng) % (n + 1));
+		n = next_random(&q->rng) % 4 ? 0 : (uint32_t)(next_random(&q->rng) % (n + 1));
 	else if (per_poll)
 		n = MIN(n, per_poll);
 	for (done = 0; done < n; done++) {
-		uint32_t i = (uint32_t)(fake_random(&q->rng) % q->n_pending);
+		uint32_t i = (uint32_t)(next_random(&q->rng) % q->n_pending);
 		struct nvmux_cpl cpl = {
 			.dw0 = cpu_to_le32(q->pending[i].dw0),
 			.dw1 = cpu_to_le32(q->pending[i].dw1),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "daemon/admin_check.h"
+#include "tests/rng.h"
 
 #define DNR NVMUX_STATUS_DNR
 
@@ -370,9 +371,7 @@ static void test_random(void **state)
 
 	for (unsigned n = 0; n < 300000; n++) {
 		for (unsigned i = 0; i < sizeof(copy) / 8; i++) {
-			seed ^= seed << 13;
-			seed ^= seed >> 7;
-			seed ^= seed << 17;
+			next_random(&seed);
 			memcpy((char *)&copy + 8 * i, &seed, 8);
 		}
 		copy.flags &= 0x80;

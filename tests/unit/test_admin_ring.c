@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "daemon/reactor.h"
+#include "tests/rng.h"
 #include "transports/daemon/ring_client.h"
 
 #define DEPTH 5 /* of 8 entries */
@@ -156,14 +157,6 @@ static void test_sleep(void **state)
 		assert_true(ring_client_ready(&p->client));
 		ring_client_reap(&p->client, &(struct nvmux_cpl){0});
 	}
-}
-
-static uint64_t next_random(uint64_t *rng)
-{
-	*rng ^= *rng << 13;
-	*rng ^= *rng >> 7;
-	*rng ^= *rng << 17;
-	return *rng;
 }
 
 /* Whatever is written into the ring, each call ends, and the number in flight stays bounded. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "daemon/plain.h"
 #include "daemon/reactor.h"
+#include "tests/rng.h"
 
 #define N_REGIONS 5
 #define DNR       NVMUX_STATUS_DNR
@@ -558,10 +559,7 @@ static uint64_t rng = 88172645463325252ull;
 
 static uint64_t rnd(void)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng;
+	return next_random(&rng);
 }
 
 /* Mostly near the edges, so that about half of the commands are accepted. */

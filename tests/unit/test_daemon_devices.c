@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "daemon/daemon.h"
 #include "daemon/data.h"
 #include "daemon/uevent.h"
+#include "daemon_fixture.h"
 #include "fake_ctrlr.h"
 
 #define SLOT    "fffe:01:00.0"
@@ -178,42 +178,6 @@ static void turn(struct td *td)
 	usleep(500);
 }
 
-#define UNTIL(td, condition)                                                           \
-	do {                                                                           \
-		uint64_t end_ms = nvmux_now_ms() + WAIT_MS;                            \
-                                                                                       \
-		while (!(condition)) {                                                 \
-			if (nvmux_now_ms() > end_ms)                                   \
-				fail_msg("not within %d ms: %s", WAIT_MS, #condition); \
-			turn(td);                                                      \
-		}                                                                      \
-	} while (0)
-
-static void report(void *arg, const char *file, int line, const char *text)
-{
-	if (text)
-		fail_msg("%s:%d: %s", file, line, text);
-}
-
-static void load(struct td *td)
-{
-	char path[128];
-	FILE *file;
-
-	strcpy(td->dir, "/tmp/test_daemon_devices.XXXXXX");
-	assert_non_null(mkdtemp(td->dir));
-	snprintf(path, sizeof(path), "%s/conf", td->dir);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"[daemon]\nlog_level = %s\nsocket = %s/s\n"
-		"[controller c]\ntrtype = PCIE\ntraddr = " SLOT "\n",
-		getenv("TD_LOG") ? "debug" : "error", td->dir);
-	fclose(file);
-	assert_int_equal(conf_load(&td->d->config, path, true, report, td), 0);
-	unlink(path);
-}
-
 static uint64_t blocks; /* of each namespace, when it is identified next */
 
 static void identify(struct nvmux_ctrlr *ctrlr, const struct nvmux_cmd *cmd, void *buf)
@@ -242,9 +206,7 @@ static bool has_failed(const struct td *td)
 static struct td *begin(int open_err)
 {
 	struct td *td = calloc(1, sizeof(*td));
-	char why[512];
 
-	td->d = calloc(1, sizeof(*td->d));
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.open_err = open_err;
 	blocks = 1 << 20;
@@ -252,11 +214,8 @@ static struct td *begin(int open_err)
 	fake_reset();
 	fake.identify = identify;
 	fake.open_error = open_error;
-	load(td);
-	log_init(&td->d->log);
-	log_configure(&td->d->log, &td->d->config, false);
-	if (daemon_create(td->d, why, sizeof(why)))
-		fail_msg("%s", why);
+	td->d = daemon_fixture_load(td->dir, "[controller c]\ntrtype = PCIE\ntraddr = " SLOT "\n");
+	daemon_fixture_create(td->d);
 	transport = fake_keeping_transport;
 	transport.trtype = NVMUX_TRTYPE_PCIE;
 	td->d->nvmux->transports[NVMUX_TRTYPE_PCIE] = &transport;
@@ -273,12 +232,10 @@ static void end(struct td *td)
 	fail_size = 0;
 	daemon_stop(td->d, "the test is over");
 	UNTIL(td, td->d->state == DAEMON_STOPPED);
-	daemon_destroy(td->d);
+	daemon_fixture_destroy(td->d, td->dir);
 	close(kernel.told_fd);
 	json_decref(events);
 	assert_int_equal(fake.opened, fake.closed);
-	rmdir(td->dir);
-	free(td->d);
 	free(td);
 }
 

@@ -15,6 +15,7 @@
 #include "decode/log_json.h"
 #include "decode_golden.h"
 #include "libcore/util.h"
+#include "tests/rng.h"
 
 #define SIZE 4096
 
@@ -189,14 +190,6 @@ static void test_unsigned(void **state)
 	json = decode_text_json(DECODE_DIGITS_MARK "5", 9, false);
 	assert_null(decode_digits(json));
 	json_decref(json);
-}
-
-static uint64_t next_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
 }
 
 /* Each decoder once, on memory that ends where the structure does, so that ASan sees a step

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "daemon/daemon.h"
+#include "daemon_fixture.h"
 #include "fake_ctrlr.h"
 
 #define WAIT_MS   20000
@@ -60,41 +60,10 @@ static int numa_node(const struct nvmux_ctrlr *ctrlr)
 	return node;
 }
 
-#define UNTIL(td, condition)                                                           \
-	do {                                                                           \
-		uint64_t end_ms = nvmux_now_ms() + WAIT_MS;                            \
-                                                                                       \
-		while (!(condition)) {                                                 \
-			if (nvmux_now_ms() > end_ms)                                   \
-				fail_msg("not within %d ms: %s", WAIT_MS, #condition); \
-			event_base_loop((td)->d->base, EVLOOP_NONBLOCK);               \
-			usleep(500);                                                   \
-		}                                                                      \
-	} while (0)
-
-static void report(void *arg, const char *file, int line, const char *text)
+static void turn(struct td *td)
 {
-	if (text)
-		fail_msg("%s:%d: %s", file, line, text);
-}
-
-static void load(struct td *td)
-{
-	char path[128];
-	FILE *file;
-
-	strcpy(td->dir, "/tmp/test_numa_daemon.XXXXXX");
-	assert_non_null(mkdtemp(td->dir));
-	snprintf(path, sizeof(path), "%s/conf", td->dir);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fprintf(file, "[daemon]\nsocket = %s/s\n", td->dir);
-	fclose(file);
-	assert_int_equal(conf_load(&td->d->config, path, true, report, td), 0);
-	unlink(path);
-	/* two on the same core, which every machine has */
-	td->d->config.n_cores = 2;
-	td->d->config.cores[0] = td->d->config.cores[1] = (uint16_t)sched_getcpu();
+	event_base_loop(td->d->base, EVLOOP_NONBLOCK);
+	usleep(500);
 }
 
 /* Reactors on nodes 0 and 1, and a controller on @at. */
@@ -103,16 +72,15 @@ static struct td *begin(int at)
 	struct nvmux_trid trid = {.trtype = NVMUX_TRTYPE_PCIE, .traddr = "fffe:01:00.0"};
 	struct td *td = calloc(1, sizeof(*td));
 	struct nvmux_ctrlr_opts opts;
-	char why[512];
 
-	td->d = calloc(1, sizeof(*td->d));
 	fake_reset();
 	n_warnings = 0;
 	warnings[0] = '\0';
-	load(td);
-	log_init(&td->d->log);
-	if (daemon_create(td->d, why, sizeof(why)))
-		fail_msg("%s", why);
+	td->d = daemon_fixture_load(td->dir, "\n");
+	/* two on the same core, which every machine has */
+	td->d->config.n_cores = 2;
+	td->d->config.cores[0] = td->d->config.cores[1] = (uint16_t)sched_getcpu();
+	daemon_fixture_create(td->d);
 	transport = fake_keeping_transport;
 	transport.trtype = NVMUX_TRTYPE_PCIE;
 	transport.numa_node = numa_node;
@@ -132,9 +100,7 @@ static void end(struct td *td)
 {
 	daemon_stop(td->d, "the test is over");
 	UNTIL(td, td->d->state == DAEMON_STOPPED);
-	daemon_destroy(td->d);
-	rmdir(td->dir);
-	free(td->d);
+	daemon_fixture_destroy(td->d, td->dir);
 	free(td);
 }
 

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "daemon/daemon.h"
+#include "daemon_fixture.h"
 #include "rdma_fixture.h"
 
 #define NS        "mem,size=4M,bs=512,entries=65,queues=8"
@@ -73,18 +73,6 @@ static void turn(struct td *td)
 		take_messages(td);
 	usleep(500);
 }
-
-/* Turns until the condition holds, or too long. */
-#define UNTIL(td, condition)                                                                       \
-	do {                                                                                       \
-		uint64_t end = nvmux_now_ms() + WAIT_MS;                                           \
-                                                                                                   \
-		while (!(condition)) {                                                             \
-			if (nvmux_now_ms() > end)                                                  \
-				fail_msg("not within %d ms: %s", WAIT_MS, #condition);             \
-			turn(td);                                                                  \
-		}                                                                                  \
-	} while (0)
 
 static void run_ms(struct td *td, uint32_t ms)
 {
@@ -197,12 +185,6 @@ static size_t n_controllers(struct td *td)
 
 /* ---- beginning and end ---- */
 
-static void report(void *arg, const char *file, int line, const char *text)
-{
-	if (text)
-		fail_msg("%s:%d: %s", file, line, text);
-}
-
 static void connect_client(struct td *td)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -217,27 +199,12 @@ static void connect_client(struct td *td)
 static struct td *begin(const char *conf)
 {
 	struct td *td = calloc(1, sizeof(*td));
-	char why[512], path[128];
-	FILE *file;
 
 	fake_verbs_begin();
 	fake_device_add("fake0", "10.0.0.9");
-	td->d = calloc(1, sizeof(*td->d));
 	td->events = json_array();
-	strcpy(td->dir, "/tmp/test_rdma_daemon.XXXXXX");
-	assert_non_null(mkdtemp(td->dir));
-	snprintf(path, sizeof(path), "%s/conf", td->dir);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fprintf(file, "[daemon]\nlog_level = %s\nsocket = %s/s\n[host]\nhostnqn = " HOSTNQN "\n%s",
-		getenv("TD_LOG") ? "debug" : "error", td->dir, conf);
-	fclose(file);
-	assert_int_equal(conf_load(&td->d->config, path, true, report, td), 0);
-	unlink(path);
-	log_init(&td->d->log);
-	log_configure(&td->d->log, &td->d->config, false);
-	if (daemon_create(td->d, why, sizeof(why)))
-		fail_msg("%s", why);
+	td->d = daemon_fixture_load(td->dir, "[host]\nhostnqn = " HOSTNQN "\n%s", conf);
+	daemon_fixture_create(td->d);
 	connect_client(td);
 	return td;
 }
@@ -258,12 +225,10 @@ static void end(struct td *td)
 	UNTIL(td, td->d->state == DAEMON_STOPPED);
 	assert_true(nvmux_now_ms() - began < 2000);
 	leave(td);
-	daemon_destroy(td->d);
+	daemon_fixture_destroy(td->d, td->dir);
 	assert_int_equal(fake_objects(), 0);
-	rmdir(td->dir);
 	json_decref(td->answer);
 	json_decref(td->events);
-	free(td->d);
 	free(td);
 }
 

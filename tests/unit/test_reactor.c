@@ -610,10 +610,10 @@ struct scribbler {
 /* A command that is right but for its phase, perhaps, over whatever is there. */
 static void scribble_command(struct peer *p, uint64_t *rng)
 {
-	uint64_t *entry = (uint64_t *)(p->ring.sq_end - 1 - fake_random(rng) % p->ring.sq_entries);
+	uint64_t *entry = (uint64_t *)(p->ring.sq_end - 1 - next_random(rng) % p->ring.sq_entries);
 	struct nvmux_ring_cmd cmd = {
 		.opc = nvme_cmd_read,
-		.flags = (uint8_t)(fake_random(rng) & NVMUX_RING_F_PHASE),
+		.flags = (uint8_t)(next_random(rng) & NVMUX_RING_F_PHASE),
 		.nsid = cpu_to_le32(1),
 		.data = nvmux_ring_addr(2, 0),
 		.data_len = 4096,
@@ -635,7 +635,7 @@ static void *scribble(void *arg)
 
 	while (!fake_get(&s->stop)) {
 		for (int i = 0; i < 500; i++) {
-			uint64_t value = fake_random(&rng), at = fake_random(&rng) % n;
+			uint64_t value = next_random(&rng), at = next_random(&rng) % n;
 
 			__atomic_store_n(&words[at], value, __ATOMIC_RELAXED);
 			for (int k = 0; k < 4; k++)
@@ -950,7 +950,7 @@ static void *scribble_lists(void *arg)
 	for (uint32_t i = 1; !fake_get(&s->end); i++) {
 		if (i % 4096 == 0)
 			sched_yield();
-		value = fake_random(&rng);
+		value = next_random(&rng);
 		seg[value % 4].region_offset = nvmux_ring_addr((uint16_t)(value >> 8 & 7),
 							       value >> 11 & 0x1fffc);
 		seg[value % 4].length = (value >> 32 & 3) ? 4096 : (uint32_t)(value >> 34);

@@ -242,17 +242,17 @@ static void test_lost_all_the_time(void **state)
 		while (p.sent - p.done < 16)
 			peer_publish_opc(&p, p.sent & 1 ? nvme_cmd_write : nvme_cmd_read, 0);
 		ring_client_ring(&p.ring);
-		fake_set(&link_of(&env)->slow, (uint32_t)(fake_random(&rng) % 20));
+		fake_set(&link_of(&env)->slow, (uint32_t)(next_random(&rng) % 20));
 		lose(&env);
 		peer_reap(&p);
-		if (fake_random(&rng) % 4 == 0)
+		if (next_random(&rng) % 4 == 0)
 			set_state(&env, NVMUX_QPAIR_FAILING);
-		for (uint64_t n = fake_random(&rng) % 50; n; n--)
+		for (uint64_t n = next_random(&rng) % 50; n; n--)
 			serve(&env, 0);
 		set_state(&env, NVMUX_QPAIR_REPLAY);
 		while (fake_link_get(link_of(&env)) == NVMUX_QPAIR_REPLAY)
 			serve(&env, 1);
-		if (fake_random(&rng) % 2 && fake_link_get(link_of(&env)) == NVMUX_QPAIR_HOLDING)
+		if (next_random(&rng) % 2 && fake_link_get(link_of(&env)) == NVMUX_QPAIR_HOLDING)
 			set_state(&env, NVMUX_QPAIR_RELEASE);
 	}
 	/* REPLAY was answered by HOLDING or CONNECTED, RELEASE is by CONNECTED. */

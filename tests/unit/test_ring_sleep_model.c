@@ -67,24 +67,21 @@ struct expected {
 /* ring_client_ring() */
 #define RING(flag, socket, l) \
 	ZERO(flag, l), STORE(flag, 0, NULL), SEND(socket, "ring: byte"), LABEL(l)
+#define COMMAND(sq, flag, socket, l) PUBLISH(sq, PUBLISHED), RING(flag, socket, l)
 
 static const struct model_instr two_commands[] = {
-	PUBLISH(SQ_A, PUBLISHED),
-	RING(FLAG_A, TO_DAEMON_A, 1),
-	PUBLISH(SQ_A, PUBLISHED),
-	RING(FLAG_A, TO_DAEMON_A, 2),
+	COMMAND(SQ_A, FLAG_A, TO_DAEMON_A, 1),
+	COMMAND(SQ_A, FLAG_A, TO_DAEMON_A, 2),
 	END(),
 };
 
 static const struct model_instr first_command[] = {
-	PUBLISH(SQ_A, PUBLISHED),
-	RING(FLAG_A, TO_DAEMON_A, 1),
+	COMMAND(SQ_A, FLAG_A, TO_DAEMON_A, 1),
 	END(),
 };
 
 static const struct model_instr one_command[] = {
-	PUBLISH(SQ_B, PUBLISHED),
-	RING(FLAG_B, TO_DAEMON_B, 1),
+	COMMAND(SQ_B, FLAG_B, TO_DAEMON_B, 1),
 	END(),
 };
 
@@ -114,9 +111,18 @@ enum {
 	SOCKETS,
 	NO_BYTE_A,
 	NO_BYTE_B,
-	UNPARK,
 	LEAVE,
 };
+
+/* channels_park(), before its barrier and after it; each ends with label @l */
+#define PARK_FLAG(parked, flag, what, l) IF(parked, 1, l), STORE(flag, 1, what), LABEL(l)
+#define PARK_LOOK(parked, flag, sq, taken, what, is_new, l)                                       \
+	IF(parked, 1, l), READY(sq, taken, is_new, what), SET(parked, 1), GOTO(l), LABEL(is_new), \
+		STORE(flag, 0, NULL), LABEL(l)
+#define UNPARK(parked, flag) STORE(flag, 0, NULL), SET(parked, 0)
+/* channel_wake() */
+#define WAKE(socket, parked, flag, l) \
+	DRAIN_OR(socket, l), IF(parked, 0, l), UNPARK(parked, flag), LABEL(l)
 
 /*
  * reactor_main(): take_messages(), channel_poll() of those that aren't parked, channels_park() with
@@ -137,28 +143,12 @@ static const struct model_instr reactor[] = {
 	GOTO(TURN),
 
 	LABEL(IDLE),
-	IF(A_PARKED, 1, FLAGS_B),
-	STORE(FLAG_A, 1, "park: flag A"),
-	LABEL(FLAGS_B),
-	IF(B_PARKED, 1, BOTH_SET),
-	STORE(FLAG_B, 1, "park: flag B"),
-	LABEL(BOTH_SET),
+	PARK_FLAG(A_PARKED, FLAG_A, "park: flag A", FLAGS_B),
+	PARK_FLAG(B_PARKED, FLAG_B, "park: flag B", BOTH_SET),
 	BARRIER("park: barrier"),
-	IF(A_PARKED, 1, LOOK_B),
-	READY(SQ_A, TAKEN_A, CLEAR_A, "park: look at A"),
-	SET(A_PARKED, 1),
-	GOTO(LOOK_B),
-	LABEL(CLEAR_A),
-	STORE(FLAG_A, 0, NULL),
-	LABEL(LOOK_B),
-	IF(B_PARKED, 1, ALL),
-	READY(SQ_B, TAKEN_B, CLEAR_B, "park: look at B"),
-	SET(B_PARKED, 1),
-	GOTO(ALL),
-	LABEL(CLEAR_B),
-	STORE(FLAG_B, 0, NULL),
+	PARK_LOOK(A_PARKED, FLAG_A, SQ_A, TAKEN_A, "park: look at A", CLEAR_A, LOOK_B),
+	PARK_LOOK(B_PARKED, FLAG_B, SQ_B, TAKEN_B, "park: look at B", CLEAR_B, ALL),
 
-	LABEL(ALL),
 	IF(A_PARKED, 0, SOCKETS),
 	IF(B_PARKED, 0, SOCKETS),
 	STORE(ASLEEP, 1, "sleep: flag"),
@@ -169,16 +159,8 @@ static const struct model_instr reactor[] = {
 	STORE(ASLEEP, 0, NULL),
 
 	LABEL(SOCKETS),
-	DRAIN_OR(TO_DAEMON_A, NO_BYTE_A),
-	IF(A_PARKED, 0, NO_BYTE_A),
-	STORE(FLAG_A, 0, NULL),
-	SET(A_PARKED, 0),
-	LABEL(NO_BYTE_A),
-	DRAIN_OR(TO_DAEMON_B, NO_BYTE_B),
-	IF(B_PARKED, 0, NO_BYTE_B),
-	STORE(FLAG_B, 0, NULL),
-	SET(B_PARKED, 0),
-	LABEL(NO_BYTE_B),
+	WAKE(TO_DAEMON_A, A_PARKED, FLAG_A, NO_BYTE_A),
+	WAKE(TO_DAEMON_B, B_PARKED, FLAG_B, NO_BYTE_B),
 	DRAIN(TO_REACTOR),
 	GOTO(TURN),
 	END(),
@@ -217,8 +199,7 @@ static const struct expected messages = {
 static const struct model_instr client[] = {
 	PUBLISH(SQ_A, PUBLISHED),
 	LABEL(TURN),
-	PUBLISH(SQ_A, PUBLISHED),
-	RING(FLAG_A, TO_DAEMON_A, POLL_A),
+	COMMAND(SQ_A, FLAG_A, TO_DAEMON_A, POLL_A),
 	LABEL(REAP),
 	TAKE(CQ, TAKEN_A, ARM),
 	IF(TAKEN_A, 1, TURN),
@@ -307,15 +288,12 @@ static const struct model_instr dozing[] = {
 	LABEL(REAP),
 	TAKE(DONE, REAPED, IDLE),
 	IF(A_PARKED, 0, TURN),
-	STORE(FLAG_A, 0, NULL),
-	SET(A_PARKED, 0),
+	UNPARK(A_PARKED, FLAG_A),
 	GOTO(TURN),
 
 	LABEL(IDLE),
 	STORE(ASLEEP, 1, "doze: asleep"),
-	IF(A_PARKED, 1, BOTH_SET),
-	STORE(FLAG_A, 1, "doze: flag"),
-	LABEL(BOTH_SET),
+	PARK_FLAG(A_PARKED, FLAG_A, "doze: flag", BOTH_SET),
 	BARRIER("doze: barrier"),
 	IF(A_PARKED, 1, ARM),
 	READY(SQ_A, TAKEN_A, CLEAR_A, "doze: look at the ring"),
@@ -328,11 +306,7 @@ static const struct model_instr dozing[] = {
 	WAIT(BIT(TO_DAEMON_A) | BIT(TO_REACTOR) | BIT(TO_GROUP)),
 	LABEL(AWAKE),
 	STORE(ASLEEP, 0, NULL),
-	DRAIN_OR(TO_DAEMON_A, NO_BYTE_A),
-	IF(A_PARKED, 0, NO_BYTE_A),
-	STORE(FLAG_A, 0, NULL),
-	SET(A_PARKED, 0),
-	LABEL(NO_BYTE_A),
+	WAKE(TO_DAEMON_A, A_PARKED, FLAG_A, NO_BYTE_A),
 	DRAIN(TO_REACTOR),
 	DRAIN(TO_GROUP),
 	GOTO(TURN),

@@ -24,6 +24,7 @@
 #include "libcore/sync.h"
 #include "libcore/transport.h"
 #include "outcome.h"
+#include "tests/rng.h"
 #include "transports/daemon/ring_client.h"
 #include "transports/pcie/pcie_int.h"
 
@@ -51,17 +52,14 @@ static const struct {
 
 static uint64_t rng = 0x9e3779b97f4a7c15ull;
 
-static uint64_t next_random(void)
+static uint64_t rnd(void)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng;
+	return next_random(&rng);
 }
 
 static uint64_t below(uint64_t n)
 {
-	return next_random() % n;
+	return rnd() % n;
 }
 
 static bool one_in(uint32_t n)
@@ -326,7 +324,7 @@ static void fill_places(struct pair *p, uint32_t i)
 			uint64_t old = entry < ring->sq_next ? is_new : ~is_new;
 
 			for (uint32_t w = 0; w < 8; w++)
-				words[w] = next_random();
+				words[w] = rnd();
 			words[0] &= ~RING_SQ_PHASE;
 			words[0] |= old & RING_SQ_PHASE;
 		}
@@ -334,7 +332,7 @@ static void fill_places(struct pair *p, uint32_t i)
 		struct pcie_qpair *q = pcie_qpair(p->qpairs[i]);
 
 		for (uint32_t w = 0; w < q->entries * 8; w++)
-			((uint64_t *)q->sq)[w] = next_random();
+			((uint64_t *)q->sq)[w] = rnd();
 	}
 }
 
@@ -381,7 +379,7 @@ static uint32_t random_count(const struct nvmux_ns *ns)
 	case 2: return (uint32_t)near(ns->boundary_lbas);
 	case 3: return (uint32_t)near(65536);
 	case 4: return (uint32_t)near(ns->n_lbas);
-	case 5: return (uint32_t)next_random();
+	case 5: return (uint32_t)rnd();
 	case 6: return (uint32_t)below(ns->max_lbas) + 1;
 	case 7:
 	case 8:
@@ -398,7 +396,7 @@ static uint64_t random_lba(const struct nvmux_ns *ns, uint32_t count)
 	case 2: return near(ns->n_lbas - count);
 	case 3: return near(below(ns->n_lbas / MAX(ns->boundary_lbas, 1u) + 1) * ns->boundary_lbas);
 	case 4: return near(below(16) << 32);
-	case 5: return next_random();
+	case 5: return rnd();
 	default: return below(ns->n_lbas);
 	}
 }
@@ -411,7 +409,7 @@ static const uint8_t *random_buf(const struct pair *p, uint64_t len)
 	switch (below(30)) {
 	case 0: offset = near(room); break;
 	case 1: offset = near(mem->size); break;
-	case 2: offset = next_random() % (mem->size + 1); break;
+	case 2: offset = rnd() % (mem->size + 1); break;
 	case 3: offset = near(below(4) << NVMUX_SLOT_SHIFT); break;
 	case 4: return p->nvmux->window + below(WINDOW);
 	case 5: return (void *)((uintptr_t)p->nvmux->window + near(one_in(2) ? WINDOW : 0));
@@ -431,8 +429,8 @@ static const uint8_t *random_buf(const struct pair *p, uint64_t len)
 static uint32_t random_flags(void)
 {
 	switch (below(8)) {
-	case 0: return (uint32_t)next_random();
-	case 1: return (uint32_t)next_random() & 0xffff0000;
+	case 0: return (uint32_t)rnd();
+	case 1: return (uint32_t)rnd() & 0xffff0000;
 	case 2: return 1u << below(32);
 	default: return 0;
 	}
@@ -594,8 +592,8 @@ static struct nvmux_ring_cmd random_cmd(const struct pair *p)
 	struct nvmux_ring_cmd cmd;
 
 	for (uint32_t w = 0; w < 8; w++)
-		((uint64_t *)&cmd)[w] = next_random();
-	cmd.opc = one_in(20) ? (uint8_t)next_random() : one_in(2) ? nvme_cmd_read : nvme_cmd_write;
+		((uint64_t *)&cmd)[w] = rnd();
+	cmd.opc = one_in(20) ? (uint8_t)rnd() : one_in(2) ? nvme_cmd_read : nvme_cmd_write;
 	cmd.flags = one_in(2) ? NVMUX_RING_F_PHASE : 0;
 	cmd.nsid = cpu_to_le32(one_in(20) ? (uint32_t)below(80) : ns->id);
 	cmd.data = nvmux_ring_addr(mem->region,
@@ -604,7 +602,7 @@ static struct nvmux_ring_cmd random_cmd(const struct pair *p)
 	cmd.data_len = one_in(10) ? (uint32_t)near(len) : len;
 	cmd.cdw10 = cpu_to_le32((uint32_t)lba);
 	cmd.cdw11 = cpu_to_le32((uint32_t)(lba >> 32));
-	cmd.cdw12 = cpu_to_le32(((uint32_t)next_random() & 0xffff0000) | (uint16_t)(count - 1));
+	cmd.cdw12 = cpu_to_le32(((uint32_t)rnd() & 0xffff0000) | (uint16_t)(count - 1));
 	return cmd;
 }
 

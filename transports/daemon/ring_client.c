@@ -23,6 +23,7 @@
 #define RING_SIZE_MAX (16u << 20) /* bytes; the largest geometry needs less */
 #define SQ_PHASE      htole64((uint64_t)NVMUX_RING_F_PHASE << 8) /* in an entry's first 8 bytes */
 #define SQ_AHEAD      8 /* entries; the daemon has read them long ago when a ring is busy */
+#define CQ_PHASE      (1u << 16) /* in the upper half of a completion's last 8 bytes */
 
 /* ---- mapping ---- */
 
@@ -149,7 +150,7 @@ int ring_client_map(struct ring_client *ring, int ring_fd, int wake_fd, char *wh
 		.sq_entries = header.sq_entries,
 		.cq_entries = header.cq_entries,
 		.cq = (const struct nvmux_ring_cpl *)((uint8_t *)map + header.cq_offset),
-		.cq_phase = 1,
+		.cq_phase = CQ_PHASE,
 		.depth = header.depth,
 		.list = header.list_entries
 				? (struct nvmux_ring_seg *)((uint8_t *)map + header.list_offset)
@@ -265,43 +266,44 @@ static inline uint64_t cpl_last(const struct nvmux_ring_cpl *entry)
 	return le64toh(__atomic_load_n((const uint64_t *)entry + 1, __ATOMIC_ACQUIRE));
 }
 
-/* The status in them, above a bit that is 0 when it has come. 0: one that succeeded has. */
-static inline uint32_t cpl_status(uint64_t last, uint32_t phase)
+/* Identifier in bits 15:0 and status in bits 31:17 of a completion that has come: bit 16 is 0. */
+static inline uint32_t cpl_end(uint64_t last, uint32_t phase)
 {
-	return (uint32_t)(last >> 48) ^ phase;
+	return (uint32_t)(last >> 32) ^ phase;
 }
 
-/* A private copy of it, of which each byte is read once. */
-static inline void cpl_copy(const struct nvmux_ring_cpl *entry, uint64_t last,
-			    struct nvmux_cpl *ret)
+/* A private copy of the completion there, of which each byte is read once. Return: cpl_end(). */
+static inline uint32_t cpl_copy(const struct nvmux_ring_cpl *entry, uint32_t phase,
+				struct nvmux_cpl *ret)
 {
 	nvmux_word *words = (nvmux_word *)ret;
+	uint64_t last = cpl_last(entry);
+	uint32_t end = cpl_end(last, phase);
 
+	if (unlikely(end > UINT16_MAX) && end & CQ_PHASE)
+		return end;
 	/* Atomic, so that they go by two registers and not by a vector of them. */
 	__atomic_store_n(&words[0], *(const nvmux_word *)entry, __ATOMIC_RELAXED);
 	__atomic_store_n(&words[1], htole64(last), __ATOMIC_RELAXED);
+	return end;
 }
 
 /* @n completions have been taken, none beyond the end of the queue. */
 static inline void cq_taken(struct ring_client *ring, uint32_t n)
 {
 	ring->cq_head += n;
-	ring->cq_phase = ring->cq_head & ring->cq_entries ? 0 : 1;
+	ring->cq_phase = ring->cq_head & ring->cq_entries ? 0 : CQ_PHASE;
 }
 
 bool ring_client_ready(const struct ring_client *ring)
 {
-	return !(cpl_status(cpl_last(cq_next(ring)), ring->cq_phase) & 1);
+	return !(cpl_end(cpl_last(cq_next(ring)), ring->cq_phase) & CQ_PHASE);
 }
 
 bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret)
 {
-	const struct nvmux_ring_cpl *entry = cq_next(ring);
-	uint64_t last = cpl_last(entry);
-
-	if (cpl_status(last, ring->cq_phase) & 1)
+	if (cpl_copy(cq_next(ring), ring->cq_phase, ret) & CQ_PHASE)
 		return false;
-	cpl_copy(entry, last, ret);
 	cq_taken(ring, 1);
 	return true;
 }
@@ -422,74 +424,67 @@ static inline uint64_t lengths(uint32_t len)
 	return NVMUX_LITTLE_ENDIAN ? len : (uint64_t)len << 32;
 }
 
-/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
-static inline int ring_rw(struct ring_qpair *rq, const uint64_t *word0,
-			  const struct nvmux_plain *plain, uint32_t n_free, uint64_t lba,
-			  uint32_t cdw12, nvmux_cmd_cb cb, void *arg)
+/* The usual kind is put into the ring here. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
+__attribute__((always_inline)) static inline int ring_rw(bool write, struct nvmux_ns *ns,
+							 struct nvmux_qpair *qpair, void *buf,
+							 uint64_t lba, uint32_t lba_count,
+							 uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	uint32_t cid = nvmux_qpair_take_slot(&rq->base, n_free, cb, arg);
-	nvmux_word *entry = sq_take(&rq->ring);
+	struct ring_client *ring = &((struct ring_qpair *)qpair)->ring;
+	struct nvmux_plain plain;
+	nvmux_word *entry;
+	uint32_t n_free, cid;
 
-	entry[1] = 0;           /* command dwords 2 and 3 */
-	entry[2] = plain->addr; /* data */
-	entry[3] = 0;           /* no metadata */
-	entry[4] = lengths(plain->len);
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
+		return nvmux_rw(write, ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	entry = sq_take(ring);
+	entry[1] = 0;          /* command dwords 2 and 3 */
+	entry[2] = plain.addr; /* data */
+	entry[3] = 0;          /* no metadata */
+	entry[4] = lengths(plain.len);
 	entry[5] = htole64(lba); /* command dwords 10 to 15 */
-	*(nvmux_two_words *)&entry[6] = (nvmux_two_words){htole64(cdw12), 0};
-	return sq_publish(&rq->ring, entry, *word0 | nvmux_word0(0, 0, cid, 0));
+	*(nvmux_two_words *)&entry[6] = (nvmux_two_words){htole64(flags | (lba_count - 1)), 0};
+	cid = nvmux_qpair_take_slot(qpair, n_free, cb, arg);
+	return sq_publish(ring, entry,
+			  (write ? ns->write_word0 : ns->read_word0) | nvmux_word0(0, 0, cid, 0));
 }
 
 int ring_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_plain plain;
-	uint32_t n_free;
-
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
-		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return ring_rw((struct ring_qpair *)qpair, &ns->read_word0, &plain, n_free, lba,
-		       flags | (lba_count - 1), cb, arg);
+	return ring_rw(false, ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
 		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_plain plain;
-	uint32_t n_free;
-
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
-		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return ring_rw((struct ring_qpair *)qpair, &ns->write_word0, &plain, n_free, lba,
-		       flags | (lba_count - 1), cb, arg);
+	return ring_rw(true, ns, qpair, (void *)buf, lba, lba_count, flags, cb, arg);
 }
 
 __attribute__((cold, noinline)) static void
-complete_failed(struct nvmux_qpair *qpair, uint64_t last, uint32_t status, struct nvmux_cpl *cpl)
+complete_failed(struct nvmux_qpair *qpair, uint32_t end, struct nvmux_cpl *cpl)
 {
-	nvmux_qpair_complete_as(qpair, (uint32_t)(last >> 32), (uint16_t)(status >> 1), cpl);
+	nvmux_qpair_complete_as(qpair, end, (uint16_t)(end >> 17), cpl);
 }
 
 /* Deliver at most @max completions, none beyond the end of the queue. */
 static inline uint32_t reap(struct ring_qpair *rq, uint32_t max)
 {
-	const struct nvmux_ring_cpl *begin = cq_next(&rq->ring), *entry = begin, *end;
+	const struct nvmux_ring_cpl *begin = cq_next(&rq->ring), *entry = begin, *last;
 	uint32_t phase = rq->ring.cq_phase, n;
 
-	end = MIN(begin + max, rq->ring.cq + rq->ring.cq_entries);
-	for (; entry != end; entry++) {
-		uint64_t last = cpl_last(entry);
-		uint32_t status = cpl_status(last, phase);
+	last = MIN(begin + max, rq->ring.cq + rq->ring.cq_entries);
+	for (; entry != last; entry++) {
 		struct nvmux_cpl cpl;
+		uint32_t end = cpl_copy(entry, phase, &cpl);
 
-		if (unlikely(status) && status & 1)
+		if (unlikely(end > UINT16_MAX) && end & CQ_PHASE)
 			break;
-		cpl_copy(entry, last, &cpl);
-		if (likely(!status))
-			nvmux_qpair_complete_as(&rq->base, (uint32_t)(last >> 32), 0, &cpl);
+		if (likely(end <= UINT16_MAX))
+			nvmux_qpair_complete_as(&rq->base, end, 0, &cpl);
 		else
-			complete_failed(&rq->base, last, status, &cpl);
+			complete_failed(&rq->base, end, &cpl);
 	}
 	n = (uint32_t)(entry - begin);
 	cq_taken(&rq->ring, n); /* not earlier: no callback asks for it */

@@ -20,7 +20,7 @@ struct ring_client {
 	uint64_t sq_turns; /* times that the end has been reached */
 	const struct nvmux_ring_cpl *cq;
 	uint64_t cq_head; /* completions consumed since the beginning */
-	uint32_t cq_phase; /* of the next completion: 0 or 1 */
+	uint32_t cq_phase; /* of the next completion: 0 or CQ_PHASE */
 	uint32_t depth;
 	struct nvmux_ring_cmd *sq_end;
 	bool hides;                  /* the next command is the first of a batch */

@@ -235,39 +235,34 @@ int pcie_qpair_submit_plain(struct nvmux_qpair *qpair, const struct nvmux_cmd *c
 			      from[6], from[7], cb, arg);
 }
 
-/* A read or write of the usual kind. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
-static inline int pcie_rw(struct nvmux_qpair *qpair, uint32_t n_free, uint64_t word0,
-			  const struct nvmux_plain *data, uint64_t lba, uint32_t cdw12,
-			  nvmux_cmd_cb cb, void *arg)
+/* The usual kind is put into the queue here. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
+__attribute__((always_inline)) static inline int pcie_rw(bool write, struct nvmux_ns *ns,
+							 struct nvmux_qpair *qpair, void *buf,
+							 uint64_t lba, uint32_t lba_count,
+							 uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return pcie_put_plain(pcie_qpair(qpair), n_free, word0, 0, data, htole64(lba),
-			      htole64(cdw12), 0, cb, arg);
+	struct nvmux_plain plain;
+	uint32_t n_free;
+	uint64_t word0;
+
+	if (unlikely(
+		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
+		return nvmux_rw(write, ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	word0 = write ? ns->write_word0 : ns->read_word0;
+	return pcie_put_plain(pcie_qpair(qpair), n_free, word0, 0, &plain, htole64(lba),
+			      htole64(flags | (lba_count - 1)), 0, cb, arg);
 }
 
 int pcie_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_plain plain;
-	uint32_t n_free;
-
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
-		return nvmux_rw_read(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return pcie_rw(qpair, n_free, ns->read_word0, &plain, lba, flags | (lba_count - 1), cb,
-		       arg);
+	return pcie_rw(false, ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int pcie_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
 		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_plain plain;
-	uint32_t n_free;
-
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
-		return nvmux_rw_write(ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	return pcie_rw(qpair, n_free, ns->write_word0, &plain, lba, flags | (lba_count - 1), cb,
-		       arg);
+	return pcie_rw(true, ns, qpair, (void *)buf, lba, lba_count, flags, cb, arg);
 }
 
 const struct nvmux_cmd *pcie_qpair_inflight(const struct nvmux_qpair *qpair, uint16_t index)

@@ -20,9 +20,10 @@
  * per direction and the indices are never read by the other side on the I/O path. Of a batch of
  * commands the first may be published last.
  *
- * Room. sq_entries = cq_entries = a power of two ≥ depth. A client has at most depth commands in
- * flight; then neither ring can overflow: the submission entry at the tail was last used by a
- * command that has been copied, and each command in flight has its place in the completion ring.
+ * Room. sq_entries = cq_entries = a power of two ≥ depth, of which the daemon makes at least 16. A
+ * client has at most depth commands in flight; then neither ring can overflow: the submission entry
+ * at the tail was last used by a command that has been copied, and each command in flight has its
+ * place in the completion ring.
  *
  * Scatter lists (since 1.1). A command with NVMUX_RING_F_LIST names its data by segments in the
  * list area: any that lie next to each other, 1 to NVMUX_RING_LIST_PER_CMD and at most max_segs of
