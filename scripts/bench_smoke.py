@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Short runs of tests/bench/run, tests/bench/compare and tests/bench/idle, to see that they work,
-say what went wrong and leave nothing behind; their figures mean nothing. TAP."""
+"""Short runs of the programs of tests/bench, to see that they work, say what went wrong and leave
+nothing behind; most of their figures mean nothing. TAP."""
 
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ DEPTHS = ["1", "32"]
 NATIVE = ["latency_added", "iops_depth_32", "iops_depth_128", "idle_qpairs", "reads_1m",
           "client_start"]
 IN_VM = ["rdma", "rdma_one_processor"]
+FIGURES = ["inprocess_submit", "inprocess_complete", "reactor", "client_submit", "client_complete"]
+COUNTED_DEPTHS = ["1", "128"]
 DEADLINE_SEC = 120
 
 sys.path.insert(0, str(BENCH))
@@ -58,7 +61,7 @@ def read(name, *args):
 
 
 def run_works(results):
-    report, log = read("run", "--json", "--time", "0.3", "--repeat", "1", "--depth",
+    report, log = read("run", "--time", "0.3", "--repeat", "1", "--depth",
                        ",".join(DEPTHS))
     for way in common.WAYS:
         for depth in DEPTHS:
@@ -103,6 +106,46 @@ def idle_works(results):
                 and all(0 < us[name]["p50"] <= us[name]["p99"] for name in list(us)[:4])
                 and all(len(us["added"][name]["p99_range"]) == 2 for name in ("sleep", "poll")),
                 "idle: the first I/O is measured", log)
+
+
+def instructions_work(results):
+    """The order and the names of its first members are what others read."""
+    report, log = read("instructions", "--ios", "10K,20K")
+    results.add(list(report)[:len(FIGURES)] == FIGURES,
+                f"instructions: {', '.join(FIGURES)} come first", log)
+    for name in FIGURES:
+        figures = report.get(name, {})
+        results.add(list(figures) == COUNTED_DEPTHS
+                    and all(10 < figures[depth] < 5000 for depth in COUNTED_DEPTHS),
+                    f"instructions: {name}, per I/O at depth 1 and 128", log)
+    polls = report.get("ios_per_poll", {})
+    results.add(sorted(polls) == ["client", "inprocess", "reactor"]
+                and all(0.9 <= found["1"] <= 1.1 < 10 < found["128"] for found in polls.values()),
+                f"instructions: how much a poll finds: {polls}", log)
+    aims = report.get("aims", {}).values()
+    results.add(len(aims) == 3 and all(
+        aim["reached"] == (aim["instructions"] <= aim["aim"]["at_most"]) for aim in aims),
+                "instructions: sums and their aims", log)
+
+
+def scale_works(results):
+    report, log = read("scale", "--case", "busy,0,1", "--ios", "1000")
+    cases = report.get("cases", [])
+    results.add(len(cases) == 1 and list(cases[0]["io"]) == COUNTED_DEPTHS
+                and all(value > 10 for value in (cases[0]["turn"], *cases[0]["io"].values()))
+                and cases[0]["ratio"] == {"turn": 1, "io": dict.fromkeys(COUNTED_DEPTHS, 1)},
+                "scale: a case is counted", log)
+
+
+def throughput_works(results):
+    report, log = read("throughput", "--rounds", "1", "--seconds", "0.1")
+    for size in ("128K", "1M"):
+        for pattern in ("randread", "randwrite"):
+            found = report.get(size, {}).get(pattern, {})
+            results.add(len(found.get("ratio", {})) == 3
+                        and all(value["min"] > 0 for part in ("bytes_per_sec", "ratio")
+                                for value in found[part].values()),
+                        f"throughput: {size} {pattern} is measured", log)
 
 
 def processes_of(directory):
@@ -176,6 +219,10 @@ def main():
     run_works(results)
     compare_works(results)
     idle_works(results)
+    throughput_works(results)
+    if shutil.which("valgrind"):
+        instructions_work(results)
+        scale_works(results)
     disturbed(results, "compare says that nvmuxd was killed", 1,
               "nvmuxd.sock\nwas ended by SIGKILL", kill("nvmuxd", signal.SIGKILL))
     disturbed(results, "compare says that nvmux bench was killed", 1, "was ended by SIGKILL",

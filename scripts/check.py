@@ -76,6 +76,14 @@ def read(path):
         return file.read()
 
 
+def is_script(path):
+    """A program without an extension, which its first line says how to run."""
+    if "." in os.path.basename(path):
+        return False
+    with open(os.path.join(TREE, path), "rb") as file:
+        return file.read(2) == b"#!"
+
+
 def room_of(path):
     if path.startswith("libcore/include/"):
         return "public"
@@ -116,7 +124,7 @@ def check_dependencies(files):
 def check_lines(files):
     problems = []
     for path in files:
-        if not path.endswith((".c", ".h", ".py", ".sh", ".build")):
+        if not path.endswith((".c", ".h", ".py", ".sh", ".build")) and not is_script(path):
             continue
         for number, line in enumerate(read(path).splitlines(), 1):
             columns = len(line.expandtabs(TAB))
@@ -147,7 +155,7 @@ def check_functions(files):
 def needs_licence(path):
     if path.endswith((".c", ".h", ".py", ".sh", "meson.build")):
         return True
-    return path.startswith(("scripts/", ".ci/", "tests/vm/")) and "." not in path.split("/")[-1]
+    return is_script(path)
 
 
 def check_licence(files):
@@ -162,7 +170,7 @@ def check_words(files):
     pattern = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b|not (yet )?imple" r"mented")
     problems = []
     for path in files:
-        if path.endswith((".c", ".h", ".py", ".sh", ".md", ".build")):
+        if path.endswith((".c", ".h", ".py", ".sh", ".md", ".build")) or is_script(path):
             for number, line in enumerate(read(path).splitlines(), 1):
                 if pattern.search(line):
                     problems.append(f"{path}:{number}: {line.strip()}")

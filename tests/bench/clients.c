@@ -3,14 +3,15 @@
  * Clients of nvmuxd for benchmarks: many idle queue pairs, and how long a client takes to start.
  *
  *	nvmux-bench-clients hold --socket S --controller NAME --qpairs N [--depth D]
- *	nvmux-bench-clients start --socket S --controller NAME [--count N] [--region BYTES]
- *		[--no-staging]
+ *	nvmux-bench-clients start --socket S --controller NAME [--count N]
  *	nvmux-bench-clients read --socket S --controller NAME [--depth D]
+ *
+ * With --memory-window B each of them sets aside B bytes of address space for I/O memory.
  *
  * hold makes N queue pairs, prints "ready", and keeps them until the end of its standard input.
  * None of them ever carries a command. start begins with a new context each time, connects, makes a
- * region and a queue pair, and takes it all down; what that took, without the taking down, is
- * printed in microseconds: {"us": [...], "connect_us": [...], "region_us": [...],
+ * region of 2 MiB and a queue pair, and takes it all down; what that took, without the taking down,
+ * is printed in microseconds: {"us": [...], "connect_us": [...], "region_us": [...],
  * "qpair_us": [...]}, the last three being the parts of the first. read makes a queue pair, prints
  * "ready", and for each number that it reads from its standard input makes so many random reads of
  * one block at that depth and prints "done".
@@ -25,8 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define QPAIRS_MAX 65536ul
-#define COUNT_MAX  1000000ul
+#define QPAIRS_MAX   65536ul
+#define COUNT_MAX    1000000ul
+#define REGION_BYTES (2ul << 20)
 
 struct options {
 	const char *socket;
@@ -34,9 +36,7 @@ struct options {
 	unsigned long qpairs;
 	unsigned long depth; /* 0: the default */
 	unsigned long count;
-	unsigned long region; /* bytes */
 	unsigned long window; /* of the context; 0: the default */
-	bool no_staging;
 };
 
 /* Points in time of one start, and so its parts. */
@@ -137,13 +137,13 @@ static int start_once(const struct options *opts, struct start *ret)
 		goto destroy;
 	}
 	ret->us[CONNECTED] = now_us();
-	rc = nvmux_mem_alloc(ctrlr, opts->region, 0, &mem);
+	rc = nvmux_mem_alloc(ctrlr, REGION_BYTES, 0, &mem);
 	if (rc < 0) {
 		failed(nvmux, "region", rc);
 		goto destroy;
 	}
 	ret->us[REGION] = now_us();
-	rc = alloc_qpair(ctrlr, opts, opts->no_staging, &qpair);
+	rc = alloc_qpair(ctrlr, opts, false, &qpair);
 	if (rc < 0)
 		failed(nvmux, "queue pair", rc);
 	ret->us[QPAIR] = now_us();
@@ -285,7 +285,6 @@ static int within_context(const struct options *opts,
 static const char usage[] =
 	"usage: nvmux-bench-clients hold --socket S --controller NAME --qpairs N [--depth D]\n"
 	"       nvmux-bench-clients start --socket S --controller NAME [--count N]\n"
-	"           [--region BYTES] [--no-staging]\n"
 	"       nvmux-bench-clients read --socket S --controller NAME [--depth D]\n"
 	"\n"
 	"  --socket S         of nvmuxd\n"
@@ -293,8 +292,6 @@ static const char usage[] =
 	"  --qpairs N         hold: idle queue pairs to keep until the end of standard input\n"
 	"  --depth D          of a queue pair; default: the library's\n"
 	"  --count N          start: how often (default 200)\n"
-	"  --region BYTES     start: size of the region (default 2 MiB)\n"
-	"  --no-staging       start: a queue pair for reads and writes only\n"
 	"  --memory-window B  bytes of address space for I/O memory; default: the library's\n";
 
 static int parse_number(const char *text, unsigned long max, unsigned long *ret)
@@ -314,9 +311,7 @@ static int parse_options(int argc, char **argv, struct options *ret)
 		{"qpairs", required_argument, NULL, 'q'},
 		{"depth", required_argument, NULL, 'd'},
 		{"count", required_argument, NULL, 'n'},
-		{"region", required_argument, NULL, 'r'},
 		{"memory-window", required_argument, NULL, 'w'},
-		{"no-staging", no_argument, NULL, 'p'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -329,9 +324,7 @@ static int parse_options(int argc, char **argv, struct options *ret)
 		case 'q': rc = parse_number(optarg, QPAIRS_MAX, &ret->qpairs); break;
 		case 'd': rc = parse_number(optarg, UINT16_MAX, &ret->depth); break;
 		case 'n': rc = parse_number(optarg, COUNT_MAX, &ret->count); break;
-		case 'r': rc = parse_number(optarg, LONG_MAX, &ret->region); break;
 		case 'w': rc = parse_number(optarg, LONG_MAX, &ret->window); break;
-		case 'p': ret->no_staging = true; break;
 		case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
 		default: rc = -EINVAL;
 		}
@@ -341,7 +334,7 @@ static int parse_options(int argc, char **argv, struct options *ret)
 
 int main(int argc, char **argv)
 {
-	struct options opts = {.count = 200, .region = 2ul << 20};
+	struct options opts = {.count = 200};
 	int rc = parse_options(argc, argv, &opts);
 	const char *what = rc == 0 && optind == argc - 1 ? argv[optind] : "";
 

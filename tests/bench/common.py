@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the programs of this directory share: processes that end with them, nvmuxd with software
-controllers, runs of nvmux bench and of the floor, and statistics."""
+controllers, runs of nvmux bench and of the floor, statistics, and command lines."""
 
+import argparse
 import contextlib
 import ctypes
 import json
@@ -11,6 +12,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -80,6 +82,21 @@ class Processes:
         why += [other.say_end() for other in self.running if other.poll() is not None]
         raise Failed("\n".join(why))
 
+    def check(self):
+        """That all of them still run."""
+        for process in self.running:
+            if process.poll() is not None:
+                raise Failed(process.say_end())
+
+    def expect(self, process, line):
+        """This as the next line of its standard output."""
+        said = process.stdout.readline()
+        if not said:
+            self.wait(process)  # its end is why
+        if said != line:
+            raise Failed(f"{' '.join(process.args)}\nsays {said!r} instead of {line!r}\n"
+                         f"{process.tail()}".rstrip())
+
     def wait(self, process, seconds=DEADLINE_SEC, codes=(0,)):
         """To its end, with one of these exit codes. Its standard output, if that is a pipe."""
         try:
@@ -130,20 +147,33 @@ def on_signal(number, _):
     raise SystemExit(128 + number)
 
 
+def catch_signals():
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+
+
 @contextlib.contextmanager
 def workplace():
     """Processes and a private directory, which end with the block, also by a signal."""
     processes = Processes()
-    for number in SIGNALS:
-        signal.signal(number, on_signal)
+    catch_signals()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="nvmux-bench."))
     try:
         yield processes, directory
     finally:
         processes.end_all()
         shutil.rmtree(directory)
-        for number in SIGNALS:
-            signal.signal(number, on_signal)
+        catch_signals()
+
+
+@contextlib.contextmanager
+def stopped(process):
+    """A process that polls leaves its core to others for the block."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 # ---- nvmuxd and nvmux bench ----
@@ -178,8 +208,7 @@ def start_emulator(processes, programs, path, *options, **kwargs):
     process = processes.start([programs / "emulator/nvmux-emulator", "--socket-dir", path, "--ns",
                                NAMESPACE, *options], pathlib.Path(f"{path}.log"),
                               stdout=subprocess.PIPE, **kwargs)
-    if process.stdout.readline() != b"ready\n":
-        raise Failed(f"nvmux-emulator isn't ready\n{process.tail()}")
+    processes.expect(process, b"ready\n")
     return process
 
 
@@ -254,12 +283,89 @@ def cell(value, scale=1, digits=2):
     return f"{parts[0]} ({parts[1]}–{parts[2]})"
 
 
+def reached(aim, value):
+    """Of an aim such as {"at_least": 0.95}."""
+    (bound, limit), = aim.items()
+    return {"at_least": value >= limit, "at_most": value <= limit, "below": value < limit}[bound]
+
+
+def aim_text(aim):
+    (bound, limit), = aim.items()
+    return f"{ {'at_least': '≥', 'at_most': '≤', 'below': '<'}[bound]} {limit}"
+
+
 def cpu_model():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return os.uname().machine
+
+
+# ---- the programs ----
+
+def numbers(low, high, kind=int):
+    """The type of an option: a list of numbers, with commas between them, within these bounds."""
+    def parse(text):
+        try:
+            values = [kind(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if not values or not all(low <= value <= high for value in values):  # NaN is nowhere
+            raise argparse.ArgumentTypeError(f"'{text}' isn't from {low} to {high}")
+        return values
+    return parse
+
+
+def number(low, high, kind=int):
+    """The type of an option: one number within these bounds."""
+    def parse(text):
+        values = numbers(low, high, kind)(text)
+        if len(values) > 1:
+            raise argparse.ArgumentTypeError(f"'{text}' is more than one number")
+        return values[0]
+    return parse
+
+
+ROUNDS = number(1, 100000)
+SECONDS = number(0.1, 3600, float)
+
+
+def make_parser(doc, build):
+    """With the options that all have; @build: the default build directory."""
+    parser = argparse.ArgumentParser(description=doc,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=build,
+                        help=f"build directory, a release build (default: {build.name})")
+    parser.add_argument("--table", action="store_true", help="print Markdown instead of JSON")
+    add_core_options(parser)
+    return parser
+
+
+def parse_args(parser):
+    """With "programs", where these are, and "cores", that of the client and that of the reactor."""
+    args = parser.parse_args()
+    args.programs = args.build.resolve()
+    args.cores = cores_of(parser, args)
+    return args
+
+
+def show(report, args, print_table):
+    if args.table:
+        print_table(report)
+    else:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def main(name, parse, run):
+    """A program: exit code 0 if there are figures, or why there are none."""
+    catch_signals()
+    args = parse()
+    try:
+        run(args)
+        sys.stdout.flush()
+    except (Failed, OSError) as error:
+        sys.exit(f"tests/bench/{name}: {error}")
 
 
 def add_core_options(parser):

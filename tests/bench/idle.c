@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Clients of nvmuxd for tests/bench/idle: one that holds still, and one that does an I/O after a
- * while without any.
+ * A client of nvmuxd for tests/bench/idle, which does an I/O after a while without any.
  *
- *	nvmux-bench-idle hold SOCKET CONTROLLER
+ *	nvmux-bench-idle SOCKET CONTROLLER CORE ECHO_CORE SAMPLES MIN_US MAX_US
  *
- * opens the controller, makes a region and a queue pair, reads some blocks, prints "ready", and
- *then does nothing until the end of its standard input.
+ * opens the controller, makes a region and a queue pair; then it does nothing for a while, a random
+ * one between MIN_US and MAX_US, and then one thing that it takes the time of, on CORE; this again
+ * and again, the things taking turns:
  *
- *	nvmux-bench-idle wake SOCKET CONTROLLER CORE ECHO_CORE SAMPLES MIN_US MAX_US
- *
- * does nothing for a while, a random one between MIN_US and MAX_US, and then one thing that it
- *takes the time of, on CORE; this again and again, the things taking turns:
- *
- *	sleep       a read of 4 KiB through the daemon, waited for by nvmux_qpair_arm() and poll()
- *	poll        the same, waited for by polling
- *	echo_sleep  a byte to a process on ECHO_CORE that sleeps in recv() on a socket pair and
- *sends one back, waited for by recv() echo_poll   the same, waited for by polling recv()
+ * - sleep: a read of 4 KiB through the daemon, waited for by nvmux_qpair_arm() and poll();
+ * - poll: the same, waited for by polling;
+ * - echo_sleep: a byte to a process on ECHO_CORE that sleeps in recv() on a socket pair and sends
+ *   one back, waited for by recv();
+ * - echo_poll: the same, waited for by polling recv().
  *
  * The process is where the reactor is: the echo is what waking another process and being woken by
- *it costs at least. Prints {"sleep": [nanoseconds, ...], ...}.
+ * it costs at least.
+ *
+ * It warms up first, prints "warm", waits for a line of its standard input, takes the samples,
+ * prints {"sleep": [nanoseconds, ...], ...} in a line, and stays until the end of its standard
+ * input: so that others can count what the samples alone have done.
  */
 #include <errno.h>
 #include <poll.h>
@@ -38,8 +38,7 @@
 
 #define IO_SIZE     4096u
 #define BLOCKS      4096u /* the range that is read */
-#define HOLD_READS  64
-#define WARM_UP     20 /* of each thing, not counted */
+#define WARM_UP     20    /* of each thing, not counted */
 #define TIMEOUT_MS  10000
 #define SAMPLES_MAX 1000000
 
@@ -162,6 +161,8 @@ static int read_sleeping(struct client *c)
 		rc = nvmux_qpair_arm(c->qpair);
 		if (rc == 0 && poll(&pfd, 1, TIMEOUT_MS) == 0)
 			rc = -ETIMEDOUT; /* a lost wake-up */
+		else if (rc == 0 && pfd.revents & (POLLHUP | POLLERR))
+			rc = -EPIPE; /* nvmuxd has ended */
 		if (rc == 0 || rc == -EAGAIN)
 			rc = process(c);
 	}
@@ -261,10 +262,10 @@ static void do_nothing(const struct plan *plan)
 		;
 }
 
-/* @times: plan->samples of each kind, one kind after the other. */
-static int measure(struct client *c, const struct plan *plan, uint64_t *times)
+/* @times: @samples of each kind, one kind after the other; NULL: they aren't wanted. */
+static int measure(struct client *c, const struct plan *plan, long samples, uint64_t *times)
 {
-	for (long i = -WARM_UP; i < plan->samples; i++) {
+	for (long i = 0; i < samples; i++) {
 		for (size_t k = 0; k < KINDS; k++) {
 			uint64_t start;
 			int rc;
@@ -274,8 +275,8 @@ static int measure(struct client *c, const struct plan *plan, uint64_t *times)
 			rc = kinds[k].run(c);
 			if (rc < 0)
 				return failed(c, kinds[k].name, rc);
-			if (i >= 0)
-				times[k * (size_t)plan->samples + (size_t)i] = now_ns() - start;
+			if (times)
+				times[k * (size_t)samples + (size_t)i] = now_ns() - start;
 		}
 	}
 	return 0;
@@ -291,6 +292,19 @@ static void print_times(const struct plan *plan, const uint64_t *times)
 		putchar(']');
 	}
 	puts("}");
+	fflush(stdout);
+}
+
+static int warm_up(struct client *c, const struct plan *plan)
+{
+	int rc = measure(c, plan, WARM_UP, NULL);
+
+	if (rc == 0) {
+		puts("warm");
+		fflush(stdout);
+		getchar(); /* the end of a line; if that of the input, then as well */
+	}
+	return rc;
 }
 
 static int wake(struct client *c, int core, int echo_core, const struct plan *plan)
@@ -307,9 +321,14 @@ static int wake(struct client *c, int core, int echo_core, const struct plan *pl
 	if (rc < 0)
 		say("wake", strerror(-rc));
 	else
-		rc = measure(c, plan, times);
+		rc = warm_up(c, plan);
 	if (rc == 0)
+		rc = measure(c, plan, plan->samples, times);
+	if (rc == 0) {
 		print_times(plan, times);
+		while (getchar() != EOF)
+			;
+	}
 	close(c->echo_fd);
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
@@ -317,27 +336,10 @@ static int wake(struct client *c, int core, int echo_core, const struct plan *pl
 	return rc;
 }
 
-static int hold(struct client *c)
-{
-	char rest[256];
-	int rc = 0;
-
-	for (int i = 0; i < HOLD_READS && rc == 0; i++)
-		rc = read_polling(c);
-	if (rc < 0)
-		return failed(c, "read", rc);
-	puts("ready");
-	fflush(stdout);
-	while (read(STDIN_FILENO, rest, sizeof(rest)) > 0)
-		;
-	return 0;
-}
-
 /* ---- the command line ---- */
 
 static const char usage[] =
-	"usage: nvmux-bench-idle hold SOCKET CONTROLLER\n"
-	"       nvmux-bench-idle wake SOCKET CONTROLLER CORE ECHO_CORE SAMPLES MIN_US MAX_US\n";
+	"usage: nvmux-bench-idle SOCKET CONTROLLER CORE ECHO_CORE SAMPLES MIN_US MAX_US\n";
 
 static bool parse(const char *text, long min, long max, long *ret)
 {
@@ -350,26 +352,22 @@ static bool parse(const char *text, long min, long max, long *ret)
 
 int main(int argc, char **argv)
 {
-	bool is_hold = argc == 4 && strcmp(argv[1], "hold") == 0;
-	bool is_wake = argc == 9 && strcmp(argv[1], "wake") == 0;
 	struct client c = {.echo_fd = -1};
-	long core = 0, echo_core = 0;
+	long core, echo_core;
 	struct plan plan;
 	int rc;
 
-	if (is_wake)
-		is_wake = parse(argv[4], 0, CPU_SETSIZE - 1, &core) &&
-			  parse(argv[5], 0, CPU_SETSIZE - 1, &echo_core) &&
-			  parse(argv[6], 1, SAMPLES_MAX, &plan.samples) &&
-			  parse(argv[7], 0, 60000000, &plan.min_us) &&
-			  parse(argv[8], plan.min_us, 60000000, &plan.max_us);
-	if (!is_hold && !is_wake) {
+	if (argc != 8 || !parse(argv[3], 0, CPU_SETSIZE - 1, &core) ||
+	    !parse(argv[4], 0, CPU_SETSIZE - 1, &echo_core) ||
+	    !parse(argv[5], 1, SAMPLES_MAX, &plan.samples) ||
+	    !parse(argv[6], 0, 60000000, &plan.min_us) ||
+	    !parse(argv[7], plan.min_us, 60000000, &plan.max_us)) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	rc = client_open(&c, argv[2], argv[3]);
+	rc = client_open(&c, argv[1], argv[2]);
 	if (rc == 0)
-		rc = is_hold ? hold(&c) : wake(&c, (int)core, (int)echo_core, &plan);
+		rc = wake(&c, (int)core, (int)echo_core, &plan);
 	client_close(&c);
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -16,12 +16,22 @@ DEFAULT = TREE / "build-bench"
 
 def run(argv, **kwargs):
     """Run a program; its standard output."""
-    result = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, text=True, check=False, **kwargs)
-    if result.returncode:
-        sys.stderr.write(result.stdout)
-        raise Failed(f"{' '.join(str(a) for a in argv)}: exit code {result.returncode}")
-    return result.stdout
+    argv = [str(a) for a in argv]
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   text=True, **kwargs)
+    except OSError as error:
+        raise Failed(f"{argv[0]}: {error.strerror}") from None
+    with process:
+        try:
+            out = process.communicate()[0]
+        except BaseException:
+            process.terminate()  # which ends what it has started, too
+            raise
+    if process.returncode:
+        sys.stderr.write(out)
+        raise Failed(f"{' '.join(argv)}: exit code {process.returncode}")
+    return out
 
 
 def introspect(directory, what):
