@@ -155,7 +155,8 @@ def check_functions(files):
 def needs_licence(path):
     if path.endswith((".c", ".h", ".py", ".sh", "meson.build")):
         return True
-    return is_script(path)
+    by_place = path.startswith(("scripts/", ".ci/", "tests/vm/")) and "." not in path.split("/")[-1]
+    return by_place or is_script(path)
 
 
 def check_licence(files):
