@@ -131,6 +131,13 @@ class Processes:
         self.running = []
 
 
+def tell(process, line):
+    """A line for a process; if it has ended, what it says doesn't come, and tells why."""
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+
+
 def until(what, process, condition, seconds=DEADLINE_SEC):
     """Wait for a condition while a process runs."""
     end = time.monotonic() + seconds
