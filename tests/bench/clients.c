@@ -191,7 +191,10 @@ static int start(const struct options *opts)
 
 /* ---- read ---- */
 
+#define LOOK_POLLS 100000 /* in a row without completions: perhaps there is no daemon any more */
+
 struct reader {
+	struct nvmux *nvmux;
 	struct nvmux_ns *ns;
 	struct nvmux_qpair *qpair;
 	uint8_t *buf;
@@ -213,6 +216,7 @@ static void read_done(void *arg, const struct nvmux_cpl *cpl)
 static int read_some(struct reader *r, unsigned long count, uint32_t depth)
 {
 	uint64_t blocks = nvmux_ns_get_num_sectors(r->ns);
+	uint32_t polls = 0;
 	int rc = 0;
 
 	r->submitted = r->completed = 0;
@@ -226,13 +230,16 @@ static int read_some(struct reader *r, unsigned long count, uint32_t depth)
 		}
 		if (rc >= 0)
 			rc = nvmux_qpair_process_completions(r->qpair, 0);
+		polls = rc == 0 ? polls + 1 : 0;
+		if (polls % LOOK_POLLS == LOOK_POLLS - 1)
+			rc = nvmux_process(r->nvmux);
 	}
 	return rc < 0 ? rc : r->err;
 }
 
 static int read_all(struct nvmux *nvmux, const struct options *opts)
 {
-	struct reader reader = {.random = 1};
+	struct reader reader = {.nvmux = nvmux, .random = 1};
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_mem *mem;
 	unsigned long count;
