@@ -211,7 +211,7 @@ static void serve_pair(struct channel *channel, const struct nvmux_ring_cmd *fir
 		refuse(channel, second, statuses[1] ? statuses[1] : other);
 		return;
 	}
-	NVMUX_ASSERT(channel->hwq->qpair->n_free >= 2);
+	NVMUX_ASSERT(nvmux_qpair_n_free(channel->hwq->qpair) >= 2);
 	if (!submit_slow(channel, first, &checked[0]))
 		refuse(channel, second, NVME_SC_FUSED_FAIL | NVMUX_STATUS_DNR);
 	else if (!submit_slow(channel, second, &checked[1]))

@@ -155,7 +155,7 @@ static bool send_next(struct hwq *hwq)
 		return true;
 	}
 	second = TAILQ_NEXT(msg, waiting);
-	if (!second || (hwq->qpair->n_free < 2 && hwq->qpair->depth >= 2))
+	if (!second || (nvmux_qpair_n_free(hwq->qpair) < 2 && hwq->qpair->depth >= 2))
 		return false;
 	if (hwq->qpair->depth < 2) { /* there is never room */
 		TAILQ_REMOVE(&hwq->requests, msg, waiting);
@@ -180,7 +180,7 @@ uint32_t hwq_send_requests(struct hwq *hwq)
 {
 	uint32_t n = 0;
 
-	while (n < REQUESTS_PER_TURN && hwq->qpair->n_free && send_next(hwq))
+	while (n < REQUESTS_PER_TURN && !nvmux_qpair_is_full(hwq->qpair) && send_next(hwq))
 		n++;
 	return n;
 }
@@ -206,14 +206,14 @@ static uint32_t poll_channels(struct reactor *r, struct hwq *hwq)
 	struct channel *channel = hwq->polled;
 	uint32_t work = 0, in_flight, max;
 
-	for (uint32_t left = hwq->n_polled; left && hwq->qpair->n_free; left--) {
+	for (uint32_t left = hwq->n_polled; left && !nvmux_qpair_is_full(hwq->qpair); left--) {
 		in_flight = channel->depth - channel->n_free;
 		if (likely(in_flight < hwq->share)) {
 			max = MIN(channel->weight + channel->has_first, hwq->share - in_flight);
-			work += channel_poll(r, channel, MIN(max, hwq->qpair->n_free));
+			work += channel_poll(r, channel, MIN(max, nvmux_qpair_n_free(hwq->qpair)));
 			/* two fused commands need two places: nobody takes the last one meanwhile
 			 */
-			if (unlikely(channel->has_first) && hwq->qpair->n_free == 1 &&
+			if (unlikely(channel->has_first) && nvmux_qpair_n_free(hwq->qpair) == 1 &&
 			    channel_wants_pair(channel))
 				break;
 		}
@@ -269,7 +269,7 @@ uint32_t hwq_turn(struct reactor *r, struct hwq *hwq)
 	if (unlikely(!TAILQ_EMPTY(&hwq->requests)))
 		work += hwq_send_requests(hwq);
 	/* two fused requests need two places: channels don't take the last one meanwhile */
-	if (likely(TAILQ_EMPTY(&hwq->requests)) || hwq->qpair->n_free > 1)
+	if (likely(TAILQ_EMPTY(&hwq->requests)) || nvmux_qpair_n_free(hwq->qpair) > 1)
 		work += poll_channels(r, hwq);
 	if (nvmux_qpair_outstanding(hwq->qpair)) {
 		n = nvmux_qpair_process_completions(hwq->qpair, 0);

@@ -229,7 +229,7 @@ static int req_send(struct nvmux_admin_req *req)
 	};
 	int err;
 
-	if (q->n_free <= (req->reserved ? 0u : MIN(NVMUX_ADMIN_RESERVED, q->depth / 2)))
+	if (nvmux_qpair_n_free(q) <= (req->reserved ? 0u : MIN(NVMUX_ADMIN_RESERVED, q->depth / 2)))
 		return -EAGAIN;
 	if (req->bounce) {
 		if (!bounce_take(req))

@@ -336,11 +336,11 @@ struct nvmux_qpair {
 	const struct nvmux_transport *transport;
 	struct nvmux_ctrlr *ctrlr;
 	struct nvmux_slot *slots;       /* depth of them are used, there are cid_mask + 1 */
-	struct nvmux_slot **free_slots; /* a stack of n_free */
+	struct nvmux_slot **free_slots; /* a stack, up to free_end */
+	struct nvmux_slot **free_end;   /* read by the control thread, too */
 	const uint8_t *window;          /* these three are the context's and the controller's */
 	uint64_t n_slots;
 	const struct nvmux_reach *reach;
-	uint32_t n_free;
 	uint32_t seen_tick; /* atomic: ctrlr->tick at the last look for time-outs; the owner's */
 	uint32_t depth;     /* commands in flight at most */
 	uint16_t cid_mask; /* of an identifier: the index */
@@ -442,14 +442,24 @@ static inline bool nvmux_qpair_is_usual(const struct nvmux_qpair *qpair)
 	return __atomic_load_n(&qpair->state_and_slow, __ATOMIC_RELAXED) == usual.both;
 }
 
+/* Commands that can be sent now. */
+static inline uint32_t nvmux_qpair_n_free(const struct nvmux_qpair *qpair)
+{
+	return (uint32_t)(__atomic_load_n(&qpair->free_end, __ATOMIC_RELAXED) - qpair->free_slots);
+}
+/* The same, none. */
+static inline bool nvmux_qpair_is_full(const struct nvmux_qpair *qpair)
+{
+	return qpair->free_end == qpair->free_slots;
+}
 static inline uint32_t nvmux_qpair_outstanding(const struct nvmux_qpair *qpair)
 {
-	return qpair->depth - qpair->n_free;
+	return qpair->depth - nvmux_qpair_n_free(qpair);
 }
 /* The control thread has a look at it, too; no order is needed. */
-static inline void nvmux_qpair_set_free(struct nvmux_qpair *qpair, uint32_t n_free)
+static inline void nvmux_qpair_set_free(struct nvmux_qpair *qpair, struct nvmux_slot **free_end)
 {
-	__atomic_store_n(&qpair->n_free, n_free, __ATOMIC_RELAXED);
+	__atomic_store_n(&qpair->free_end, free_end, __ATOMIC_RELAXED);
 }
 
 /* Quarters of a time-out so far. */
@@ -471,22 +481,21 @@ static inline uint16_t nvmux_qpair_cid_after(uint32_t cid_mask, uint32_t cid)
 }
 
 /* For transports: the identifier that the next command has, of which the low bits are its slot's
- * index; the caller has seen n_free > 0. */
+ * index; the caller has seen that one is free. */
 static inline uint16_t nvmux_qpair_next_cid(const struct nvmux_qpair *qpair)
 {
-	const struct nvmux_slot *slot = qpair->free_slots[qpair->n_free - 1];
+	const struct nvmux_slot *slot = qpair->free_end[-1];
 
 	return (uint16_t)(slot->cid + 1); /* a free slot has nvmux_cid_of_none() of it */
 }
 
-/* For transports: take that slot, after which @n_free are free. The identifier. */
-static inline uint32_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint32_t n_free,
-					     nvmux_cmd_cb cb, void *arg)
+/* For transports: take that slot. The identifier. */
+static inline uint32_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
 {
-	struct nvmux_slot *slot = qpair->free_slots[n_free];
+	struct nvmux_slot **top = qpair->free_end - 1, *slot = *top;
 	uint32_t cid = (uint16_t)(slot->cid + 1); /* as nvmux_qpair_next_cid() */
 
-	nvmux_qpair_set_free(qpair, n_free);
+	nvmux_qpair_set_free(qpair, top);
 	slot->cb = cb;
 	slot->arg = arg;
 	slot->tick = qpair->seen_tick; /* the next look makes up for what that is behind */
@@ -496,7 +505,7 @@ static inline uint32_t nvmux_qpair_take_slot(struct nvmux_qpair *qpair, uint32_t
 
 static inline uint16_t nvmux_qpair_take_cid(struct nvmux_qpair *qpair, nvmux_cmd_cb cb, void *arg)
 {
-	return (uint16_t)nvmux_qpair_take_slot(qpair, qpair->n_free - 1, cb, arg);
+	return (uint16_t)nvmux_qpair_take_slot(qpair, cb, arg);
 }
 
 /* What the device knows the command of a slot that is taken by, or knew it last. */
@@ -532,12 +541,12 @@ static inline void nvmux_qpair_give_back(struct nvmux_qpair *qpair, struct nvmux
 {
 	uint16_t next = nvmux_qpair_cid_after(qpair->cid_mask, cid);
 	nvmux_cmd_cb cb = slot->cb;
-	uint32_t n_free = qpair->n_free;
+	struct nvmux_slot **free_end = qpair->free_end;
 
 	slot->cb = NULL;
 	slot->cid = nvmux_cid_of_none(next);
-	qpair->free_slots[n_free] = slot;
-	nvmux_qpair_set_free(qpair, n_free + 1);
+	*free_end = slot;
+	nvmux_qpair_set_free(qpair, free_end + 1);
 	cb(slot->arg, cpl);
 }
 

@@ -47,7 +47,7 @@ static inline int rw(struct nvmux_ns *ns, struct nvmux_qpair *qpair, uint8_t opc
 		return run_flags(ns, qpair, opc, buf, lba, lba_count, flags, cb, arg);
 	if (unlikely(!cb))
 		return -EINVAL;
-	if (unlikely(!qpair->n_free))
+	if (unlikely(nvmux_qpair_is_full(qpair)))
 		return -EAGAIN;
 	if (unlikely(!lba_count || ns->ctrlr != qpair->ctrlr || lba >= ns->n_lbas ||
 		     lba_count > ns->n_lbas - lba))

@@ -27,7 +27,7 @@ static int check_fuse(const struct nvmux_qpair *qpair, uint32_t fuse)
 		return -EOPNOTSUPP;
 	if (fuse == FUSE_MASK || second != (fuse == NVMUX_IO_FUSE_SECOND) || qpair->depth < 2)
 		return -EINVAL;
-	return !second && qpair->n_free < 2 ? -EAGAIN : 0;
+	return !second && nvmux_qpair_n_free(qpair) < 2 ? -EAGAIN : 0;
 }
 
 int io_check(const struct nvmux_qpair *qpair, const struct nvmux_ctrlr *ctrlr, uint32_t fuse,
@@ -42,7 +42,7 @@ int io_check(const struct nvmux_qpair *qpair, const struct nvmux_ctrlr *ctrlr, u
 	if (!cb || qpair->ctrlr != ctrlr)
 		return -EINVAL;
 	/* Large I/O that waits for slots comes first. */
-	if (!qpair->n_free || qpair->slow & NVMUX_SLOW_SPLITS)
+	if (nvmux_qpair_is_full(qpair) || qpair->slow & NVMUX_SLOW_SPLITS)
 		return -EAGAIN;
 	return check_fuse(qpair, fuse);
 }

@@ -76,7 +76,7 @@ void nvmux_qpair_free_slots(struct nvmux_qpair *qpair, uint32_t depth)
 {
 	NVMUX_ASSERT(depth <= qpair->cid_mask);
 	qpair->depth = depth;
-	qpair->n_free = depth;
+	qpair->free_end = qpair->free_slots + depth;
 	for (uint32_t i = 0; i < depth; i++)
 		qpair->free_slots[i] = &qpair->slots[depth - 1 - i];
 }

@@ -28,21 +28,19 @@ static inline int nvmux_rw(bool write, struct nvmux_ns *ns, struct nvmux_qpair *
 
 /*
  * Whether this one is of the usual kind; false also for all that is wrong. Whatever it accepts,
- * nvmux_rw_read() would send as one command with the same fields. @ret_free: slots that are free
- * after it.
+ * nvmux_rw_read() would send as one command with the same fields.
  */
 static inline bool nvmux_rw_is_plain(const struct nvmux_ns *ns, const struct nvmux_qpair *qpair,
 				     const void *buf, uint64_t lba, uint32_t lba_count,
-				     uint32_t flags, nvmux_cmd_cb cb, struct nvmux_plain *ret,
-				     uint32_t *ret_free)
+				     uint32_t flags, nvmux_cmd_cb cb, struct nvmux_plain *ret)
 {
 	uint32_t more = lba_count - 1; /* lba_count 0 is refused by it, too */
 	uint64_t last = lba + more;    /* may have wrapped around: another highest bit than lba's */
 	const struct nvmux_reach *reach;
 	uint64_t slot;
 
-	if (unlikely(!nvmux_qpair_is_usual(qpair) || !qpair->n_free || ns->ctrlr != qpair->ctrlr ||
-		     !cb))
+	if (unlikely(!nvmux_qpair_is_usual(qpair) || nvmux_qpair_is_full(qpair) ||
+		     ns->ctrlr != qpair->ctrlr || !cb))
 		return false;
 	if (unlikely(flags & 0xffff || more >= ns->plain_lbas || last >= ns->n_lbas ||
 		     ((lba ^ last) & ns->boundary)))
@@ -57,7 +55,6 @@ static inline bool nvmux_rw_is_plain(const struct nvmux_ns *ns, const struct nvm
 	if (unlikely((uintptr_t)buf + ret->len > reach->end))
 		return false;
 	ret->addr = (uintptr_t)buf + reach->delta;
-	*ret_free = qpair->n_free - 1;
 	return true;
 }
 

@@ -27,7 +27,7 @@ struct nvmux_split {
 /* Whether a child can be sent now. */
 static inline bool nvmux_split_is_ready(const struct nvmux_split *split)
 {
-	return split->qpair->n_free && !(split->in_turn && split->in_flight);
+	return !nvmux_qpair_is_full(split->qpair) && !(split->in_turn && split->in_flight);
 }
 
 int nvmux_split_init(struct nvmux_qpair *qpair);

@@ -246,9 +246,8 @@ static void look_for_neglect(struct nvmux_qpair *qpair)
 	const struct nvmux_ctrlr *ctrlr = qpair->ctrlr;
 	uint32_t seen = __atomic_load_n(&qpair->seen_tick, __ATOMIC_RELAXED);
 	bool neglected = ctrlr->tick - seen > TIMEOUT_TICKS + 1 &&
-			 nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED &&
-			 !qpair->freeing &&
-			 __atomic_load_n(&qpair->n_free, __ATOMIC_RELAXED) != qpair->depth;
+			 nvmux_qpair_get_state(qpair) == NVMUX_QPAIR_CONNECTED && !qpair->freeing &&
+			 nvmux_qpair_outstanding(qpair);
 
 	if (neglected && !qpair->neglected) {
 		nvmux_log(ctrlr->nvmux, NVMUX_LOG_WARNING, "ctrlr",

@@ -126,8 +126,8 @@ struct nvmux_transport {
 	/*
 	 * The I/O path; for the admin queue in the control thread.
 	 * submit: take an identifier (nvmux_qpair_take_cid()), complete the command with identifier
-	 * and data pointers, put it into the queue. The caller has checked that n_free > 0, that
-	 * the state is CONNECTED, that the segments lie in their regions and that these are mapped.
+	 * and data pointers, put it into the queue. The caller has checked that a slot is free, the
+	 * state is CONNECTED, the segments lie in their regions, and these are mapped.
 	 * 0; or -EINVAL when the segments can't be expressed, with nothing taken.
 	 * process: ring doorbells for what was submitted, deliver at most @max completions. -ENXIO:
 	 * the queue is broken for good.

@@ -407,7 +407,7 @@ static uint16_t submit(struct fixture *fx, unsigned n)
 	const struct nvmux_payload payload = {.data = &seg, .n_data = 1, .data_len = 4096};
 	uint16_t cid = nvmux_qpair_next_cid(fx->qpair);
 
-	assert_true(fx->qpair->n_free > 0);
+	assert_true(nvmux_qpair_n_free(fx->qpair) > 0);
 	assert_int_equal(
 		fx->qpair->transport->submit(fx->qpair, &cmd, &payload, called, &call_args[n]), 0);
 	return cid;
@@ -493,7 +493,7 @@ static void refused_takes_nothing(void **state)
 	segs[0].offset = 0;
 	payload.md = (struct nvmux_seg){.mem = fx->mem, .offset = 1, .len = 8};
 	assert_int_equal(pcie_qpair_submit(fx->qpair, &cmd, &payload, called, NULL), -EINVAL);
-	assert_int_equal(fx->qpair->n_free, ENTRIES - 1);
+	assert_int_equal(nvmux_qpair_n_free(fx->qpair), ENTRIES - 1);
 	assert_int_equal(q->sq_tail, 0);
 	assert_int_equal(process(fx, 0), 0);
 	assert_int_equal(doorbell(&fx->fake, 2), 0);
@@ -568,7 +568,7 @@ static void around_the_rings(void **state)
 		assert_int_equal(fx->last_status, round % 3);
 		assert_int_equal(doorbell(&fx->fake, 3), total % ENTRIES);
 		assert_int_equal(fx->n_called, total);
-		assert_int_equal(fx->qpair->n_free, ENTRIES - 1);
+		assert_int_equal(nvmux_qpair_n_free(fx->qpair), ENTRIES - 1);
 	}
 }
 
@@ -1191,7 +1191,7 @@ static void reset_starts_afresh(void **state)
 	submit(fx, 4); /* not even announced */
 	assert_int_equal(nvmux_ctrlr_reset(fx->ctrlr), 0);
 	assert_int_equal(fx->n_called, 5);
-	assert_int_equal(fx->qpair->n_free, ENTRIES - 1);
+	assert_int_equal(nvmux_qpair_n_free(fx->qpair), ENTRIES - 1);
 	assert_int_equal(q->sq_tail | q->sq_tail_rung | q->cq_head | q->cq_head_rung, 0);
 	assert_int_equal(process(fx, 0), 0);
 	assert_int_equal(fx->fake.queues[1].sq_entries, ENTRIES);

@@ -125,11 +125,11 @@ static void *client_main(void *arg)
 		/* Now and then let everything run dry, so that the daemon parks and sleeps. */
 		if (next_random(&c->rng) % 2048 == 0)
 			burst = 0;
-		for (; burst && c->rq.base.n_free && c->sent < c->commands; burst--)
+		for (; burst && nvmux_qpair_n_free(&c->rq.base) && c->sent < c->commands; burst--)
 			client_submit(c);
 		if (nvmux_qpair_process_completions(&c->rq.base, 0) > 0) {
 			idle = 0;
-		} else if (c->rq.base.n_free != c->rq.base.depth && ++idle > 64) {
+		} else if (nvmux_qpair_n_free(&c->rq.base) != c->rq.base.depth && ++idle > 64) {
 			idle = 0;
 			client_sleep(c);
 		}
@@ -525,11 +525,11 @@ static void test_no_lists(void **state)
 	client_open(&c, channel, 0, 1);
 	assert_null(c.rq.ring.list);
 	assert_int_equal(ring_qpair_submit(&c.rq.base, &cmd, &payload, client_done, NULL), -EINVAL);
-	assert_int_equal(c.rq.base.n_free, 4); /* nothing was taken */
+	assert_int_equal(nvmux_qpair_n_free(&c.rq.base), 4); /* nothing was taken */
 	payload.n_data = 1;
 	payload.data_len = 4096;
 	assert_int_equal(ring_qpair_submit(&c.rq.base, &cmd, &payload, client_done, NULL), 0);
-	assert_int_equal(c.rq.base.n_free, 3);
+	assert_int_equal(nvmux_qpair_n_free(&c.rq.base), 3);
 	client_close(&c);
 	channel_destroy(channel);
 }

@@ -433,10 +433,9 @@ __attribute__((always_inline)) static inline int ring_rw(bool write, struct nvmu
 	struct ring_client *ring = &((struct ring_qpair *)qpair)->ring;
 	struct nvmux_plain plain;
 	nvmux_word *entry;
-	uint32_t n_free, cid;
+	uint32_t cid;
 
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
 		return nvmux_rw(write, ns, qpair, buf, lba, lba_count, flags, cb, arg);
 	entry = sq_take(ring);
 	entry[1] = 0;          /* command dwords 2 and 3 */
@@ -445,7 +444,7 @@ __attribute__((always_inline)) static inline int ring_rw(bool write, struct nvmu
 	entry[4] = lengths(plain.len);
 	entry[5] = htole64(lba); /* command dwords 10 to 15 */
 	*(nvmux_two_words *)&entry[6] = (nvmux_two_words){htole64(flags | (lba_count - 1)), 0};
-	cid = nvmux_qpair_take_slot(qpair, n_free, cb, arg);
+	cid = nvmux_qpair_take_slot(qpair, cb, arg);
 	return sq_publish(ring, entry,
 			  (write ? ns->write_word0 : ns->read_word0) | nvmux_word0(0, 0, cid, 0));
 }

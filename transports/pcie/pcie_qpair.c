@@ -202,13 +202,13 @@ __attribute__((noinline)) static uint64_t pcie_prp2(const struct pcie_qpair *q, 
 	return prp_rest(&list, plain->addr + first, plain->len - first);
 }
 
-/* One with data in one piece. @n_free: slots after it; @word0: but for the identifier; @cdw2, …:
- * two command dwords each. */
-static inline int pcie_put_plain(struct pcie_qpair *q, uint32_t n_free, uint64_t word0,
-				 nvmux_word cdw2, const struct nvmux_plain *data, nvmux_word cdw10,
-				 nvmux_word cdw12, nvmux_word cdw14, nvmux_cmd_cb cb, void *arg)
+/* One with data in one piece. @word0: but for the identifier; @cdw2 and so on: two command dwords
+ * each. */
+static inline int pcie_put_plain(struct pcie_qpair *q, uint64_t word0, nvmux_word cdw2,
+				 const struct nvmux_plain *data, nvmux_word cdw10, nvmux_word cdw12,
+				 nvmux_word cdw14, nvmux_cmd_cb cb, void *arg)
 {
-	uint32_t cid = nvmux_qpair_take_slot(&q->base, n_free, cb, arg);
+	uint32_t cid = nvmux_qpair_take_slot(&q->base, cb, arg);
 	uint16_t index = (uint16_t)(cid & q->base.cid_mask);
 	nvmux_word *sqe = (nvmux_word *)pcie_sq_place(q, index);
 
@@ -230,9 +230,8 @@ int pcie_qpair_submit_plain(struct nvmux_qpair *qpair, const struct nvmux_cmd *c
 {
 	const nvmux_word *from = (const nvmux_word *)cmd;
 
-	return pcie_put_plain(pcie_qpair(qpair), qpair->n_free - 1,
-			      from[0] & nvmux_word0(0xff, 0, 0, UINT32_MAX), from[1], data, from[5],
-			      from[6], from[7], cb, arg);
+	return pcie_put_plain(pcie_qpair(qpair), from[0] & nvmux_word0(0xff, 0, 0, UINT32_MAX),
+			      from[1], data, from[5], from[6], from[7], cb, arg);
 }
 
 /* The usual kind is put into the queue here. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
@@ -242,14 +241,12 @@ __attribute__((always_inline)) static inline int pcie_rw(bool write, struct nvmu
 							 uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct nvmux_plain plain;
-	uint32_t n_free;
 	uint64_t word0;
 
-	if (unlikely(
-		    !nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain, &n_free)))
+	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
 		return nvmux_rw(write, ns, qpair, buf, lba, lba_count, flags, cb, arg);
 	word0 = write ? ns->write_word0 : ns->read_word0;
-	return pcie_put_plain(pcie_qpair(qpair), n_free, word0, 0, &plain, htole64(lba),
+	return pcie_put_plain(pcie_qpair(qpair), word0, 0, &plain, htole64(lba),
 			      htole64(flags | (lba_count - 1)), 0, cb, arg);
 }
 
