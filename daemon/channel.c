@@ -12,6 +12,16 @@
 #include <string.h>
 #include "daemon/data.h"
 
+/*
+ * A client that waits for what the reactor does, and a reactor that waits for what the client does
+ * next, are as slow as one of them. So a turn takes less than half of what can be in flight: while
+ * the reactor works on that, there is more in the ring.
+ */
+static uint32_t default_weight(uint32_t depth)
+{
+	return MIN(CHANNEL_WEIGHT_MAX, MAX(CHANNEL_WEIGHT_MIN, depth * 3 / 8));
+}
+
 int channel_create(const struct channel_opts *opts, struct channel **ret)
 {
 	struct ring_limits limits;
@@ -28,7 +38,7 @@ int channel_create(const struct channel_opts *opts, struct channel **ret)
 		.depth = opts->depth,
 		.n_free = opts->depth,
 		.n_regions = opts->n_regions,
-		.weight = opts->weight ? opts->weight : CHANNEL_WEIGHT,
+		.weight = opts->weight ? opts->weight : default_weight(opts->depth),
 		.ring_state = NVMUX_RING_READY,
 		.generation = 1,
 	};

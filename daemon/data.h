@@ -13,7 +13,8 @@
 #include "daemon/ring_server.h"
 #include "libcore/transport.h"
 
-#define CHANNEL_WEIGHT      32u    /* commands per turn by default */
+#define CHANNEL_WEIGHT_MIN  2u /* commands per turn by default */
+#define CHANNEL_WEIGHT_MAX  32u
 #define CHANNEL_REGIONS_MAX 65534u /* of numbers that stand for a region */
 #define CHANNEL_NO_REGION   0xffffu
 #define CHANNEL_LIST        0xfffeu /* a scatter list: any region that there was at its check */

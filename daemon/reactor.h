@@ -240,7 +240,7 @@ struct channel_opts {
 	uint32_t n_regions;      /* size of its region table: the client's limit, at most 65534 */
 	struct ctrlr_view *view; /* from malloc(); ownership passes on success */
 	const struct region_view *regions; /* what it starts with, n_regions entries; copied */
-	uint32_t weight;                   /* commands per turn; 0: the default, 32 */
+	uint32_t weight;                   /* commands per turn; 0: 3/8 of depth, 2 to 32 */
 	int node;                          /* the NUMA node of the ring's memory, or -1 */
 };
 

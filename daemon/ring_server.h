@@ -62,7 +62,7 @@ int ring_server_drain(struct ring_server *ring);
 
 /* Entries that are asked for before they are used; beyond the end of a queue, what is there is
  * asked for in vain. */
-#define RING_SQ_AHEAD 2
+#define RING_SQ_AHEAD 8
 #define RING_CQ_AHEAD 8
 
 /* Whether a command is there. */
