@@ -231,7 +231,6 @@ struct nvmux_plain {
 
 /* Eight bytes of a queue entry, in wire order, whatever they are declared as. */
 typedef uint64_t __attribute__((may_alias)) nvmux_word;
-typedef uint64_t __attribute__((may_alias, vector_size(16))) nvmux_two_words;
 
 /* The first of them: opcode, flags, command identifier (the low half of @cid) and namespace. */
 static inline uint64_t nvmux_word0(uint8_t opc, uint8_t flags, uint32_t cid, uint32_t nsid)

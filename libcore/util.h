@@ -139,6 +139,31 @@ static inline void prefetch_to_write(const void *addr)
 }
 
 /*
+ * Streaming: a word that this core won't read again is stored past the caches, so that its line
+ * needn't be fetched first; whole lines only, word by word. Such stores are seen in any order:
+ * streams_done() comes before the store that says that they are there. Sanitizers know only plain
+ * ones, which do as well.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static inline void stream_word(uint64_t *at, uint64_t word)
+{
+	__asm__ volatile("movnti %1, %0" : "=m"(*at) : "r"(word));
+}
+static inline void streams_done(void)
+{
+	__asm__ volatile("sfence" ::: "memory");
+}
+#else
+static inline void stream_word(uint64_t *at, uint64_t word)
+{
+	__atomic_store_n(at, word, __ATOMIC_RELAXED);
+}
+static inline void streams_done(void)
+{
+}
+#endif
+
+/*
  * First of all in main(): a standard descriptor that the caller closed is taken by /dev/null, or a
  * file or device that is opened next would get its number, and what is printed. It is opened in the
  * wrong direction, so that its use fails with EBADF, as that of a closed one.

@@ -28,7 +28,7 @@
 #include "transports/daemon/ring_client.h"
 #include "transports/pcie/pcie_int.h"
 
-#define ENTRIES   32    /* of a queue: one more than may be in flight */
+#define ENTRIES   128   /* of a queue: one more than may be in flight */
 #define CASES     20000 /* of each controller */
 #define WINDOW    (512ull << 20)
 #define SLOT      (1ull << NVMUX_SLOT_SHIFT)
@@ -555,6 +555,142 @@ static void test_ring(void **state)
 	check_calls(true);
 }
 
+/* ---- batches: what has been submitted without a look at the completions ---- */
+
+#define GROUP 4  /* commands that are shown together, */
+#define NEAR  32 /* up to here; those behind are streamed, and shown when the batch ends */
+
+/* About @n commands. The first queue is told at the end, the second after each, so that it streams
+ * nothing. */
+static void submit_batch(struct pair *p, uint32_t n, struct sent *ret)
+{
+	struct sent sent;
+
+	ret->n = 0;
+	for (uint32_t calls = 8 * n; calls && ret->n < n; calls--) {
+		struct call c = random_call(p);
+
+		assert_int_equal(call_one(p, 0, &c), call_one(p, 1, &c));
+		take_sent(p, 1, &sent);
+		assert_true(ret->n + sent.n <= SENT_MAX);
+		memcpy(&ret->cmds[ret->n], sent.cmds, sent.n * sizeof(sent.cmds[0]));
+		ret->n += sent.n;
+	}
+}
+
+static void test_batches(void **state)
+{
+	static struct pair p;
+	uint32_t n_streamed = 0, n_early = 0;
+
+	pair_open(&p, 0, true);
+	start_over(&p);
+	for (uint32_t n = 0; n < 3000; n++) {
+		struct sent expected, sent = {0};
+		bool streams;
+		uint32_t seen;
+
+		submit_batch(&p, (uint32_t)below(ENTRIES), &expected);
+		streams = p.rings[0].ring.streams;
+		if (one_in(2)) {
+			take_ring(p.qpairs[0], &p.servers[0], &sent);
+			seen = sent.n;
+			n_early += seen > 0;
+			assert_true(seen <= expected.n && seen < NEAR + GROUP);
+			assert_true(streams ? seen >= NEAR : expected.n - seen < GROUP);
+		}
+		n_streamed += streams;
+		ring_client_ring(&p.rings[0].ring);
+		take_ring(p.qpairs[0], &p.servers[0], &sent);
+		assert_int_equal(sent.n, expected.n);
+		assert_memory_equal(sent.cmds, expected.cmds, sent.n * sizeof(sent.cmds[0]));
+		start_over(&p);
+	}
+	print_message("# %u of 3000 streamed, %u taken early\n", n_streamed, n_early);
+	assert_in_range(n_streamed, 300, 2700);
+	assert_in_range(n_early, 300, 2700);
+	pair_close(&p);
+}
+
+#define SERVED 300000
+
+struct taker {
+	struct pair *p;
+	uint32_t n_taken, n_wrong;
+	pthread_t thread;
+};
+
+static uint64_t nth_lba(uint32_t n)
+{
+	return n * 7919ull % 16384;
+}
+
+static uint64_t nth_offset(uint32_t n)
+{
+	return n * 104729ull % 768 * 4096;
+}
+
+static void *take_main(void *arg)
+{
+	struct taker *t = arg;
+	const struct nvmux_mem *mem = t->p->regions[3];
+	struct ring_server *server = &t->p->servers[0];
+	struct nvmux_ring_cmd cmd;
+
+	while (t->n_taken < SERVED) {
+		const struct nvmux_ring_cmd right = {
+			.opc = nvme_cmd_read,
+			.nsid = cpu_to_le32(2),
+			.data = nvmux_ring_addr(mem->region, nth_offset(t->n_taken)),
+			.data_len = 4096,
+			.cdw10 = cpu_to_le32((uint32_t)nth_lba(t->n_taken)),
+		};
+		uint16_t cid;
+
+		if (!ring_server_take(server, &cmd))
+			continue;
+		cid = le16_to_cpu(cmd.cid);
+		cmd.cid = 0;
+		cmd.flags &= (uint8_t)~NVMUX_RING_F_PHASE;
+		t->n_wrong += memcmp(&cmd, &right, sizeof(cmd)) != 0;
+		t->n_taken++;
+		ring_server_complete(server, cid, 0, 0);
+	}
+	return NULL;
+}
+
+/* Batches of all lengths, taken by another thread as soon as it sees them. */
+static void test_taken_by_another(void **state)
+{
+	static struct pair p;
+	struct taker t = {.p = &p};
+	struct nvmux_qpair *qpair;
+	uint32_t n = 0, n_streamed = 0;
+
+	pair_open(&p, 0, true);
+	qpair = p.qpairs[0];
+	assert_int_equal(pthread_create(&t.thread, NULL, take_main, &t), 0);
+	while (p.outcomes[0].calls < SERVED) {
+		uint32_t burst = (uint32_t)below(ENTRIES);
+
+		for (; burst && n < SERVED && nvmux_qpair_n_free(qpair); burst--, n++)
+			assert_int_equal(ring_qpair_read(nvmux_ctrlr_get_ns(p.ctrlr, 2), qpair,
+							 p.regions[3]->addr + nth_offset(n),
+							 nth_lba(n), 1, 0, done, &p.outcomes[0]),
+					 0);
+		n_streamed += p.rings[0].ring.streams;
+		assert_true(ring_qpair_process(qpair, 0) >= 0);
+		if (one_in(8)) /* until there is room for a long one */
+			while (nvmux_qpair_outstanding(qpair))
+				assert_true(ring_qpair_process(qpair, 0) >= 0);
+	}
+	pthread_join(t.thread, NULL);
+	print_message("# %u streamed\n", n_streamed);
+	assert_int_equal(t.n_wrong, 0);
+	assert_true(n_streamed > 100);
+	pair_close(&p);
+}
+
 /* ---- a ring's command, by the two checks of the daemon and the two ways to the queue ---- */
 
 static struct ctrlr_view *make_view(const struct nvmux_ctrlr *ctrlr)
@@ -823,6 +959,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue),
 		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_batches),
+		cmocka_unit_test(test_taken_by_another),
 		cmocka_unit_test(test_submit_plain),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_regions_come_and_go),

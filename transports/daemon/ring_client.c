@@ -22,7 +22,9 @@
 
 #define RING_SIZE_MAX (16u << 20) /* bytes; the largest geometry needs less */
 #define SQ_PHASE      htole64((uint64_t)NVMUX_RING_F_PHASE << 8) /* in an entry's first 8 bytes */
-#define SQ_AHEAD      8 /* entries; the daemon has read them long ago when a ring is busy */
+#define SQ_AHEAD      8  /* entries; the daemon has read them long ago when a ring is busy */
+#define SQ_GROUP      4  /* entries, of which the first is shown last */
+#define SQ_NEAR       32 /* entries of a batch before those that are streamed */
 #define CQ_PHASE      (1u << 16) /* in the upper half of a completion's last 8 bytes */
 
 /* ---- mapping ---- */
@@ -175,63 +177,115 @@ void ring_client_unmap(struct ring_client *ring)
 /* ---- publishing and reaping ---- */
 
 /*
- * Of a batch the first command is shown last: it is written with the other phase, and gets its own
- * in ring_client_ring(). Otherwise a daemon that waits for it would take the lines of those behind
- * it away while they are being written.
+ * What is submitted between two looks at the completions is a batch, and goes in groups. Of a group
+ * the first command is shown last: it is written with the other phase, and gets its own when the
+ * group is full or the batch ends. Otherwise a daemon that waits for it would take the lines of
+ * those behind it away while they are being written. Short groups let it begin early.
+ *
+ * Writing an entry through the caches means to take its line from the daemon's core. Of a long
+ * batch, those behind the first SQ_NEAR are streamed to memory instead, as one last group: a daemon
+ * that has so many to do before asks for them in time.
  */
-
-/* Something else than the usual is to be done before the next one: the first of a batch has been
- * written, or the last that fits before the end of the queue. */
-__attribute__((cold, noinline)) static int sq_stopped(struct ring_client *ring)
-{
-	if (ring->hides) {
-		ring->hides = false;
-		ring->sq_phase ^= SQ_PHASE;
-		ring->sq_stop = ring->sq_end;
-	}
-	if (ring->sq_next == ring->sq_end) {
-		ring->sq_next -= ring->sq_entries;
-		ring->sq_phase ^= SQ_PHASE;
-		ring->sq_turns++;
-		for (uint32_t i = 0; i < MIN(SQ_AHEAD, ring->sq_entries); i++)
-			prefetch_to_write(&ring->sq_next[i]);
-	}
-	return 0;
-}
 
 static inline bool sq_has_untold(const struct ring_client *ring)
 {
 	return ring->told != ring->sq_next || unlikely(ring->told_turns != ring->sq_turns);
 }
 
-/* What comes next begins a batch. */
+/* Commands of the batch so far. */
+static inline uint64_t sq_untold(const struct ring_client *ring)
+{
+	return (ring->sq_turns - ring->told_turns) * ring->sq_entries +
+	       (uint64_t)(ring->sq_next - ring->told);
+}
+
+/* Beyond the end of the queue, what is asked for is scatter lists or nothing. */
+static void sq_ask(const struct ring_client *ring)
+{
+	for (uint32_t i = 0; i < SQ_AHEAD; i++)
+		prefetch_to_write(&ring->sq_next[i]);
+}
+
+/* The first command of a group has been written. */
+static void sq_begin_group(struct ring_client *ring)
+{
+	ring->hides = false;
+	ring->hidden = ring->sq_next - 1;
+	ring->sq_phase ^= SQ_PHASE;
+	ring->streams = sq_untold(ring) > SQ_NEAR;
+	ring->sq_stop = ring->streams ? ring->sq_end
+				      : MIN(ring->sq_next + SQ_GROUP - 1, ring->sq_end);
+}
+
+/* All of a group have been written; what comes next begins another. */
 static void sq_show(struct ring_client *ring)
 {
-	nvmux_word *first = (nvmux_word *)ring->told;
+	nvmux_word *first = (nvmux_word *)ring->hidden;
 
+	if (ring->streams)
+		streams_done();
 	/* release: all of it, and those behind it, before it is seen */
 	__atomic_store_n(first, *first ^ SQ_PHASE, __ATOMIC_RELEASE);
-	ring->told = ring->sq_next;
-	ring->told_turns = ring->sq_turns;
+	if (ring->streams)
+		sq_ask(ring);
+	ring->streams = false;
 	ring->hides = true;
 	ring->sq_phase ^= SQ_PHASE;
 	ring->sq_stop = ring->sq_next + 1;
 }
 
-/* The next entry, to be filled from its second word on. Beyond the end of the queue, what is
- * prefetched is scatter lists or nothing. */
-static inline nvmux_word *sq_take(struct ring_client *ring)
+static void sq_wrap(struct ring_client *ring)
+{
+	ring->sq_next -= ring->sq_entries;
+	ring->sq_phase ^= SQ_PHASE;
+	ring->sq_turns++;
+	ring->sq_stop = ring->streams ? ring->sq_end : ring->sq_next + 1;
+	if (!ring->streams)
+		sq_ask(ring);
+}
+
+/* Something else than the usual is to be done before the next one. */
+__attribute__((cold, noinline)) static int sq_stopped(struct ring_client *ring)
+{
+	if (ring->hides)
+		sq_begin_group(ring);
+	if (ring->sq_next != ring->sq_stop)
+		return 0;
+	/* A group that is streamed goes on at the beginning of the queue. */
+	if (!ring->streams)
+		sq_show(ring);
+	if (ring->sq_next == ring->sq_end)
+		sq_wrap(ring);
+	return 0;
+}
+
+/* The next entry, to be filled from its second word on. @streams is that of the ring; constant
+ * where it matters. */
+static inline nvmux_word *sq_take(struct ring_client *ring, bool streams)
 {
 	struct nvmux_ring_cmd *entry = ring->sq_next;
 
-	prefetch_to_write(entry + SQ_AHEAD);
+	if (!streams)
+		prefetch_to_write(entry + SQ_AHEAD);
 	return (nvmux_word *)entry;
 }
 
-/* @first, its first word with a phase bit of 0, makes it visible. 0. */
-static inline int sq_publish(struct ring_client *ring, nvmux_word *entry, uint64_t first)
+static inline void sq_put(nvmux_word *at, uint64_t word, bool streams)
 {
-	__atomic_store_n(entry, first | ring->sq_phase, __ATOMIC_RELEASE);
+	if (streams)
+		stream_word(at, word);
+	else
+		*at = word;
+}
+
+/* @first: its first word, with a phase bit of 0. 0. */
+static inline int sq_publish(struct ring_client *ring, nvmux_word *entry, uint64_t first,
+			     bool streams)
+{
+	if (streams) /* shown with the first of its group */
+		stream_word(entry, first | ring->sq_phase);
+	else
+		__atomic_store_n(entry, first | ring->sq_phase, __ATOMIC_RELEASE);
 	ring->sq_next = (struct nvmux_ring_cmd *)entry + 1;
 	if (unlikely((struct nvmux_ring_cmd *)entry + 1 == ring->sq_stop))
 		return sq_stopped(ring);
@@ -241,11 +295,11 @@ static inline int sq_publish(struct ring_client *ring, nvmux_word *entry, uint64
 void ring_client_publish(struct ring_client *ring, const struct nvmux_ring_cmd *cmd)
 {
 	const nvmux_word *from = (const nvmux_word *)cmd;
-	nvmux_word *entry = sq_take(ring);
+	nvmux_word *entry = sq_take(ring, ring->streams);
 
 	for (int i = 1; i < 8; i++)
-		entry[i] = from[i];
-	sq_publish(ring, entry, from[0] & ~SQ_PHASE);
+		sq_put(&entry[i], from[i], ring->streams);
+	sq_publish(ring, entry, from[0] & ~SQ_PHASE, ring->streams);
 }
 
 /* Commands published since the beginning. */
@@ -317,8 +371,10 @@ bool ring_client_is_dead(const struct ring_client *ring)
 
 void ring_client_ring(struct ring_client *ring)
 {
-	if (sq_has_untold(ring))
+	if (!ring->hides)
 		sq_show(ring);
+	ring->told = ring->sq_next;
+	ring->told_turns = ring->sq_turns;
 	/* The entries' stores come before this load: membarrier() of the sleeper turns the compiler
 	 * barrier into a real one. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -425,10 +481,9 @@ static inline uint64_t lengths(uint32_t len)
 }
 
 /* The usual kind is put into the ring here. NVM command set 1.0, sections 3.2.4 and 3.2.6. */
-__attribute__((always_inline)) static inline int ring_rw(bool write, struct nvmux_ns *ns,
-							 struct nvmux_qpair *qpair, void *buf,
-							 uint64_t lba, uint32_t lba_count,
-							 uint32_t flags, nvmux_cmd_cb cb, void *arg)
+__attribute__((always_inline)) static inline int
+ring_rw(bool write, bool streams, struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf,
+	uint64_t lba, uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
 	struct ring_client *ring = &((struct ring_qpair *)qpair)->ring;
 	struct nvmux_plain plain;
@@ -437,28 +492,47 @@ __attribute__((always_inline)) static inline int ring_rw(bool write, struct nvmu
 
 	if (unlikely(!nvmux_rw_is_plain(ns, qpair, buf, lba, lba_count, flags, cb, &plain)))
 		return nvmux_rw(write, ns, qpair, buf, lba, lba_count, flags, cb, arg);
-	entry = sq_take(ring);
-	entry[1] = 0;          /* command dwords 2 and 3 */
-	entry[2] = plain.addr; /* data */
-	entry[3] = 0;          /* no metadata */
-	entry[4] = lengths(plain.len);
-	entry[5] = htole64(lba); /* command dwords 10 to 15 */
-	*(nvmux_two_words *)&entry[6] = (nvmux_two_words){htole64(flags | (lba_count - 1)), 0};
+	entry = sq_take(ring, streams);
+	sq_put(&entry[1], 0, streams);          /* command dwords 2 and 3 */
+	sq_put(&entry[2], plain.addr, streams); /* data */
+	sq_put(&entry[3], 0, streams);          /* no metadata */
+	sq_put(&entry[4], lengths(plain.len), streams);
+	sq_put(&entry[5], htole64(lba), streams); /* command dwords 10 to 15 */
+	sq_put(&entry[6], htole64(flags | (lba_count - 1)), streams);
+	sq_put(&entry[7], 0, streams);
 	cid = nvmux_qpair_take_slot(qpair, cb, arg);
 	return sq_publish(ring, entry,
-			  (write ? ns->write_word0 : ns->read_word0) | nvmux_word0(0, 0, cid, 0));
+			  (write ? ns->write_word0 : ns->read_word0) | nvmux_word0(0, 0, cid, 0),
+			  streams);
 }
+
+/* Each on its own and jumped to: together they would need more registers than there are. */
+#define RING_RW(name, write, streams)                                                             \
+	__attribute__((noinline)) static int name(struct nvmux_ns *ns, struct nvmux_qpair *qpair, \
+						  void *buf, uint64_t lba, uint32_t lba_count,    \
+						  uint32_t flags, nvmux_cmd_cb cb, void *arg)     \
+	{                                                                                         \
+		return ring_rw(write, streams, ns, qpair, buf, lba, lba_count, flags, cb, arg);   \
+	}
+RING_RW(read_near, false, false)
+RING_RW(read_streamed, false, true)
+RING_RW(write_near, true, false)
+RING_RW(write_streamed, true, true)
 
 int ring_qpair_read(struct nvmux_ns *ns, struct nvmux_qpair *qpair, void *buf, uint64_t lba,
 		    uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return ring_rw(false, ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	if (unlikely(((struct ring_qpair *)qpair)->ring.streams))
+		return read_streamed(ns, qpair, buf, lba, lba_count, flags, cb, arg);
+	return read_near(ns, qpair, buf, lba, lba_count, flags, cb, arg);
 }
 
 int ring_qpair_write(struct nvmux_ns *ns, struct nvmux_qpair *qpair, const void *buf, uint64_t lba,
 		     uint32_t lba_count, uint32_t flags, nvmux_cmd_cb cb, void *arg)
 {
-	return ring_rw(true, ns, qpair, (void *)buf, lba, lba_count, flags, cb, arg);
+	if (unlikely(((struct ring_qpair *)qpair)->ring.streams))
+		return write_streamed(ns, qpair, (void *)buf, lba, lba_count, flags, cb, arg);
+	return write_near(ns, qpair, (void *)buf, lba, lba_count, flags, cb, arg);
 }
 
 __attribute__((cold, noinline)) static void

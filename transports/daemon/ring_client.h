@@ -23,9 +23,11 @@ struct ring_client {
 	uint32_t cq_phase; /* of the next completion: 0 or CQ_PHASE */
 	uint32_t depth;
 	struct nvmux_ring_cmd *sq_end;
-	bool hides;                  /* the next command is the first of a batch */
-	struct nvmux_ring_cmd *told; /* that first: up to where the daemon has been told, */
-	uint64_t told_turns;         /* and in which turn */
+	bool hides;                    /* the next command is the first of a group */
+	bool streams;                  /* the next command is streamed past the caches */
+	struct nvmux_ring_cmd *hidden; /* the first of a group, until that is shown */
+	struct nvmux_ring_cmd *told;   /* up to where the daemon has been told, */
+	uint64_t told_turns;           /* and in which turn: there a batch begins */
 	struct nvmux_ring_header *header;
 	struct nvmux_ring_seg *list; /* of command n from n * NVMUX_RING_LIST_PER_CMD; NULL: none */
 	size_t size;
