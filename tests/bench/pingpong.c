@@ -3,9 +3,10 @@
  * The floor of this machine for anything that two threads do together: how long a cache line takes
  * from one core to another and back.
  *
- *	pingpong [CORE CORE]     (default 0 and 1)
+ *	pingpong [CORE CORE [LINES]]     (default 0 and 1; 1)
  *
  * prints the median, the smallest and the largest of several runs, in nanoseconds per round trip.
+ * With 2 lines each side writes one of its own and waits for the other's, as client and reactor do.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -26,8 +27,14 @@
 #define cpu_relax() ((void)0)
 #endif
 
-struct table {
-	uint32_t ball __attribute__((aligned(128))); /* odd: the other side's turn, or END */
+struct line {
+	uint32_t ball __attribute__((aligned(128))); /* odd: to the other side, or END */
+};
+
+/* What one side writes, and what it waits for: the same line, or two. */
+struct side {
+	struct line *out;
+	const struct line *in;
 };
 
 static int pin(int core)
@@ -59,23 +66,28 @@ static int start(pthread_t *ret, int core, void *(*fn)(void *), void *arg)
 	return err;
 }
 
-/* Wait until the ball isn't @old any more. */
-static uint32_t wait_for_change(const struct table *table, uint32_t old)
+static void play(const struct side *side, uint32_t ball)
 {
-	uint32_t ball;
+	__atomic_store_n(&side->out->ball, ball, __ATOMIC_RELEASE);
+}
 
-	while ((ball = __atomic_load_n(&table->ball, __ATOMIC_ACQUIRE)) == old)
+/* Wait for what comes after @ball, which was the last that this side has played. */
+static uint32_t wait_for_answer(const struct side *side, uint32_t ball)
+{
+	uint32_t old = side->in == side->out || !ball ? ball : ball - 1, next;
+
+	while ((next = __atomic_load_n(&side->in->ball, __ATOMIC_ACQUIRE)) == old)
 		cpu_relax();
-	return ball;
+	return next;
 }
 
 static void *other_side(void *arg)
 {
-	struct table *table = arg;
+	const struct side *side = arg;
 	uint32_t ball = 0;
 
-	while ((ball = wait_for_change(table, ball)) != END)
-		__atomic_store_n(&table->ball, ++ball, __ATOMIC_RELEASE);
+	while ((ball = wait_for_answer(side, ball)) != END)
+		play(side, ++ball);
 	return NULL;
 }
 
@@ -94,17 +106,15 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double run(struct table *table)
+static double run(const struct side *side, uint32_t *ball)
 {
 	double start = now_ns(), taken;
 	uint32_t rounds = 0;
 
 	do {
 		for (uint32_t i = 0; i < ROUNDS; i++) {
-			uint32_t ball = table->ball + 1;
-
-			__atomic_store_n(&table->ball, ball, __ATOMIC_RELEASE);
-			wait_for_change(table, ball);
+			play(side, ++*ball);
+			*ball = wait_for_answer(side, *ball);
 		}
 		rounds += ROUNDS;
 		taken = now_ns() - start;
@@ -114,14 +124,18 @@ static double run(struct table *table)
 
 int main(int argc, char **argv)
 {
-	int core = argc == 3 ? atoi(argv[1]) : 0;
-	int other = argc == 3 ? atoi(argv[2]) : 1;
-	struct table table = {0};
+	int core = argc > 2 ? atoi(argv[1]) : 0;
+	int other = argc > 2 ? atoi(argv[2]) : 1;
+	int n_lines = argc > 3 ? atoi(argv[3]) : 1;
+	struct line lines[2] = {0};
+	struct line *answers = &lines[n_lines == 2];
+	struct side here = {&lines[0], answers}, there = {answers, &lines[0]};
 	double results[RUNS];
+	uint32_t ball = 0;
 	pthread_t thread;
 
-	if (argc != 1 && argc != 3) {
-		fputs("usage: pingpong [CORE CORE]\n", stderr);
+	if (argc == 2 || argc > 4 || n_lines < 1 || n_lines > 2) {
+		fputs("usage: pingpong [CORE CORE [1|2]]\n", stderr);
 		return 1;
 	}
 	if (core == other || pin(core)) {
@@ -129,13 +143,13 @@ int main(int argc, char **argv)
 			other);
 		return 1;
 	}
-	if (start(&thread, other, other_side, &table)) {
+	if (start(&thread, other, other_side, &there)) {
 		fprintf(stderr, "pingpong: there is no core %d for this process\n", other);
 		return 1;
 	}
 	for (int i = 0; i < RUNS; i++)
-		results[i] = run(&table);
-	__atomic_store_n(&table.ball, END, __ATOMIC_RELEASE);
+		results[i] = run(&here, &ball);
+	play(&here, END);
 	pthread_join(thread, NULL);
 	qsort(results, RUNS, sizeof(results[0]), compare);
 	printf("%.1f %.1f %.1f\n", results[RUNS / 2], results[0], results[RUNS - 1]);

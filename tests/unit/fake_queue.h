@@ -46,7 +46,9 @@ struct fake_queue {
 	uint32_t pairs;  /* fused */
 	uint32_t lone;   /* firsts that were ended by a flush */
 	uint32_t violations;
+	uint32_t most; /* submitted between two polls */
 
+	uint32_t polled; /* submitted up to the last poll */
 	struct nvmux_cmd before; /* the command before; for fused ones */
 };
 
@@ -142,6 +144,8 @@ static inline int fake_queue_process(struct nvmux_qpair *qpair, uint32_t max)
 {
 	struct fake_queue *q = (struct fake_queue *)qpair;
 
+	fake_set(&q->most, MAX(q->most, q->submitted - q->polled));
+	q->polled = q->submitted;
 	return fake_get(&q->hold) && !fake_get(&q->broken) ? 0 : fake_queue_complete(q);
 }
 

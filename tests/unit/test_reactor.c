@@ -456,6 +456,28 @@ static void test_fair(void **state)
  * Of several channels that are polled none has more than its share of the queue in flight; idle
  * ones leave theirs to the others, but for a few places; a single one has all.
  */
+/* What a turn takes when everything is there, which one that sleeps finds when it is woken: less
+ * than half, so that neither side waits for all that the other one does. */
+static void test_turns(void **state)
+{
+	static const uint32_t depths[][2] = {{1, 1},   {2, 2},   {4, 2},   {8, 3},
+					     {32, 12}, {64, 24}, {96, 32}, {256, 32}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		struct env env;
+		struct peer p;
+
+		env_open(&env, false, 256);
+		peer_open(&env, &p, 1, depths[i][0]);
+		wait_asleep(&env);
+		peer_send(&p, depths[i][0], 0);
+		peer_wait(&p, p.sent);
+		assert_int_equal(fake_get(&env.q->most), depths[i][1]);
+		peer_close(&p);
+		env_close(&env);
+	}
+}
+
 static void test_share(void **state)
 {
 	struct peer deep, other;
@@ -1225,6 +1247,7 @@ int main(void)
 		cmocka_unit_test(test_dead_is_for_good),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_sleep_and_wake),
 		cmocka_unit_test(test_closed_socket),
