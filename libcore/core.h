@@ -446,7 +446,7 @@ static inline uint32_t nvmux_qpair_n_free(const struct nvmux_qpair *qpair)
 {
 	return (uint32_t)(__atomic_load_n(&qpair->free_end, __ATOMIC_RELAXED) - qpair->free_slots);
 }
-/* The same, none. */
+/* Whether none can. The owner's thread. */
 static inline bool nvmux_qpair_is_full(const struct nvmux_qpair *qpair)
 {
 	return qpair->free_end == qpair->free_slots;

@@ -98,7 +98,7 @@ static inline int fake_queue_submit(struct nvmux_qpair *qpair, const struct nvmu
 	struct fake_queue *q = (struct fake_queue *)qpair;
 	struct fake_entry *entry = &q->pending[q->n_pending];
 
-	NVMUX_ASSERT(nvmux_qpair_n_free(qpair) > 0);
+	NVMUX_ASSERT(!nvmux_qpair_is_full(qpair));
 	if (fake_get(&q->refuse) || (cmd->flags == 2 && fake_get(&q->refuse_seconds)))
 		return -22; /* -EINVAL */
 	entry->cid = nvmux_qpair_take_cid(qpair, cb, arg);

@@ -125,11 +125,11 @@ static void *client_main(void *arg)
 		/* Now and then let everything run dry, so that the daemon parks and sleeps. */
 		if (next_random(&c->rng) % 2048 == 0)
 			burst = 0;
-		for (; burst && nvmux_qpair_n_free(&c->rq.base) && c->sent < c->commands; burst--)
+		for (; burst && !nvmux_qpair_is_full(&c->rq.base) && c->sent < c->commands; burst--)
 			client_submit(c);
 		if (nvmux_qpair_process_completions(&c->rq.base, 0) > 0) {
 			idle = 0;
-		} else if (nvmux_qpair_n_free(&c->rq.base) != c->rq.base.depth && ++idle > 64) {
+		} else if (nvmux_qpair_outstanding(&c->rq.base) && ++idle > 64) {
 			idle = 0;
 			client_sleep(c);
 		}

@@ -277,7 +277,9 @@ static void take_sent(struct pair *p, uint32_t i, struct sent *ret)
 {
 	ret->n = 0;
 	if (p->has_ring) {
-		if (!p->rings[i].ring.hides) /* a batch has begun */
+		const struct ring_client *ring = &p->rings[i].ring;
+
+		if (ring->told != ring->sq_next || ring->told_turns != ring->sq_turns)
 			ring_client_ring(&p->rings[i].ring);
 		take_ring(p->qpairs[i], &p->servers[i], ret);
 	} else {
@@ -530,7 +532,7 @@ static void check_calls(bool has_ring)
 			if (n % 200 == 0)
 				inject(&p, n % 2000 == 0);
 			call_both(&p, &c);
-			if (!nvmux_qpair_n_free(p.qpairs[0]) ? !one_in(4) : one_in(20))
+			if (nvmux_qpair_is_full(p.qpairs[0]) ? !one_in(4) : one_in(20))
 				start_over(&p);
 			if (p.qpairs[0]->slow & NVMUX_SLOW_SPLITS && !one_in(4))
 				start_over(&p);
@@ -673,7 +675,7 @@ static void test_taken_by_another(void **state)
 	while (p.outcomes[0].calls < SERVED) {
 		uint32_t burst = (uint32_t)below(ENTRIES);
 
-		for (; burst && n < SERVED && nvmux_qpair_n_free(qpair); burst--, n++)
+		for (; burst && n < SERVED && !nvmux_qpair_is_full(qpair); burst--, n++)
 			assert_int_equal(ring_qpair_read(nvmux_ctrlr_get_ns(p.ctrlr, 2), qpair,
 							 p.regions[3]->addr + nth_offset(n),
 							 nth_lba(n), 1, 0, done, &p.outcomes[0]),
@@ -788,7 +790,7 @@ static void test_submit_plain(void **state)
 			};
 		for (uint32_t n = 0; n < CASES; n++) {
 			n_plain += send_both(&p, view, regions, 65534);
-			if (!nvmux_qpair_n_free(p.qpairs[0]) || one_in(20))
+			if (nvmux_qpair_is_full(p.qpairs[0]) || one_in(20))
 				start_over(&p);
 		}
 		print_message("# %s: %u of the usual kind\n", kinds[kind].settings, n_plain);
@@ -853,7 +855,7 @@ static void *submit_main(void *arg)
 		if (!err && (sent.n != 1 ||
 			     le64_to_cpu(sent.cmds[0].dptr[0]) != mem->iova + mem->size - 4096))
 			s->n_wrong++;
-		if (!nvmux_qpair_n_free(qpair))
+		if (nvmux_qpair_is_full(qpair))
 			nvmux_qpair_abort_all(qpair, NVME_SC_ABORT_REQ);
 	}
 	return NULL;

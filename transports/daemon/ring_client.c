@@ -222,13 +222,13 @@ static void sq_show(struct ring_client *ring)
 {
 	nvmux_word *first = (nvmux_word *)ring->hidden;
 
-	if (ring->streams)
+	if (ring->streams) {
 		streams_done();
+		sq_ask(ring);
+		ring->streams = false;
+	}
 	/* release: all of it, and those behind it, before it is seen */
 	__atomic_store_n(first, *first ^ SQ_PHASE, __ATOMIC_RELEASE);
-	if (ring->streams)
-		sq_ask(ring);
-	ring->streams = false;
 	ring->hides = true;
 	ring->sq_phase ^= SQ_PHASE;
 	ring->sq_stop = ring->sq_next + 1;

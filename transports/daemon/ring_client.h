@@ -53,8 +53,8 @@ void ring_client_disarm(struct ring_client *ring);
 /* Whether a completion is there. */
 bool ring_client_ready(const struct ring_client *ring);
 
-/* One command into the ring, to be shown by ring_client_ring(); the caller counts that no more than
- * depth are in flight. */
+/* One command into the ring, shown by ring_client_ring() at the latest; the caller counts that no
+ * more than depth are in flight. */
 void ring_client_publish(struct ring_client *ring, const struct nvmux_ring_cmd *cmd);
 /* The next completion; false when there is none. */
 bool ring_client_reap(struct ring_client *ring, struct nvmux_cpl *ret);
